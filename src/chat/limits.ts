@@ -1,0 +1,95 @@
+// Every bound of the product, with its unit in the name. Operators may change those that
+// src/ops/config.ts reads from the environment; the rest are part of the contract.
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const SECOND_MS = 1_000;
+const HOUR_MS = 3_600 * SECOND_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+// Time that a chat may take
+export const DEFAULT_TTL_MS = DAY_MS;
+export const MAX_TTL_MS = 7 * DAY_MS;
+export const MIN_TTL_MS = SECOND_MS;
+export const RUN_TIMEOUT_MS = HOUR_MS;
+/** How often a chat may lose its worker since its last finished step before it ends in ERROR. */
+export const MAX_ATTEMPTS = 3;
+
+// Requests
+export const MAX_REQUEST_BYTES = 8 * MiB;
+export const DEFAULT_PRIORITY = 5;
+export const PRIORITY_LEVELS = 10;
+export const MAX_CANCEL_REASON_CHARS = 1_024;
+/** An unauthenticated peer gets this long to send its request's head. */
+export const REQUEST_HEAD_TIMEOUT_MS = 10 * SECOND_MS;
+export const REQUEST_BODY_TIMEOUT_MS = 60 * SECOND_MS;
+
+// Events
+/** No event is larger; longer content is split. */
+export const MAX_EVENT_BYTES = MiB;
+/** Text in one delta: leaves room for the envelope under MAX_EVENT_BYTES and NATS's 1 MiB payload. */
+export const MAX_DELTA_BYTES = 256 * KiB;
+/** Text of one chat, all blocks together. */
+export const MAX_OUTPUT_BYTES = 64 * MiB;
+/** GetChatStream FULL: many clients refuse messages of 4 MiB. */
+export const MAX_FULL_VIEW_BYTES = 3 * MiB;
+
+// Model calls
+export const MODEL_CONNECT_TIMEOUT_MS = 10 * SECOND_MS;
+export const FIRST_TOKEN_TIMEOUT_MS = 60 * SECOND_MS;
+export const IDLE_TIMEOUT_MS = 60 * SECOND_MS;
+export const MODEL_CALL_TRIES = 4;
+export const MODEL_RETRY_BASE_MS = 250;
+export const MODEL_RETRY_MAX_MS = 20 * SECOND_MS;
+export const MODEL_ERROR_BODY_BYTES = 64 * KiB;
+export const MODEL_SSE_LINE_BYTES = 4 * MiB;
+export const MODEL_LIST_TIMEOUT_MS = 5 * SECOND_MS;
+export const MODEL_LIST_FRESH_MS = 30 * SECOND_MS;
+
+// Workers
+export const DEFAULT_WORKER_SLOTS = 64;
+export const EMBEDDED_WORKER_SLOTS = 4;
+export const ACK_WAIT_MS = 15 * SECOND_MS;
+export const RENEW_EVERY_MS = 4 * SECOND_MS;
+export const WORKER_POLL_MS = SECOND_MS;
+export const WORKER_PULL_BATCH = 32;
+export const OWNER_QUESTION_MS = 500;
+/** A command whose owner says that it still runs it is handed back for this long. */
+export const OWNED_NAK_DELAY_MS = 5 * SECOND_MS;
+/** Deltas of one chat that wait for the log; past it the model server is not read. */
+export const MAX_UNSTORED_BYTES = 256 * KiB;
+/** How long a chat's append may be in doubt before the run is given up to its redelivery. */
+export const APPEND_SETTLE_MS = 60 * SECOND_MS;
+/** How long a stopping worker may take to hand its chats back. */
+export const HAND_BACK_MS = 5 * SECOND_MS;
+
+// Cancel
+/** A running chat whose worker has not cancelled after this long is cancelled by a control loop. */
+export const CANCEL_TAKEOVER_MS = SECOND_MS;
+/** CancelChatStream answers after this long at the latest, with the status as it is then. */
+export const CANCEL_ANSWER_MS = 5 * SECOND_MS;
+
+// NATS
+export const NATS_REQUEST_MS = 5 * SECOND_MS;
+export const NATS_PING_MS = 3 * SECOND_MS;
+export const COMMANDS_MAX_AGE_MS = MAX_TTL_MS + DAY_MS;
+export const EVENTS_MAX_AGE_MS = COMMANDS_MAX_AGE_MS + DAY_MS;
+export const MAX_CATCH_UP_RECORDS = 1_024;
+export const PUBLISH_TRIES = 4;
+
+// Observers
+export const MAX_OBSERVERS_PER_STREAM = 2_000;
+export const HEARTBEAT_MS = 15 * SECOND_MS;
+/** Records of one chat that a process keeps for its observers. */
+export const LIVE_RING_BYTES = 256 * KiB;
+/** One replay read, and so the most that one slow observer holds beside the shared ring. */
+export const REPLAY_PAGE_BYTES = 256 * KiB;
+/** A replay packs records into frames up to this size. */
+export const MAX_FRAME_BYTES = 64 * KiB;
+/** Silence on an unfinished chat is filled by reading the log after these waits. */
+export const SILENCE_READ_MS = [1_000, 2_000, 4_000, 8_000, 15_000] as const;
+
+// Calls
+export const DEFAULT_WAIT_MS = 30 * SECOND_MS;
+export const MAX_WAIT_MS = 60 * SECOND_MS;
+export const SHUTDOWN_GRACE_MS = 10 * SECOND_MS;
