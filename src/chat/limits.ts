@@ -45,6 +45,14 @@ export const MODEL_ERROR_BODY_BYTES = 64 * KiB;
 export const MODEL_SSE_LINE_BYTES = 4 * MiB;
 export const MODEL_LIST_TIMEOUT_MS = 5 * SECOND_MS;
 export const MODEL_LIST_FRESH_MS = 30 * SECOND_MS;
+/** After a failed call for the list the failure stands this long, so that callers do not pile up. */
+export const MODEL_LIST_RETRY_MS = SECOND_MS;
+export const MODEL_LIST_BYTES = 8 * MiB;
+/** A finished answer waits this long for what may still follow it: usage, and the stream's end. */
+export const MODEL_TAIL_MS = 5 * SECOND_MS;
+/** Connections to the model server kept for the next call; running calls are not bounded by it. */
+export const MODEL_IDLE_SOCKETS = 1_024;
+export const MODEL_IDLE_SOCKET_MS = 30 * SECOND_MS;
 
 // Workers
 export const DEFAULT_WORKER_SLOTS = 64;
