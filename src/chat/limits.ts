@@ -101,3 +101,23 @@ export const SILENCE_READ_MS = [1_000, 2_000, 4_000, 8_000, 15_000] as const;
 export const DEFAULT_WAIT_MS = 30 * SECOND_MS;
 export const MAX_WAIT_MS = 60 * SECOND_MS;
 export const SHUTDOWN_GRACE_MS = 10 * SECOND_MS;
+
+// The port
+export const LISTEN_BACKLOG = 1_024;
+export const MAX_CONNECTIONS = 10_000;
+export const MAX_HEADER_BYTES = 32 * KiB;
+/** Calls at once on one HTTP/2 connection; more wait at the client. */
+export const MAX_H2_STREAMS = MAX_OBSERVERS_PER_STREAM;
+/** What one HTTP/2 connection may hold; past it new calls on it are refused. */
+export const MAX_H2_SESSION_MIB = 64;
+/** Longer than the idle times of common proxies, so that they close first. */
+export const KEEP_ALIVE_MS = 75 * SECOND_MS;
+/** An HTTP/2 connection without calls is told to go away after this long. */
+export const H2_IDLE_MS = 10 * 60 * SECOND_MS;
+/** Error details travel in headers; clients and proxies refuse more than 4 to 8 KiB of them. */
+export const MAX_ERROR_METADATA_BYTES = 3_800;
+/** Broken rules that are looked for in one request. */
+export const MAX_VIOLATIONS = 100;
+/** Messages inside messages; the same bound as in the binary format. */
+export const MAX_MESSAGE_DEPTH = 100;
+export const TOKENS_POLL_MS = 2 * SECOND_MS;
