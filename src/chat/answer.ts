@@ -1,0 +1,180 @@
+// The fold of events to the answer: blocks in order, what is effective after lost attempts, the hash
+// that proves completeness. The server uses it for FULL views; clients fold the same way.
+import { create } from '@bufbuild/protobuf';
+import { createHash } from 'node:crypto';
+import type { Failure, Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { ChatStreamStatus, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { Citation, ContentBlock } from '../../gen/tailrace/v1/content_pb.ts';
+import { CitationSchema, ContentBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
+import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
+import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
+
+interface Part {
+  readonly sequence: number;
+  readonly text: string;
+}
+
+interface Block {
+  readonly index: number;
+  readonly kind: BlockKind;
+  readonly sequence: number;
+  readonly id: string;
+  readonly name: string;
+  parts: Part[];
+  citations: { readonly sequence: number; readonly citation: Citation }[];
+  whole: { readonly sequence: number; readonly content: ContentBlock } | undefined;
+}
+
+export interface Ending {
+  readonly status: ChatStreamStatus;
+  readonly stopReason: StopReason;
+  readonly failure: Failure | undefined;
+  readonly endedAtMs: number;
+}
+
+export class AnswerFold {
+  #blocks: Block[] = [];
+  #usage: Usage | undefined;
+  #ending: Ending | undefined;
+  #lastSequence = 0;
+
+  get usage(): Usage | undefined {
+    return this.#usage;
+  }
+
+  get ending(): Ending | undefined {
+    return this.#ending;
+  }
+
+  get lastSequence(): number {
+    return this.#lastSequence;
+  }
+
+  apply(event: Event): void {
+    const { sequence, payload } = event;
+    this.#lastSequence = sequence;
+    switch (payload.case) {
+      case 'attemptStarted':
+        this.#discardAfter(payload.value.supersedesAfterSequence ?? 0);
+        return;
+      case 'blockStarted':
+        this.#blocks.push({
+          index: payload.value.index ?? 0,
+          kind: payload.value.kind,
+          sequence,
+          id: payload.value.id,
+          name: payload.value.name,
+          parts: [],
+          citations: [],
+          whole: undefined,
+        });
+        return;
+      case 'textDelta':
+      case 'thinkingDelta':
+        this.#block(payload.value.index).parts.push({ sequence, text: payload.value.text });
+        return;
+      case 'toolInputDelta':
+        this.#block(payload.value.index).parts.push({ sequence, text: payload.value.json });
+        return;
+      case 'citation': {
+        const { document, quote, position } = payload.value;
+        const citation = create(CitationSchema, {
+          document,
+          quote,
+          ...(position === undefined ? {} : { position }),
+        });
+        this.#block(payload.value.index).citations.push({ sequence, citation });
+        return;
+      }
+      case 'blockStopped':
+        if (payload.value.content !== undefined) {
+          const content = payload.value.content;
+          this.#block(payload.value.index).whole = { sequence, content };
+        }
+        return;
+      case 'usage':
+        this.#usage = payload.value.usage;
+        return;
+      case 'completed':
+      case 'failed':
+      case 'cancelled':
+      case 'error':
+        this.#usage = payload.value.usage ?? this.#usage;
+        this.#ending = {
+          status: payload.value.status,
+          stopReason: payload.value.stopReason,
+          failure: payload.value.failure,
+          endedAtMs: timeMs(event),
+        };
+        return;
+      case 'started':
+      case 'warning':
+      case 'toolResultsRequested':
+      case 'toolResultsReceived':
+      case undefined:
+        return;
+    }
+  }
+
+  /** Lowercase hex SHA-256 of the UTF-8 of all effective text blocks in order. */
+  contentSha256(): string {
+    const hash = createHash('sha256');
+    for (const block of this.#blocks) {
+      if (block.kind === BlockKind.TEXT) hash.update(textOf(block));
+    }
+    return hash.digest('hex');
+  }
+
+  /** The answer so far, blocks in the order of their index. */
+  output(): ContentBlock[] {
+    return this.#blocks.map(toContent);
+  }
+
+  #block(index: number | undefined): Block {
+    const block = this.#blocks.findLast((b) => b.index === (index ?? 0));
+    if (block === undefined) {
+      throw new Error(`The log has an event of block ${String(index)}, which never began.`);
+    }
+    return block;
+  }
+
+  #discardAfter(sequence: number): void {
+    this.#blocks = this.#blocks.filter((b) => b.sequence <= sequence);
+    for (const block of this.#blocks) {
+      block.parts = block.parts.filter((p) => p.sequence <= sequence);
+      block.citations = block.citations.filter((c) => c.sequence <= sequence);
+      if (block.whole !== undefined && block.whole.sequence > sequence) block.whole = undefined;
+    }
+  }
+}
+
+export function timeMs(event: Event): number {
+  if (event.time === undefined) return 0;
+  return Number(event.time.seconds) * 1_000 + Math.floor(event.time.nanos / 1_000_000);
+}
+
+function textOf(block: Block): string {
+  if (block.whole?.content.block.case === 'text') return block.whole.content.block.value;
+  return block.parts.map((p) => p.text).join('');
+}
+
+function toContent(block: Block): ContentBlock {
+  if (block.whole !== undefined) return block.whole.content;
+  const citations = block.citations.map((c) => c.citation);
+  const text = textOf(block);
+  switch (block.kind) {
+    case BlockKind.THINKING:
+      return create(ContentBlockSchema, { block: { case: 'thinking', value: { text } } });
+    case BlockKind.TOOL_USE:
+    case BlockKind.SERVER_TOOL_USE:
+      return create(ContentBlockSchema, {
+        block: { case: 'toolUse', value: { id: block.id, name: block.name, input: text } },
+      });
+    case BlockKind.TOOL_RESULT:
+      return create(ContentBlockSchema, {
+        block: { case: 'toolResult', value: { toolUseId: block.id } },
+      });
+    default:
+      return create(ContentBlockSchema, { block: { case: 'text', value: text }, citations });
+  }
+}

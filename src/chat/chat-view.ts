@@ -1,0 +1,109 @@
+// The resource ChatStream, folded from the start command and the log; nothing else is asked.
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { ChatStreamSchema, ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import type { ContentBlock } from '../../gen/tailrace/v1/content_pb.ts';
+import { ContentBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
+import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
+import { AnswerFold } from './answer.ts';
+import type { Command } from './commands.ts';
+import type { LogTail } from './event-log.ts';
+import { MAX_FULL_VIEW_BYTES } from './limits.ts';
+import { isTerminal } from './status.ts';
+
+/** GetChatStream BASIC. */
+export function basicView(start: Command, tail: LogTail | undefined): ChatStream {
+  const { request } = fromBinary(InitiateChatStreamRequestSchema, start.data);
+  const view = create(ChatStreamSchema, {
+    streamId: start.chat.streamId,
+    status: ChatStreamStatus.PENDING,
+    model: start.meta.model,
+    priority: start.priority,
+    correlationId: start.meta.correlationId,
+    metadata: request?.metadata ?? {},
+    createdAt: timestampFromMs(start.meta.createdAtMs),
+    expiresAt: timestampFromMs(start.meta.expiresAtMs),
+  });
+  if (tail === undefined) return view;
+  const mark = tail.status.mark;
+  view.status = mark.status;
+  view.attempt = mark.attempt;
+  view.latestSequence = tail.lastSequence;
+  if (mark.startedAtMs > 0) view.startedAt = timestampFromMs(mark.startedAtMs);
+  if (isTerminal(mark.status)) {
+    const fold = new AnswerFold();
+    for (const event of fromBinary(EventBatchSchema, tail.status.data).events) {
+      const kind = event.payload.case;
+      if (kind !== undefined && ENDS.has(kind)) fold.apply(event);
+    }
+    applyFold(view, fold);
+  }
+  return view;
+}
+
+/** What FULL adds. The fold must have read the whole log up to the tail of the basic view. */
+export function fullView(basic: ChatStream, start: Command, fold: AnswerFold): ChatStream {
+  applyFold(basic, fold);
+  basic.latestSequence = Math.max(basic.latestSequence, fold.lastSequence);
+  const { request } = fromBinary(InitiateChatStreamRequestSchema, start.data);
+  if (request !== undefined) basic.request = request;
+  if (isTerminal(basic.status)) basic.contentSha256 = fold.contentSha256();
+  const bare = toBinary(ChatStreamSchema, basic).length;
+  if (bare > MAX_FULL_VIEW_BYTES / 2 && basic.request !== undefined) {
+    // A request of many megabytes would leave no room for its answer: its sender has it.
+    basic.request.messages = [];
+    basic.outputTruncated = true;
+  }
+  const left = MAX_FULL_VIEW_BYTES - toBinary(ChatStreamSchema, basic).length;
+  const { blocks, cut } = cutTo(fold.output(), left);
+  basic.output = blocks;
+  basic.outputTruncated ||= cut;
+  return basic;
+}
+
+const ENDS: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'error']);
+
+function applyFold(view: ChatStream, fold: AnswerFold): void {
+  if (fold.usage !== undefined) view.usage = fold.usage;
+  const ending = fold.ending;
+  if (ending === undefined) return;
+  view.status = ending.status;
+  view.stopReason = ending.stopReason;
+  view.endedAt = timestampFromMs(ending.endedAtMs);
+  if (ending.failure !== undefined) view.failure = ending.failure;
+}
+
+/** Room that a block's tags and lengths take beside its content. */
+const BLOCK_OVERHEAD_BYTES = 32;
+
+function cutTo(
+  output: readonly ContentBlock[],
+  bytes: number,
+): { blocks: ContentBlock[]; cut: boolean } {
+  const blocks: ContentBlock[] = [];
+  let left = bytes;
+  for (const block of output) {
+    const size = toBinary(ContentBlockSchema, block).length + BLOCK_OVERHEAD_BYTES;
+    if (size > left) {
+      if (block.block.case === 'text' && left > BLOCK_OVERHEAD_BYTES) {
+        const value = cutText(block.block.value, left - BLOCK_OVERHEAD_BYTES);
+        blocks.push(create(ContentBlockSchema, { block: { case: 'text', value } }));
+      }
+      return { blocks, cut: true };
+    }
+    blocks.push(block);
+    left -= size;
+  }
+  return { blocks, cut: false };
+}
+
+/** The longest start of the text that fits, never ending inside a character. */
+export function cutText(text: string, bytes: number): string {
+  const encoded = Buffer.from(text);
+  if (encoded.length <= bytes) return text;
+  let end = bytes;
+  while (end > 0 && ((encoded[end] ?? 0) & 0xc0) === 0x80) end--;
+  return encoded.toString('utf8', 0, end);
+}

@@ -1,0 +1,124 @@
+// What is done next, given what was read: pure functions, so that they can be explored as well as
+// tested. Nothing here knows a clock or a connection; what they need is handed in.
+import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { CommandMeta } from './commands.ts';
+import type { LogTail, StatusMark } from './event-log.ts';
+import { isTerminal } from './status.ts';
+
+/** What a worker does with a work command that it was handed. */
+export type ClaimDecision =
+  /** The command's work is done or void: acknowledge it. */
+  | { readonly do: 'drop'; readonly why: 'over' | 'expired' | 'newer-command' }
+  /** Another worker may still be at it: ask, and on a no claim with `claim`. */
+  | { readonly do: 'ask-owner'; readonly owner: string; readonly claim: Claim }
+  | { readonly do: 'claim'; readonly claim: Claim }
+  /** Every attempt lost its worker: end the chat in ERROR. */
+  | { readonly do: 'give-up'; readonly attempts: number };
+
+export interface Claim {
+  readonly expectedLast: number;
+  readonly attempt: number;
+  readonly tries: number;
+  /** The claim event's own sequence. */
+  readonly sequence: number;
+  /** The last event that is kept; 0 for the first claim. */
+  readonly stepSequence: number;
+  /** 0: this claim is the first, it sets it. */
+  readonly startedAtMs: number;
+}
+
+export const FIRST_CLAIM: Claim = {
+  expectedLast: 0,
+  attempt: 1,
+  tries: 1,
+  sequence: 1,
+  stepSequence: 0,
+  startedAtMs: 0,
+};
+
+export function decideClaim(
+  command: { readonly sequence: number; readonly meta: CommandMeta },
+  tail: LogTail | undefined,
+  bounds: { readonly nowMs: number; readonly maxAttempts: number },
+): ClaimDecision {
+  if (command.meta.expiresAtMs <= bounds.nowMs) return { do: 'drop', why: 'expired' };
+  if (tail === undefined) return { do: 'claim', claim: FIRST_CLAIM };
+  const mark = tail.status.mark;
+  if (isOver(mark)) return { do: 'drop', why: 'over' };
+  if (mark.command > command.sequence) return { do: 'drop', why: 'newer-command' };
+  if (mark.tries >= bounds.maxAttempts) return { do: 'give-up', attempts: mark.attempt };
+  const claim: Claim = {
+    expectedLast: tail.last.storeSequence,
+    attempt: mark.attempt + 1,
+    tries: mark.tries + 1,
+    sequence: lastSequence(tail) + 1,
+    stepSequence: mark.stepSequence,
+    startedAtMs: mark.startedAtMs,
+  };
+  if (mark.kind === 'claim') return { do: 'ask-owner', owner: mark.owner, claim };
+  return { do: 'claim', claim };
+}
+
+export function isOver(mark: StatusMark): boolean {
+  return mark.kind === 'tombstone' || isTerminal(mark.status);
+}
+
+/** What a refusal by the fence means for the writer that got it (law 2). */
+export type RefusalMeaning =
+  /** The append itself is there; it had been in doubt. */
+  | { readonly means: 'stored'; readonly storeSequence: number }
+  /** The log is where it was thought to be, or still this writer's: the same again under this fence. */
+  | { readonly means: 'again'; readonly expectedLast: number }
+  /** The chat is over, or another attempt owns it. */
+  | { readonly means: 'moved' };
+
+export function readRefusal(
+  own: {
+    readonly appendId: string;
+    readonly expectedLast: number;
+    /** The sequence of the last event before the append. */
+    readonly afterSequence: number;
+    readonly attempt: number;
+    readonly owner: string;
+  },
+  tail: LogTail | undefined,
+): RefusalMeaning {
+  if (tail?.last.appendId === own.appendId) {
+    return { means: 'stored', storeSequence: tail.last.storeSequence };
+  }
+  if ((tail?.last.storeSequence ?? 0) === own.expectedLast) {
+    return { means: 'again', expectedLast: own.expectedLast };
+  }
+  if (tail === undefined) return { means: 'moved' };
+  const mark = tail.status.mark;
+  const stillOwn =
+    mark.kind === 'claim' && mark.attempt === own.attempt && mark.owner === own.owner;
+  if (stillOwn && lastSequence(tail) === own.afterSequence) {
+    return { means: 'again', expectedLast: tail.last.storeSequence };
+  }
+  return { means: 'moved' };
+}
+
+/** What a cancel does, given the log. */
+export type CancelDecision =
+  | { readonly do: 'nothing'; readonly why: 'over' }
+  /** No worker holds it: whoever takes the call appends the end. */
+  | { readonly do: 'append'; readonly expectedLast: number }
+  /** A worker runs it: tell it by a durable command. */
+  | { readonly do: 'command' };
+
+export function decideCancel(tail: LogTail | undefined): CancelDecision {
+  if (tail === undefined) return { do: 'append', expectedLast: 0 };
+  const mark = tail.status.mark;
+  if (isOver(mark)) return { do: 'nothing', why: 'over' };
+  if (mark.kind === 'hand-back') return { do: 'append', expectedLast: tail.last.storeSequence };
+  return { do: 'command' };
+}
+
+export function lastSequence(tail: LogTail | undefined): number {
+  return tail === undefined ? 0 : tail.lastSequence;
+}
+
+export function statusOf(tail: LogTail | undefined): ChatStreamStatus {
+  return tail === undefined ? ChatStreamStatus.PENDING : tail.status.mark.status;
+}

@@ -1,0 +1,78 @@
+// src/nats: the only place that knows NATS. Everything above it sees the ports of src/chat. What does
+// not belong here: any decision about a chat; those are in src/chat.
+import type { CommandInbox, ControlQueue, WorkQueue } from '../chat/commands.ts';
+import type { EventLog, LiveFeed } from '../chat/event-log.ts';
+import { MAX_REQUEST_BYTES, NATS_REQUEST_MS } from '../chat/limits.ts';
+import { natsCommandInbox } from './command-inbox.ts';
+import type { NatsOptions } from './connection.ts';
+import { openLink } from './connection.ts';
+import { natsEventLog } from './event-log.ts';
+import { natsLiveFeed } from './live-feed.ts';
+import { fencedPublisher } from './publish-fenced.ts';
+import type { TopologyOptions } from './topology.ts';
+import { ensureTopology } from './topology.ts';
+import { natsControlQueue, natsWorkQueue } from './work-queue.ts';
+
+export interface NatsAdapter extends AsyncDisposable {
+  readonly log: EventLog;
+  readonly live: LiveFeed;
+  readonly inbox: CommandInbox;
+  readonly work: WorkQueue;
+  readonly control: ControlQueue;
+  /** The largest request that fits a message of this server. */
+  readonly maxRequestBytes: number;
+  readonly connected: () => boolean;
+  readonly onConnectedChange: (listener: (connected: boolean) => void) => () => void;
+}
+
+/** What headers and subject take beside a request in one message. */
+const MESSAGE_OVERHEAD_BYTES = 64 * 1024;
+
+export async function openNats(
+  options: NatsOptions & TopologyOptions,
+): Promise<NatsAdapter> {
+  const [live, writes, replays] = await Promise.all([
+    openLink(options, 'live'),
+    openLink(options, 'writes'),
+    openLink(options, 'replays'),
+  ]);
+  const links = [live, writes, replays];
+  const closeAll = async (): Promise<void> => {
+    await Promise.all(links.map((link) => link.close()));
+  };
+  try {
+    await ensureTopology(writes.nc, options);
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+  const publisher = fencedPublisher(writes.nc, NATS_REQUEST_MS);
+  const connected = (): boolean => links.every((link) => link.connected());
+  const onConnectedChange = (listener: (connected: boolean) => void): (() => void) => {
+    const stops = links.map((link) => link.onChange(() => listener(connected())));
+    return () => stops.forEach((stop) => stop());
+  };
+  const onReconnect = (listener: () => void): (() => void) =>
+    onConnectedChange((now) => {
+      if (now) listener();
+    });
+  writes.onChange((now) => {
+    // What was in flight may or may not have arrived: settle it now, not after its timeout.
+    if (now) publisher.doubtAll(new Error('the connection to NATS was lost and came back'));
+  });
+  const maxPayload = writes.nc.info?.max_payload ?? 0;
+  return {
+    log: natsEventLog(writes.nc, publisher, replays.nc),
+    live: natsLiveFeed(live.nc, onReconnect),
+    inbox: natsCommandInbox(writes.nc, publisher),
+    work: natsWorkQueue(writes.nc, live.nc, onReconnect),
+    control: natsControlQueue(writes.nc, live.nc),
+    maxRequestBytes: Math.min(MAX_REQUEST_BYTES, maxPayload - MESSAGE_OVERHEAD_BYTES),
+    connected,
+    onConnectedChange,
+    [Symbol.asyncDispose]: async () => {
+      publisher.close();
+      await closeAll();
+    },
+  };
+}

@@ -1,0 +1,40 @@
+// The inbox of commands on the stream COMMANDS, as callers write and read it.
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { Command, CommandInbox } from '../chat/commands.ts';
+import { commandHeaders, commandMetaIn } from './headers.ts';
+import type { StoredMessage } from './leader.ts';
+import { lastAtLeader } from './leader.ts';
+import type { FencedPublisher } from './publish-fenced.ts';
+import {
+  COMMANDS,
+  commandFence,
+  commandSubject,
+  parseCommandSubject,
+  startFilter,
+} from './subjects.ts';
+
+export function natsCommandInbox(nc: NatsConnection, publisher: FencedPublisher): CommandInbox {
+  const read = async (filter: string): Promise<Command | undefined> => {
+    const found = await lastAtLeader(nc, COMMANDS, filter);
+    return found === undefined ? undefined : toCommand(found);
+  };
+  return {
+    publish: (command, expectedLast) => {
+      const { chat, verb, priority, meta, data } = command;
+      const fence = { subject: commandFence(chat), expectedLast };
+      const subject = commandSubject(chat, verb, priority);
+      return publisher.publish(subject, data, commandHeaders(meta, fence));
+    },
+    last: (chat) => read(commandFence(chat)),
+    start: (chat) => read(startFilter(chat)),
+  };
+}
+
+function toCommand(message: StoredMessage): Command {
+  return {
+    ...parseCommandSubject(message.subject),
+    sequence: message.sequence,
+    meta: commandMetaIn(message.headers),
+    data: message.data,
+  };
+}

@@ -1,0 +1,140 @@
+// The log of chats on the stream EVENTS.
+import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
+import { createInbox } from '@nats-io/transport-node';
+import type { ChatKey } from '../chat/chat-key.ts';
+import { ChatError } from '../chat/errors.ts';
+import type { EventLog, LogRecord, LogTail } from '../chat/event-log.ts';
+import { MAX_CATCH_UP_RECORDS, NATS_REQUEST_MS } from '../chat/limits.ts';
+import { sequenceRange } from '../chat/record.ts';
+import { appendIdIn, markIn, recordHeaders } from './headers.ts';
+import type { StoredMessage } from './leader.ts';
+import { lastAtLeader, logUnavailable } from './leader.ts';
+import type { FencedPublisher } from './publish-fenced.ts';
+import { EVENTS, logFence, logSubject } from './subjects.ts';
+
+/** Appends and leader reads go over `writes`, replays over `replays`: a long replay delays no token. */
+export function natsEventLog(
+  writes: NatsConnection,
+  publisher: FencedPublisher,
+  replays: NatsConnection,
+): EventLog {
+  const last = async (chat: ChatKey): Promise<LogRecord | undefined> => {
+    const found = await lastAtLeader(writes, EVENTS, logFence(chat));
+    return found === undefined ? undefined : toRecord(found);
+  };
+  return {
+    append: (chat, expectedLast, append) => {
+      const subject = logSubject(chat, append.mark === undefined ? 'd' : 's');
+      const fence = { subject: logFence(chat), expectedLast };
+      return publisher.publish(
+        subject,
+        append.data,
+        recordHeaders(append.appendId, append.mark, fence),
+      );
+    },
+    last,
+    tail: (chat) => readTail(writes, chat, last),
+    page: (chat, from, maxBytes) => readPage(replays, chat, from, maxBytes),
+  };
+}
+
+async function readTail(
+  nc: NatsConnection,
+  chat: ChatKey,
+  last: (chat: ChatKey) => Promise<LogRecord | undefined>,
+): Promise<LogTail | undefined> {
+  for (;;) {
+    const newest = await last(chat);
+    if (newest === undefined) return undefined;
+    if (newest.mark !== undefined) {
+      const { mark } = newest;
+      return { last: newest, status: { ...newest, mark }, lastSequence: mark.lastSequence };
+    }
+    const found = await lastAtLeader(nc, EVENTS, logSubject(chat, 's'));
+    const status = found === undefined ? undefined : toRecord(found);
+    if (status?.mark === undefined) {
+      throw new ChatError('INTERNAL', 'The log of this chat has no record of its status.');
+    }
+    // A status record that came between the two reads is newer than what was called the last.
+    if (status.storeSequence > newest.storeSequence) continue;
+    const lastSequence = sequenceRange(newest.data)?.last ?? status.mark.lastSequence;
+    return { last: newest, status: { ...status, mark: status.mark }, lastSequence };
+  }
+}
+
+function toRecord(message: StoredMessage): LogRecord {
+  return {
+    storeSequence: message.sequence,
+    storedAtMs: message.storedAtMs,
+    appendId: appendIdIn(message.headers),
+    data: message.data,
+    mark: markIn(message.headers),
+  };
+}
+
+const END_OF_BATCH = 204;
+const NOT_FOUND = 404;
+
+/** One batch direct get: the records under the chat's subjects from a store sequence on. */
+function readPage(
+  nc: NatsConnection,
+  chat: ChatKey,
+  from: number,
+  maxBytes: number,
+): Promise<{ readonly records: readonly LogRecord[]; readonly more: boolean }> {
+  return new Promise((resolve, reject) => {
+    const records: LogRecord[] = [];
+    const inbox = createInbox();
+    const finish = (error: unknown, more: boolean): void => {
+      clearTimeout(timer);
+      subscription.unsubscribe();
+      if (error === undefined) resolve({ records, more });
+      else reject(logUnavailable(error));
+    };
+    const timer = setTimeout(late, NATS_REQUEST_MS);
+    function late(): void {
+      finish(new Error(`a replay got no answer within ${NATS_REQUEST_MS} ms`), false);
+    }
+    const subscription = nc.subscribe(inbox, {
+      callback: (error, msg) => {
+        if (error !== null) return finish(error, false);
+        const headers = msg.headers;
+        if (headers === undefined) return finish(new Error('a record without headers'), false);
+        if (headers.code === NOT_FOUND) return finish(undefined, false);
+        if (headers.code === END_OF_BATCH) {
+          return finish(undefined, Number(headers.get('Nats-Num-Pending')) > 0);
+        }
+        if (headers.code !== 0) {
+          return finish(new Error(`${headers.code} ${headers.description}`), false);
+        }
+        timer.refresh();
+        records.push(recordOf(headers, msg.data));
+      },
+    });
+    try {
+      nc.publish(
+        `$JS.API.DIRECT.GET.${EVENTS}`,
+        JSON.stringify({
+          seq: Math.max(from, 1),
+          next_by_subj: logFence(chat),
+          batch: MAX_CATCH_UP_RECORDS,
+          max_bytes: maxBytes,
+        }),
+        { reply: inbox },
+      );
+    } catch (error) {
+      finish(error, false);
+    }
+  });
+}
+
+/** A record as direct get and republish carry it: the store's own facts are headers. */
+export function recordOf(headers: MsgHdrs, data: Uint8Array): LogRecord {
+  return {
+    storeSequence: Number(headers.get('Nats-Sequence')),
+    storedAtMs: Date.parse(headers.get('Nats-Time-Stamp')),
+    appendId: appendIdIn(headers),
+    data,
+    mark: markIn(headers),
+  };
+}

@@ -1,0 +1,77 @@
+// Reads at the leader (STREAM.MSG.GET): what a decision, an error or a unary answer rests on. Direct
+// get may be answered by a follower that is behind, and is for replay only (law 6).
+import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
+import { headers } from '@nats-io/transport-node';
+import { ChatError } from '../chat/errors.ts';
+import { NATS_REQUEST_MS } from '../chat/limits.ts';
+
+export interface StoredMessage {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly storedAtMs: number;
+  readonly headers: MsgHdrs;
+  readonly data: Uint8Array;
+}
+
+interface MsgGetAnswer {
+  readonly message?: {
+    readonly subject: string;
+    readonly seq: number;
+    readonly time: string;
+    readonly hdrs?: string;
+    readonly data?: string;
+  };
+  readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string };
+}
+
+const NO_MESSAGE_FOUND = 10037;
+
+/** The newest message under a subject filter, or undefined. Rejects with ChatError LOG_UNAVAILABLE. */
+export async function lastAtLeader(
+  nc: NatsConnection,
+  stream: string,
+  filter: string,
+): Promise<StoredMessage | undefined> {
+  let answer: MsgGetAnswer;
+  try {
+    const msg = await nc.request(
+      `$JS.API.STREAM.MSG.GET.${stream}`,
+      JSON.stringify({ last_by_subj: filter }),
+      { timeout: NATS_REQUEST_MS },
+    );
+    answer = msg.json<MsgGetAnswer>();
+  } catch (cause) {
+    throw logUnavailable(cause);
+  }
+  if (answer.error?.err_code === NO_MESSAGE_FOUND) return undefined;
+  const found = answer.message;
+  if (found === undefined) {
+    throw logUnavailable(new Error(`NATS answered ${answer.error?.description ?? 'nothing'}`));
+  }
+  return {
+    subject: found.subject,
+    sequence: found.seq,
+    storedAtMs: Date.parse(found.time),
+    headers: decodeHeaders(found.hdrs),
+    data: Buffer.from(found.data ?? '', 'base64'),
+  };
+}
+
+export function logUnavailable(cause: unknown): ChatError {
+  return new ChatError(
+    'LOG_UNAVAILABLE',
+    'The log (NATS JetStream) did not answer. Nothing is lost; the same call with the same stream_id may be repeated safely.',
+    { retryAfterMs: 1_000, cause },
+  );
+}
+
+function decodeHeaders(base64: string | undefined): MsgHdrs {
+  const made = headers();
+  if (base64 === undefined) return made;
+  const lines = Buffer.from(base64, 'base64').toString().split('\r\n');
+  for (const line of lines.slice(1)) {
+    const colon = line.indexOf(':');
+    if (colon > 0) made.append(line.slice(0, colon), line.slice(colon + 1).trim());
+  }
+  return made;
+}

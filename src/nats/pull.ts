@@ -1,0 +1,114 @@
+// Pulling from one durable consumer: what is there now, as many as asked for, in one request.
+import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
+import { createInbox } from '@nats-io/transport-node';
+import type { Delivery } from '../chat/commands.ts';
+import { commandMetaIn } from './headers.ts';
+import { COMMANDS, parseCommandSubject } from './subjects.ts';
+
+/** Right after a publish was acknowledged an immediate pull may still find nothing. */
+const LINGER_NS = 50_000_000;
+/** The server ends every pull itself; this is for a server that is away. */
+const GIVE_UP_MS = 2_000;
+
+export interface Puller {
+  /**
+   * Hands over each command as it arrives and resolves with their number. One pull at a time. What
+   * arrives after a pull was given up is handed over all the same: a delivery is never lost.
+   */
+  readonly pull: (batch: number) => Promise<number>;
+  readonly close: () => void;
+}
+
+export function puller(
+  nc: NatsConnection,
+  consumer: string,
+  onDelivery: (delivery: Delivery) => void,
+): Puller {
+  const subject = `$JS.API.CONSUMER.MSG.NEXT.${COMMANDS}.${consumer}`;
+  const inbox = createInbox();
+  let current: { got: number; readonly batch: number; readonly done: () => void } | undefined;
+
+  // Pulled messages keep the subject that they were stored under, so that a subscription of its own
+  // is what tells this consumer's messages from another's.
+  const subscription: Subscription = nc.subscribe(inbox, {
+    callback: (error, msg) => {
+      if (error !== null) {
+        current?.done();
+        return;
+      }
+      if (msg.headers !== undefined && msg.headers.code !== 0) {
+        current?.done();
+        return;
+      }
+      onDelivery(deliveryOf(nc, msg));
+      if (current === undefined) return;
+      current.got++;
+      if (current.got >= current.batch) current.done();
+    },
+  });
+
+  return {
+    pull: (batch) =>
+      new Promise((resolve) => {
+        const pull = {
+          got: 0,
+          batch,
+          done: (): void => {
+            if (current !== pull) return;
+            current = undefined;
+            clearTimeout(timer);
+            resolve(pull.got);
+          },
+        };
+        const timer = setTimeout(pull.done, GIVE_UP_MS);
+        current = pull;
+        try {
+          nc.publish(subject, JSON.stringify({ batch, no_wait: true, expires: LINGER_NS }), {
+            reply: inbox,
+          });
+        } catch {
+          // Closed or draining: there is nothing to pull any more, which 0 says.
+          pull.done();
+        }
+      }),
+    close: () => {
+      current?.done();
+      if (!nc.isClosed()) subscription.unsubscribe();
+    },
+  };
+}
+
+const ACK = Buffer.from('+ACK');
+const IN_PROGRESS = Buffer.from('+WPI');
+
+function deliveryOf(nc: NatsConnection, msg: Msg): Delivery {
+  const token = msg.reply ?? '';
+  const { deliveries, sequence } = parseAckToken(token);
+  const send = (data: Uint8Array): void => {
+    // Lost with the connection is as good as never sent: the command comes back (law 7).
+    if (!nc.isClosed() && !nc.isDraining()) nc.publish(token, data);
+  };
+  if (msg.headers === undefined) throw new Error(`The command ${msg.subject} has no headers.`);
+  return {
+    command: {
+      ...parseCommandSubject(msg.subject),
+      sequence,
+      meta: commandMetaIn(msg.headers),
+      data: msg.data,
+    },
+    deliveries,
+    ack: () => send(ACK),
+    nak: (delayMs) => send(Buffer.from(`-NAK {"delay":${Math.round(delayMs * 1e6)}}`)),
+    working: () => send(IN_PROGRESS),
+  };
+}
+
+/**
+ * `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>`, or with
+ * `<domain>.<account>` after ACK (nats-architecture-and-design, ADR-15).
+ */
+function parseAckToken(token: string): { readonly deliveries: number; readonly sequence: number } {
+  const parts = token.split('.');
+  const at = parts.length > 9 ? 6 : 4;
+  return { deliveries: Number(parts[at]), sequence: Number(parts[at + 1]) };
+}

@@ -1,0 +1,122 @@
+// The queues of commands as workers and control loops take them, and the bell that wakes them.
+import type { Msg, NatsConnection } from '@nats-io/transport-node';
+import type { ChatKey } from '../chat/chat-key.ts';
+import type { Command, ControlQueue, Delivery, WorkQueue } from '../chat/commands.ts';
+import { OWNER_QUESTION_MS, PRIORITY_LEVELS } from '../chat/limits.ts';
+import { commandMetaIn } from './headers.ts';
+import type { Puller } from './pull.ts';
+import { puller } from './pull.ts';
+import {
+  bellSubject,
+  CONTROL_CONSUMER,
+  CONTROL_VERBS,
+  ownerSubject,
+  parseCommandSubject,
+  WORK_VERBS,
+  workConsumer,
+} from './subjects.ts';
+
+/** `writes` pulls, acknowledges and asks; `live` hears the bell. */
+export function natsWorkQueue(
+  writes: NatsConnection,
+  live: NatsConnection,
+  onReconnect: (listener: () => void) => () => void,
+): WorkQueue {
+  const pullers = new Map<number, Puller>();
+  return {
+    receiveWork: (onDelivery) => {
+      for (let priority = 0; priority < PRIORITY_LEVELS; priority++) {
+        pullers.set(priority, puller(writes, workConsumer(priority), onDelivery));
+      }
+      return {
+        pull: (priority, batch) => {
+          const found = pullers.get(priority);
+          if (found === undefined) throw new Error(`There is no priority ${priority}.`);
+          return found.pull(batch);
+        },
+        stop: () => {
+          for (const each of pullers.values()) each.close();
+        },
+      };
+    },
+    onWork: (listener) =>
+      onBells(live, WORK_VERBS, (msg) => {
+        listener(parseCommandSubject(msg.subject.slice('bell.'.length)).priority);
+      }),
+    ring: (chat, verb, priority) => {
+      if (!writes.isClosed()) writes.publish(bellSubject(chat, verb, priority));
+    },
+    onControl: (listener) => onControl(live, listener),
+    onReconnect,
+    askOwner: async (owner, chat, command) => {
+      try {
+        const question = JSON.stringify({ ...chat, command } satisfies OwnerQuestion);
+        const answer = await writes.request(ownerSubject(owner), question, {
+          timeout: OWNER_QUESTION_MS,
+        });
+        return answer.string() === 'yes';
+      } catch {
+        // Nobody there, or too slow: the fence decides who is right (law 7).
+        return false;
+      }
+    },
+    answerAsOwner: (owner, holds) => {
+      const subscription = live.subscribe(ownerSubject(owner), {
+        callback: (error, msg) => {
+          if (error !== null) return;
+          const { tenant, streamId, command } = msg.json<OwnerQuestion>();
+          msg.respond(holds({ tenant, streamId }, command) ? 'yes' : 'no');
+        },
+      });
+      return () => {
+        if (!live.isClosed()) subscription.unsubscribe();
+      };
+    },
+  };
+}
+
+interface OwnerQuestion extends ChatKey {
+  readonly command: number;
+}
+
+export function natsControlQueue(writes: NatsConnection, live: NatsConnection): ControlQueue {
+  return {
+    receiveControl: (onDelivery: (delivery: Delivery) => void) => {
+      const control = puller(writes, CONTROL_CONSUMER, onDelivery);
+      return { pull: control.pull, stop: control.close };
+    },
+    onControl: (listener) => onControl(live, listener),
+  };
+}
+
+function onControl(
+  live: NatsConnection,
+  listener: (command: Omit<Command, 'data'>) => void,
+): () => void {
+  return onBells(live, CONTROL_VERBS, (msg) => {
+    if (msg.headers === undefined) return;
+    listener({
+      ...parseCommandSubject(msg.subject.slice('bell.'.length)),
+      sequence: Number(msg.headers.get('Nats-Sequence')),
+      meta: commandMetaIn(msg.headers),
+    });
+  });
+}
+
+function onBells(
+  live: NatsConnection,
+  verbs: readonly string[],
+  listener: (msg: Msg) => void,
+): () => void {
+  const subscriptions = verbs.map((verb) =>
+    live.subscribe(`bell.cmd.*.*.${verb}.*`, {
+      callback: (error, msg) => {
+        if (error === null) listener(msg);
+      },
+    }),
+  );
+  return () => {
+    if (live.isClosed()) return;
+    for (const subscription of subscriptions) subscription.unsubscribe();
+  };
+}
