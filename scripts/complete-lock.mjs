@@ -71,7 +71,7 @@ if (process.argv.includes('--check')) {
   }
 } else if (names.length > 0) {
   const { '': root, ...rest } = { ...lock.packages, ...missing };
-  const sorted = Object.entries(rest).sort(([a], [b]) => a.localeCompare(b, 'en'));
+  const sorted = Object.entries(rest).toSorted(([a], [b]) => a.localeCompare(b, 'en'));
   lock.packages = { '': root, ...Object.fromEntries(sorted) };
   fs.writeFileSync(FILE, `${JSON.stringify(lock, null, 2)}\n`);
   console.log(`package-lock.json: added ${names.join(', ')}`);

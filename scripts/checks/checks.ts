@@ -1,0 +1,86 @@
+// The checks that are not tests: types, lint, format, the contract, unused code.
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { CACHE, program, ROOT } from './program.ts';
+
+interface Check {
+  readonly name: string;
+  /** Nothing when all is well, otherwise what is wrong. */
+  readonly run: () => Promise<string | undefined>;
+}
+
+function byProgram(name: string, command: string, args: readonly string[], remedy = ''): Check {
+  return {
+    name,
+    run: async () => {
+      const { ok, output } = await program(join(ROOT, 'node_modules/.bin', command), args);
+      return ok ? undefined : `${output}\n${remedy}`;
+    },
+  };
+}
+
+function filesBelow(folder: string): readonly string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .toSorted();
+}
+
+async function genIsFresh(): Promise<string | undefined> {
+  const made = join(CACHE, `gen-${process.pid}`);
+  try {
+    const { ok, output } = await program(join(ROOT, 'node_modules/.bin/buf'), [
+      'generate',
+      '-o',
+      made,
+    ]);
+    if (!ok) return output;
+    const wanted = filesBelow(join(made, 'gen'));
+    const found = filesBelow(join(ROOT, 'gen'));
+    const same = (file: string) =>
+      readFileSync(join(made, 'gen', file)).equals(readFileSync(join(ROOT, 'gen', file)));
+    const stale = [
+      ...wanted.filter((file) => !found.includes(file)).map((file) => `gen/${file} is missing`),
+      ...found.filter((file) => !wanted.includes(file)).map((file) => `gen/${file} is left over`),
+      ...wanted
+        .filter((file) => found.includes(file) && !same(file))
+        .map((file) => `gen/${file} is not what proto/ makes`),
+    ];
+    return stale.length === 0 ? undefined : `${stale.join('\n')}\nRun npm run gen and commit gen/.`;
+  } finally {
+    rmSync(made, { recursive: true, force: true });
+  }
+}
+
+async function nothingBreaks(): Promise<string | undefined> {
+  if (!existsSync(join(ROOT, 'proto/baseline.binpb'))) {
+    return 'proto/baseline.binpb is missing: run npm run proto:baseline and commit it.';
+  }
+  const buf = join(ROOT, 'node_modules/.bin/buf');
+  const { ok, output } = await program(buf, [
+    'breaking',
+    'proto',
+    '--against',
+    'proto/baseline.binpb',
+  ]);
+  if (ok) return undefined;
+  return `${output}\nIf it is meant: npm run proto:baseline, and a line in CHANGELOG.md.`;
+}
+
+export const checks: readonly Check[] = [
+  byProgram('types: tsc', 'tsc', []),
+  byProgram('lint: oxlint', 'oxlint', ['--type-aware', '--deny-warnings']),
+  byProgram('format: oxfmt', 'oxfmt', ['--check'], 'Run npm run format.'),
+  byProgram('contract: buf lint', 'buf', ['lint']),
+  byProgram(
+    'contract: buf format',
+    'buf',
+    ['format', 'proto', '-d', '--exit-code'],
+    'Run npm run format.',
+  ),
+  { name: 'contract: buf breaking', run: nothingBreaks },
+  { name: 'contract: gen/ is fresh', run: genIsFresh },
+  byProgram('unused: knip', 'knip', ['--no-progress']),
+  byProgram('packages: the lock file is whole', 'node', ['scripts/complete-lock.mjs', '--check']),
+];
