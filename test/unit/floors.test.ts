@@ -1,0 +1,169 @@
+// The house's rules that no compiler keeps: imports point down only, and each technology has one home.
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+const ADAPTERS = ['nats', 'model', 'tools', 'ops'];
+/** What each floor may import besides itself and gen/. */
+const BELOW: Readonly<Record<string, readonly string[]>> = {
+  chat: [],
+  nats: ['chat'],
+  model: ['chat'],
+  tools: ['chat'],
+  ops: ['chat'],
+  rpc: ['chat', ...ADAPTERS],
+  worker: ['chat', ...ADAPTERS],
+  main: ['chat', ...ADAPTERS, 'rpc', 'worker'],
+};
+
+/** Packages with one home; the rest may be used on any floor but src/chat. */
+const HOMES: Readonly<Record<string, readonly string[]>> = {
+  '@nats-io/': ['nats'],
+  openai: ['model'],
+  'node-llama-cpp': ['model'],
+  '@connectrpc/': ['rpc', 'main'],
+  pino: ['ops'],
+};
+const CHAT_PACKAGES = ['@bufbuild/protobuf', '@bufbuild/protovalidate'];
+/** Pure: computing, no reading, writing, waiting or asking the machine. */
+const CHAT_BUILTINS = ['node:crypto', 'node:assert', 'node:buffer'];
+
+interface Import {
+  readonly file: string;
+  readonly floor: string;
+  readonly target: string;
+}
+
+interface Source {
+  readonly file: string;
+  readonly floor: string;
+  readonly text: string;
+}
+
+function floorOf(file: string): string {
+  return file.split('/')[1] ?? '';
+}
+
+/** Without comments, so that prose about imports is not taken for one; strings with `//` keep what is before it. */
+function withoutComments(text: string): string {
+  return text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/(^|[^:'"`])\/\/.*$/gm, '$1');
+}
+
+const SOURCES: readonly Source[] = globSync('src/**/*.{ts,mts,js,mjs}', { cwd: ROOT })
+  .map((found) => found.replaceAll('\\', '/'))
+  .map((file) => ({
+    file,
+    floor: floorOf(file),
+    text: withoutComments(readFileSync(join(ROOT, file), 'utf8')),
+  }));
+
+const IMPORTS: readonly Import[] = SOURCES.flatMap(({ file, floor, text }) =>
+  [
+    ...text.matchAll(/\bfrom\s*['"]([^'"]+)['"]/g),
+    ...text.matchAll(/\bimport\s*\(?\s*['"]([^'"]+)['"]/g),
+  ].map((match) => ({ file, floor, target: match[1] ?? '' })),
+);
+
+function isRelative(target: string): boolean {
+  return target.startsWith('.');
+}
+
+function resolved({ file, target }: Import): string {
+  return normalize(join(dirname(file), target)).replaceAll('\\', '/');
+}
+
+function isOf(target: string, name: string): boolean {
+  return name.endsWith('/')
+    ? target.startsWith(name)
+    : target === name || target.startsWith(`${name}/`);
+}
+
+function none(wrong: readonly string[], rule: string): void {
+  assert.deepEqual(wrong, [], `${rule}:\n  ${wrong.join('\n  ')}\n`);
+}
+
+function told(found: readonly Import[]): readonly string[] {
+  return found.map(({ file, target }) => `${file} imports ${target}`);
+}
+
+test('there is something to look at', () => {
+  assert.ok(SOURCES.length > 0);
+  assert.ok(IMPORTS.length > SOURCES.length / 2);
+});
+
+test('every folder of src/ is a known floor', () => {
+  none(
+    SOURCES.filter(({ floor }) => !(floor in BELOW)).map(({ file }) => file),
+    'the floors are those of docs/ARCHITECTURE.md',
+  );
+});
+
+test('imports point down only; adapters, rpc and worker do not know each other', () => {
+  const wrong = IMPORTS.filter(({ target }) => isRelative(target)).filter((found) => {
+    const to = resolved(found);
+    if (to.startsWith('gen/')) return false;
+    if (!to.startsWith('src/')) return true;
+    const floor = floorOf(to);
+    return floor !== found.floor && !BELOW[found.floor]?.includes(floor);
+  });
+  none(told(wrong), 'chat ← {nats, model, tools, ops} ← {rpc, worker} ← main');
+});
+
+test('relative imports name a file that is there, with its ending', () => {
+  const wrong = IMPORTS.filter(
+    (found) => isRelative(found.target) && !existsSync(join(ROOT, resolved(found))),
+  );
+  none(told(wrong), 'type stripping resolves nothing');
+});
+
+test('each technology is known to its own floor alone', () => {
+  const wrong = IMPORTS.filter(({ target, floor }) =>
+    Object.entries(HOMES).some(([name, homes]) => isOf(target, name) && !homes.includes(floor)),
+  );
+  none(told(wrong), `homes: ${JSON.stringify(HOMES)}`);
+});
+
+test('src/chat is pure: no I/O, no package but protobuf and its validation', () => {
+  const wrong = IMPORTS.filter(
+    ({ floor, target }) => floor === 'chat' && !isRelative(target),
+  ).filter(({ target }) =>
+    isBuiltin(target)
+      ? !CHAT_BUILTINS.includes(target)
+      : !CHAT_PACKAGES.some((name) => isOf(target, name)),
+  );
+  none(told(wrong), 'the domain only computes');
+});
+
+test('Node modules are imported as node:…', () => {
+  const wrong = IMPORTS.filter(({ target }) => isBuiltin(target) && !target.startsWith('node:'));
+  none(told(wrong), 'a package could have that name');
+});
+
+test('the environment is read in src/ops/config.ts and src/main, and by the model child', () => {
+  const readers = /^src\/(main\/|ops\/config\.ts$|model\/embedded\/child[^/]*\.ts$)/;
+  none(
+    SOURCES.filter(({ file, text }) => /process\.env\b/.test(text) && !readers.test(file)).map(
+      ({ file }) => file,
+    ),
+    'configuration is read once, at the edge',
+  );
+});
+
+test('no default exports, no barrels, no utils', () => {
+  none(
+    SOURCES.filter(({ text }) => /^export default\b|\bas default\b/m.test(text)).map(
+      ({ file }) => file,
+    ),
+    'an export has one name everywhere',
+  );
+  none(
+    SOURCES.filter(({ file }) => /\/(index|utils?|helpers?|common|misc)\.\w+$/.test(file)).map(
+      ({ file }) => file,
+    ),
+    'a file is named by its one idea',
+  );
+});
