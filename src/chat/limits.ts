@@ -27,10 +27,11 @@ export const REQUEST_BODY_TIMEOUT_MS = 60 * SECOND_MS;
 // Events
 /** No event is larger; longer content is split. */
 export const MAX_EVENT_BYTES = MiB;
-/** Text in one delta: leaves room for the envelope under MAX_EVENT_BYTES and NATS's 1 MiB payload. */
-export const MAX_DELTA_BYTES = 256 * KiB;
-/** Text of one chat, all blocks together. */
-export const MAX_OUTPUT_BYTES = 64 * MiB;
+/** Text in one delta and in one record, in UTF-16 units: at most three times that in bytes, which
+ * leaves room for the envelope under MAX_EVENT_BYTES and NATS's payload of 1 MiB. */
+export const MAX_DELTA_CHARS = 64 * 1024;
+/** Text and reasoning of one chat, all blocks together, in UTF-16 units. */
+export const MAX_OUTPUT_CHARS = 64 * 1024 * 1024;
 /** GetChatStream FULL: many clients refuse messages of 4 MiB. */
 export const MAX_FULL_VIEW_BYTES = 3 * MiB;
 
@@ -64,8 +65,8 @@ export const WORKER_PULL_BATCH = 32;
 export const OWNER_QUESTION_MS = 500;
 /** A command whose owner says that it still runs it is handed back for this long. */
 export const OWNED_NAK_DELAY_MS = 5 * SECOND_MS;
-/** Deltas of one chat that wait for the log; past it the model server is not read. */
-export const MAX_UNSTORED_BYTES = 256 * KiB;
+/** Deltas of one chat that wait for the log, in UTF-16 units; past it the model server is not read. */
+export const MAX_UNSTORED_CHARS = 256 * 1024;
 /** How long a chat's append may be in doubt before the run is given up to its redelivery. */
 export const APPEND_SETTLE_MS = 60 * SECOND_MS;
 /** How long a stopping worker may take to hand its chats back. */
@@ -121,3 +122,6 @@ export const MAX_VIOLATIONS = 100;
 /** Messages inside messages; the same bound as in the binary format. */
 export const MAX_MESSAGE_DEPTH = 100;
 export const TOKENS_POLL_MS = 2 * SECOND_MS;
+
+/** Control commands that one loop takes at a time. */
+export const CONTROL_BATCH = 256;

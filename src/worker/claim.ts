@@ -1,0 +1,46 @@
+// What a claim writes: its mark, which says who holds the chat and by which command, and its event.
+import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { Command } from '../chat/commands.ts';
+import type { Claim } from '../chat/decisions.ts';
+import { FIRST_CLAIM } from '../chat/decisions.ts';
+import type { StatusMark } from '../chat/event-log.ts';
+import type { End, EventPayload } from '../chat/terminal.ts';
+
+export function claimMark(command: Command, claim: Claim, owner: string): StatusMark {
+  const { createdAtMs, expiresAtMs, correlationId, model } = command.meta;
+  return {
+    kind: 'claim',
+    status: ChatStreamStatus.PROCESSING,
+    attempt: claim.attempt,
+    tries: claim.tries,
+    // The first claim is the first step: what comes after it can be said again.
+    stepSequence: claim.stepSequence === 0 ? claim.sequence : claim.stepSequence,
+    command: command.sequence,
+    owner,
+    startedAtMs: claim.startedAtMs === 0 ? Date.now() : claim.startedAtMs,
+    firstSequence: claim.sequence,
+    lastSequence: claim.sequence,
+    createdAtMs,
+    expiresAtMs,
+    correlationId,
+    model,
+    priority: command.priority,
+  };
+}
+
+export function claimPayload(command: Command, claim: Claim): EventPayload {
+  if (claim === FIRST_CLAIM) return { case: 'started', value: { model: command.meta.model } };
+  return {
+    case: 'attemptStarted',
+    value: { supersedesAfterSequence: claim.stepSequence },
+  };
+}
+
+export function attemptsExhausted(attempts: number): Extract<End, { kind: 'failed' | 'error' }> {
+  return {
+    kind: 'error',
+    reason: FailureReason.ATTEMPTS_EXHAUSTED,
+    message: `All ${attempts} attempts lost their worker. Something in this request, or on the workers, ends them; see the workers' logs before it is sent again.`,
+    retryable: false,
+  };
+}

@@ -1,0 +1,220 @@
+// The one writer of one chat while a run lasts: numbers the events, merges what waits, keeps exactly
+// one append in flight (law 3) and stops at the first sign that the chat is not its own any more.
+import { create } from '@bufbuild/protobuf';
+import type { Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
+import type { ChatStreamStatus, Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
+import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
+import type { Settled } from '../chat/append.ts';
+import { appendSettled } from '../chat/append.ts';
+import type { ChatKey } from '../chat/chat-key.ts';
+import type { EventLog, StatusMark } from '../chat/event-log.ts';
+import { preciseNowMs, timestampFromMillis } from '../chat/event-time.ts';
+import { APPEND_SETTLE_MS, MAX_DELTA_CHARS, MAX_UNSTORED_CHARS } from '../chat/limits.ts';
+import { encodeBatch } from '../chat/record.ts';
+import type { End, EventPayload } from '../chat/terminal.ts';
+import { endPayload, endStatus } from '../chat/terminal.ts';
+
+interface Waiting {
+  payload: EventPayload;
+  readonly timeMs: number;
+}
+
+export interface WriterStart {
+  readonly chat: ChatKey;
+  /** Of the claim that this writer writes under. */
+  readonly mark: StatusMark;
+  /** The claim's own record. */
+  readonly storeSequence: number;
+}
+
+export class LogWriter {
+  /** Begins every append id of this writer, so that its own records are known by it. */
+  readonly runId: string;
+  readonly #log: EventLog;
+  readonly #start: WriterStart;
+  readonly #onLost: (settled: Settled) => void;
+  readonly #hash: Hash = createHash('sha256');
+  #waiting: Waiting[] = [];
+  #waitingChars = 0;
+  #drained: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #appending: Promise<void> | undefined;
+  #scheduled = false;
+  #closing = false;
+  #sequence: number;
+  #storeSequence: number;
+  #appends = 0;
+  #lost: Settled | undefined;
+
+  constructor(
+    log: EventLog,
+    runId: string,
+    start: WriterStart,
+    onLost: (settled: Settled) => void,
+  ) {
+    this.#log = log;
+    this.runId = runId;
+    this.#start = start;
+    this.#onLost = onLost;
+    this.#sequence = start.mark.lastSequence;
+    this.#storeSequence = start.storeSequence;
+  }
+
+  /** The newest record that this writer knows to be stored. */
+  get storeSequence(): number {
+    return this.#storeSequence;
+  }
+
+  /** Adds an event. The first leaves at once; what comes meanwhile leaves together. */
+  push(payload: EventPayload): void {
+    if (this.#lost !== undefined) return;
+    if (!this.#merge(payload)) this.#waiting.push({ payload, timeMs: preciseNowMs() });
+    if (this.#scheduled || this.#appending !== undefined) return;
+    this.#scheduled = true;
+    // All tokens of one poll leave in one write; with nothing else to do it costs no delay.
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  /** A promise while more waits for the log than may; it resolves when there is room. */
+  pressure(): Promise<void> | undefined {
+    if (this.#waitingChars <= MAX_UNSTORED_CHARS || this.#lost !== undefined) return undefined;
+    this.#drained ??= Promise.withResolvers<void>();
+    return this.#drained.promise;
+  }
+
+  /** Appends what waits together with the terminal event, as the last record. */
+  async end(end: End, usage: Usage): Promise<Settled> {
+    this.#closing = true;
+    await this.#appending;
+    while (this.#waitingChars > MAX_DELTA_CHARS && this.#lost === undefined) {
+      await this.#append(this.#take(MAX_DELTA_CHARS), undefined);
+    }
+    if (this.#lost !== undefined) return this.#lost;
+    const events = this.#take(Infinity);
+    const sequence = this.#sequence + 1;
+    const sha256 = this.#hash.digest('hex');
+    events.push(this.#event(endPayload(end, { sequence, sha256, usage }), preciseNowMs()));
+    return this.#append(events, { kind: 'end', status: endStatus(end) });
+  }
+
+  /** Gives the chat back; what is not stored is dropped, since the next attempt says it again. */
+  async handBack(): Promise<Settled> {
+    this.#closing = true;
+    this.#waiting = [];
+    await this.#appending;
+    if (this.#lost !== undefined) return this.#lost;
+    const { status, tries } = this.#start.mark;
+    return this.#append([], { kind: 'hand-back', status, tries: tries - 1 });
+  }
+
+  #merge(payload: EventPayload): boolean {
+    if (payload.case !== 'textDelta' && payload.case !== 'thinkingDelta') return false;
+    const text = payload.value.text ?? '';
+    this.#waitingChars += text.length;
+    const last = this.#waiting.at(-1)?.payload;
+    if (last === undefined || last.case !== payload.case) return false;
+    if (last.value.index !== payload.value.index) return false;
+    const merged = (last.value.text ?? '') + text;
+    if (merged.length > MAX_DELTA_CHARS) return false;
+    last.value.text = merged;
+    return true;
+  }
+
+  #flush(): void {
+    if (this.#appending !== undefined || this.#closing) return;
+    if (this.#lost !== undefined || this.#waiting.length === 0) return;
+    const events = this.#take(MAX_DELTA_CHARS);
+    this.#appending = this.#appendDeltas(events);
+  }
+
+  async #appendDeltas(events: Event[]): Promise<void> {
+    await this.#append(events, undefined);
+    this.#appending = undefined;
+    if (this.#waitingChars <= MAX_UNSTORED_CHARS) {
+      this.#drained?.resolve();
+      this.#drained = undefined;
+    }
+    this.#flush();
+  }
+
+  /** Takes what waits, up to about this many characters, and numbers it. */
+  #take(maxChars: number): Event[] {
+    let chars = 0;
+    let count = 0;
+    for (const { payload } of this.#waiting) {
+      const size = textOf(payload).length;
+      if (count > 0 && chars + size > maxChars) break;
+      chars += size;
+      count++;
+    }
+    const taken = this.#waiting.slice(0, count);
+    this.#waiting = this.#waiting.slice(count);
+    this.#waitingChars -= chars;
+    return taken.map(({ payload, timeMs }) => {
+      if (payload.case === 'textDelta') this.#hash.update(payload.value.text ?? '');
+      if (payload.case === 'blockStopped' && payload.value.content?.block?.case === 'text') {
+        this.#hash.update(payload.value.content.block.value);
+      }
+      return this.#event(payload, timeMs);
+    });
+  }
+
+  #event(payload: EventPayload, timeMs: number): Event {
+    return create(EventSchema, {
+      sequence: ++this.#sequence,
+      attempt: this.#start.mark.attempt,
+      time: timestampFromMillis(timeMs),
+      correlationId: this.#start.mark.correlationId,
+      payload,
+    });
+  }
+
+  async #append(
+    events: readonly Event[],
+    change: Pick<StatusMark, 'kind' | 'status'> | Pick<StatusMark, 'kind' | 'status' | 'tries'> | undefined,
+  ): Promise<Settled> {
+    const { chat, mark } = this.#start;
+    const lastSequence = this.#sequence;
+    const afterSequence = lastSequence - events.length;
+    const settled = await appendSettled(
+      this.#log,
+      chat,
+      {
+        expectedLast: this.#storeSequence,
+        afterSequence,
+        attempt: mark.attempt,
+        owner: mark.owner,
+      },
+      {
+        appendId: `${this.runId}-${this.#appends++}`,
+        data: encodeBatch(events),
+        mark:
+          change === undefined
+            ? undefined
+            : { ...mark, ...change, firstSequence: afterSequence + 1, lastSequence },
+      },
+      APPEND_SETTLE_MS,
+    );
+    if (settled.type === 'stored') {
+      this.#storeSequence = settled.storeSequence;
+    } else {
+      this.#lost = settled;
+      this.#waiting = [];
+      this.#waitingChars = 0;
+      this.#drained?.resolve();
+      this.#onLost(settled);
+    }
+    return settled;
+  }
+}
+
+function textOf(payload: EventPayload): string {
+  if (payload.case === 'textDelta' || payload.case === 'thinkingDelta') {
+    return payload.value.text ?? '';
+  }
+  return '';
+}

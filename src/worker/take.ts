@@ -1,0 +1,89 @@
+// Taking commands for free slots: the bell says which priority has work, a poll each second finds
+// what a lost bell left, and the order is by priority with a turn for the others now and then.
+import type { Delivery, WorkQueue } from '../chat/commands.ts';
+import { PRIORITY_LEVELS, WORKER_POLL_MS, WORKER_PULL_BATCH } from '../chat/limits.ts';
+
+export interface Taking {
+  /** A slot came free. */
+  readonly wake: () => void;
+  /** Asks for nothing more, and resolves when all that was asked for has come. */
+  readonly stop: () => Promise<void>;
+}
+
+/** One round in this many serves the last priority first, so that it cannot starve. */
+const REVERSED_ROUND = 10;
+
+export function startTaking(
+  queue: WorkQueue,
+  slots: number,
+  running: () => number,
+  take: (delivery: Delivery) => void,
+): Taking {
+  const rung = new Set<number>();
+  /** Slots kept for pulls that are under way, by priority. */
+  const reserved = new Map<number, number>();
+  const pulls = new Set<Promise<void>>();
+  let round = 0;
+  let stopped = false;
+
+  const receiving = queue.receiveWork((delivery) => {
+    const { priority } = delivery.command;
+    const kept = reserved.get(priority);
+    if (kept !== undefined && kept > 0) reserved.set(priority, kept - 1);
+    take(delivery);
+  });
+
+  const free = (): number => {
+    let kept = 0;
+    for (const each of reserved.values()) kept += each;
+    return slots - running() - kept;
+  };
+
+  const wake = (): void => {
+    if (stopped || rung.size === 0) return;
+    round++;
+    for (let i = 0; i < PRIORITY_LEVELS; i++) {
+      const priority = round % REVERSED_ROUND === 0 ? PRIORITY_LEVELS - 1 - i : i;
+      const batch = Math.min(free(), WORKER_PULL_BATCH);
+      if (batch <= 0) return;
+      if (!rung.has(priority) || reserved.has(priority)) continue;
+      rung.delete(priority);
+      const pulling = pull(priority, batch);
+      pulls.add(pulling);
+      void pulling.then(() => pulls.delete(pulling));
+    }
+  };
+
+  const pull = async (priority: number, batch: number): Promise<void> => {
+    reserved.set(priority, batch);
+    const got = await receiving.pull(priority, batch);
+    reserved.delete(priority);
+    // As many as asked for: there may be more.
+    if (got >= batch) rung.add(priority);
+    wake();
+  };
+
+  const stopBell = queue.onWork((priority) => {
+    rung.add(priority);
+    wake();
+  });
+  const pollAll = (): void => {
+    for (let priority = 0; priority < PRIORITY_LEVELS; priority++) rung.add(priority);
+    wake();
+  };
+  const polling = setInterval(pollAll, WORKER_POLL_MS);
+  const stopReconnect = queue.onReconnect(pollAll);
+  pollAll();
+
+  return {
+    wake,
+    stop: async () => {
+      stopped = true;
+      clearInterval(polling);
+      stopBell();
+      stopReconnect();
+      await Promise.all(pulls);
+      receiving.stop();
+    },
+  };
+}

@@ -1,0 +1,270 @@
+// src/worker: takes work commands, claims their chats, runs them and keeps the claims alive. What a
+// worker does next is decided in src/chat/decisions.ts; here it is carried out. What does not belong
+// here: anything about NATS or about one kind of model server.
+import { create } from '@bufbuild/protobuf';
+import { randomUUID } from 'node:crypto';
+import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
+import { appendSettled } from '../chat/append.ts';
+import type { ChatKey } from '../chat/chat-key.ts';
+import { keyOf } from '../chat/chat-key.ts';
+import type { Command, Delivery, WorkQueue } from '../chat/commands.ts';
+import type { Claim, ClaimDecision } from '../chat/decisions.ts';
+import { decideClaim, isOver } from '../chat/decisions.ts';
+import { endChat } from '../chat/end-chat.ts';
+import { ChatError } from '../chat/errors.ts';
+import type { EventLog, StatusMark } from '../chat/event-log.ts';
+import { preciseNowMs, timestampFromMillis } from '../chat/event-time.ts';
+import {
+  APPEND_SETTLE_MS,
+  HAND_BACK_MS,
+  MAX_ATTEMPTS,
+  OWNED_NAK_DELAY_MS,
+  RENEW_EVERY_MS,
+} from '../chat/limits.ts';
+import type { Logger } from '../chat/logger.ts';
+import { encodeBatch } from '../chat/record.ts';
+import { attemptsExhausted, claimMark, claimPayload } from './claim.ts';
+import { LogWriter } from './log-writer.ts';
+import type { RunDeps, RunResult } from './run.ts';
+import { fieldsOf, runChat, RunStop } from './run.ts';
+import { startTaking } from './take.ts';
+
+export interface WorkerDeps extends RunDeps {
+  readonly log: EventLog;
+  readonly queue: WorkQueue;
+  readonly slots: number;
+}
+
+export interface Worker {
+  readonly owner: string;
+  readonly running: () => number;
+  /** Takes nothing more, hands its chats back, and resolves when the log shows it. */
+  readonly stop: () => Promise<void>;
+}
+
+/** A chat in this worker's hands, from its delivery to its acknowledgement. */
+interface Run {
+  readonly command: Command;
+  /** The newest delivery of the command: its acknowledgement is the one that counts. */
+  delivery: Delivery;
+  readonly abort: AbortController;
+  writer: LogWriter | undefined;
+  /** The fence refused a claim: from then on the log is read before the next. */
+  refused: boolean;
+  done: Promise<void>;
+}
+
+export function startWorker(deps: WorkerDeps): Worker {
+  const { log, queue, logger } = deps;
+  const owner = randomUUID();
+  const runs = new Map<string, Run>();
+  let stopping = false;
+
+  const take = (delivery: Delivery): void => {
+    const { command } = delivery;
+    const key = keyOf(command.chat);
+    const run = runs.get(key);
+    if (run !== undefined) {
+      // Handed out again while it runs here, because a renewal was lost: adopt the new delivery.
+      if (run.command.sequence === command.sequence) run.delivery = delivery;
+      else delivery.nak(OWNED_NAK_DELAY_MS);
+      return;
+    }
+    if (stopping) return delivery.nak(0);
+    const taken: Run = {
+      command,
+      delivery,
+      abort: new AbortController(),
+      writer: undefined,
+      refused: false,
+      done: Promise.resolve(),
+    };
+    runs.set(key, taken);
+    taken.done = drive(taken)
+      .catch((error: unknown) => {
+        // The command is neither acknowledged nor handed back: it comes again after the ack wait.
+        const unavailable = error instanceof ChatError && error.reason === 'LOG_UNAVAILABLE';
+        const say = unavailable ? logger.warn : logger.error;
+        say.call(logger, { ...fieldsOf(command), err: error }, 'a command was left to its redelivery');
+      })
+      .finally(() => {
+        runs.delete(key);
+        taking.wake();
+      });
+  };
+
+  const drive = async (run: Run): Promise<void> => {
+    for (;;) {
+      const decision = await decide(run);
+      if (decision === undefined) return;
+      const settled = await claim(run, decision.claim);
+      if (settled === 'moved') continue;
+      if (settled === 'unavailable') return;
+      const result = await runChat(
+        deps,
+        run.command,
+        settled.writer,
+        settled.mark.startedAtMs,
+        run.abort,
+      );
+      return conclude(run, result, settled.mark.attempt);
+    }
+  };
+
+  /** What to claim; undefined where there is nothing to claim (any more). */
+  const decide = async (run: Run): Promise<{ readonly claim: Claim } | undefined> => {
+    const { command, delivery } = run;
+    const bounds = { nowMs: Date.now(), maxAttempts: MAX_ATTEMPTS };
+    // A start that was never handed out before is almost always unclaimed: the fence tells if not.
+    const fresh = delivery.deliveries === 1 && command.verb === 'start' && !run.refused;
+    const tail = fresh ? undefined : await log.tail(command.chat);
+    const decision: ClaimDecision = decideClaim(command, tail, bounds);
+    switch (decision.do) {
+      case 'drop':
+        logger.debug({ ...fieldsOf(command), why: decision.why }, 'a command was void');
+        delivery.ack();
+        return undefined;
+      case 'claim':
+        return decision;
+      case 'ask-owner':
+        if (decision.owner !== owner) {
+          const held = await queue.askOwner(decision.owner, command.chat, command.sequence);
+          if (held) {
+            delivery.nak(OWNED_NAK_DELAY_MS);
+            return undefined;
+          }
+        }
+        return decision;
+      case 'give-up': {
+        const end = attemptsExhausted(decision.attempts);
+        const life = { meta: command.meta, priority: command.priority };
+        const settled = await endChat(log, command.chat, life, tail, end, APPEND_SETTLE_MS);
+        if (settled.type === 'stored') {
+          logger.error({ ...fieldsOf(command), attempts: decision.attempts }, end.message);
+          delivery.ack();
+        }
+        return undefined;
+      }
+    }
+  };
+
+  const claim = async (
+    run: Run,
+    wanted: Claim,
+  ): Promise<{ readonly writer: LogWriter; readonly mark: StatusMark } | 'moved' | 'unavailable'> => {
+    const { command } = run;
+    const runId = randomUUID();
+    const mark = claimMark(command, wanted, owner);
+    const event = create(EventSchema, {
+      sequence: wanted.sequence,
+      attempt: wanted.attempt,
+      time: timestampFromMillis(preciseNowMs()),
+      correlationId: command.meta.correlationId,
+      payload: claimPayload(command, wanted),
+    });
+    const settled = await appendSettled(
+      log,
+      command.chat,
+      {
+        expectedLast: wanted.expectedLast,
+        afterSequence: wanted.sequence - 1,
+        attempt: wanted.attempt,
+        owner,
+      },
+      { appendId: `${runId}-claim`, data: encodeBatch([event]), mark },
+      APPEND_SETTLE_MS,
+    );
+    if (settled.type !== 'stored') {
+      run.refused = true;
+      return settled.type;
+    }
+    const start = { chat: command.chat, mark, storeSequence: settled.storeSequence };
+    run.writer = new LogWriter(log, runId, start, (why) => {
+      run.abort.abort(new RunStop('lost', why.type));
+    });
+    logger.info({ ...fieldsOf(command), attempt: wanted.attempt }, 'a worker took the chat');
+    return { writer: run.writer, mark };
+  };
+
+  const conclude = (run: Run, result: RunResult, attempt: number): void => {
+    const { command, delivery } = run;
+    const fields = { ...fieldsOf(command), attempt };
+    switch (result.type) {
+      case 'ended':
+        delivery.ack();
+        logger.info({ ...fields, end: result.end.kind }, 'the chat came to its end');
+        return;
+      case 'handed-back':
+        delivery.nak(0);
+        queue.ring(command.chat, command.verb, command.priority);
+        logger.info(fields, 'the chat was handed back');
+        return;
+      case 'lost':
+        // Refused by the fence, or no log to be had: nothing more is sent for this delivery (law 7).
+        logger.warn({ ...fields, why: result.why?.type }, 'the chat is not this run’s any more');
+        return;
+    }
+  };
+
+  const taking = startTaking(queue, deps.slots, () => runs.size, take);
+
+  const stopControl = queue.onControl((command) => {
+    if (command.verb !== 'cancel') return;
+    const run = runs.get(keyOf(command.chat));
+    run?.abort.abort(new RunStop('cancelled', command.meta.reason));
+  });
+
+  const stopAnswering = queue.answerAsOwner(owner, (chat: ChatKey, command: number) => {
+    return runs.get(keyOf(chat))?.command.sequence === command;
+  });
+
+  const renewAll = (): void => {
+    for (const run of runs.values()) void renew(run);
+  };
+
+  /** Starts the ack wait anew, if the leader's log still shows the chat as this run's (law 7). */
+  const renew = async (run: Run): Promise<void> => {
+    const { writer } = run;
+    try {
+      if (writer === undefined || (await stillOwn(log, run.command.chat, writer))) {
+        run.delivery.working();
+      } else {
+        run.abort.abort(new RunStop('lost', 'the log shows another writer'));
+      }
+    } catch (error) {
+      // Without the log nothing can be said; the renewal is left out and tried again.
+      logger.warn({ ...fieldsOf(run.command), err: error }, 'a claim could not be renewed');
+    }
+  };
+  const renewing = setInterval(renewAll, RENEW_EVERY_MS);
+  const stopReconnect = queue.onReconnect(renewAll);
+
+  return {
+    owner,
+    running: () => runs.size,
+    stop: async () => {
+      stopping = true;
+      await taking.stop();
+      for (const run of runs.values()) {
+        run.abort.abort(new RunStop('hand-back', 'the worker is stopping'));
+      }
+      const all = Promise.all([...runs.values()].map((run) => run.done));
+      const late = Promise.withResolvers<void>();
+      const timer = setTimeout(late.resolve, HAND_BACK_MS);
+      await Promise.race([all, late.promise]);
+      clearTimeout(timer);
+      clearInterval(renewing);
+      stopControl();
+      stopAnswering();
+      stopReconnect();
+    },
+  };
+}
+
+async function stillOwn(log: EventLog, chat: ChatKey, writer: LogWriter): Promise<boolean> {
+  const last = await log.last(chat);
+  if (last === undefined) return false;
+  if (last.appendId.startsWith(writer.runId)) return last.mark === undefined || !isOver(last.mark);
+  // Read before the newest append of this run was stored.
+  return last.storeSequence < writer.storeSequence;
+}
