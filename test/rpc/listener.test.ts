@@ -92,10 +92,11 @@ test('a request’s head over the limit is refused', async () => {
   const answer = await fetch(listener.url, { headers: { 'x-long': 'x'.repeat(100_000) } });
   assert.equal(answer.status, 431);
   const session = http2.connect(listener.url);
-  // The bound holds once the client has seen the server's settings.
+  // The bound holds once the client has acknowledged the server's settings.
+  await once(session, 'remoteSettings');
   await new Promise((done) => session.ping(done));
   const request = session.request({ ':path': '/', 'x-long': 'x'.repeat(60_000) });
-  await assert.rejects(textOf(request), /ENHANCE_YOUR_CALM/);
+  await assert.rejects(once(request, 'response'), /ENHANCE_YOUR_CALM/);
   session.close();
 });
 
