@@ -77,6 +77,10 @@ export const HAND_BACK_MS = 5 * SECOND_MS;
 export const CANCEL_TAKEOVER_MS = SECOND_MS;
 /** CancelChatStream answers after this long at the latest, with the status as it is then. */
 export const CANCEL_ANSWER_MS = 5 * SECOND_MS;
+/** Control commands that one loop takes at a time. */
+export const CONTROL_BATCH = 256;
+/** A control loop rings for a worker again after this long. */
+export const RING_AGAIN_MS = 100;
 
 // NATS
 export const NATS_REQUEST_MS = 5 * SECOND_MS;
@@ -119,9 +123,12 @@ export const H2_IDLE_MS = 10 * 60 * SECOND_MS;
 export const MAX_ERROR_METADATA_BYTES = 3_800;
 /** Broken rules that are looked for in one request. */
 export const MAX_VIOLATIONS = 100;
-/** Messages inside messages; the same bound as in the binary format. */
-export const MAX_MESSAGE_DEPTH = 100;
+/** Messages inside messages. protobuf stops at 100, and a stored request lies in other messages. */
+export const MAX_MESSAGE_DEPTH = 64;
 export const TOKENS_POLL_MS = 2 * SECOND_MS;
 
-/** Control commands that one loop takes at a time. */
-export const CONTROL_BATCH = 256;
+// The embedded nats-server
+export const EMBEDDED_NATS_START_MS = 60 * SECOND_MS;
+export const EMBEDDED_NATS_STOP_MS = 10 * SECOND_MS;
+/** Holds a request of MAX_REQUEST_BYTES with its headers. */
+export const EMBEDDED_NATS_MAX_PAYLOAD_BYTES = MAX_REQUEST_BYTES + MiB;
