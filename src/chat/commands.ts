@@ -88,5 +88,7 @@ export interface WorkQueue {
 /** What a control loop needs beside the log. */
 export interface ControlQueue {
   readonly receiveControl: (onDelivery: (delivery: Delivery) => void) => Receiving;
+  /** Rings the bell for a control command once more. */
+  readonly ring: (command: Command) => void;
   readonly onControl: WorkQueue['onControl'];
 }

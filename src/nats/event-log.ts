@@ -6,7 +6,7 @@ import { ChatError } from '../chat/errors.ts';
 import type { EventLog, LogRecord, LogTail } from '../chat/event-log.ts';
 import { MAX_CATCH_UP_RECORDS, NATS_REQUEST_MS } from '../chat/limits.ts';
 import { sequenceRange } from '../chat/record.ts';
-import { appendIdIn, markIn, recordHeaders } from './headers.ts';
+import { appendIdIn, markIn, recordHeaders, storeSequenceIn } from './headers.ts';
 import type { StoredMessage } from './leader.ts';
 import { lastAtLeader, logUnavailable } from './leader.ts';
 import type { FencedPublisher } from './publish-fenced.ts';
@@ -131,7 +131,7 @@ function readPage(
 /** A record as direct get and republish carry it: the store's own facts are headers. */
 export function recordOf(headers: MsgHdrs, data: Uint8Array): LogRecord {
   return {
-    storeSequence: Number(headers.get('Nats-Sequence')),
+    storeSequence: storeSequenceIn(headers),
     storedAtMs: Date.parse(headers.get('Nats-Time-Stamp')),
     appendId: appendIdIn(headers),
     data,

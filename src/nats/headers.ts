@@ -3,12 +3,13 @@
 // commands, readable by people and by the list without decoding an event.
 import type { MsgHdrs } from '@nats-io/transport-node';
 import { headers } from '@nats-io/transport-node';
-import type { CommandMeta } from '../chat/commands.ts';
+import type { Command, CommandMeta } from '../chat/commands.ts';
 import type { StatusMark } from '../chat/event-log.ts';
 
 const APPEND_ID = 'Tailrace-Append';
 const MARK = 'Tailrace-Mark';
 const COMMAND = 'Tailrace-Command';
+const STORE_SEQUENCE = 'Nats-Sequence';
 const EXPECTED_LAST = 'Nats-Expected-Last-Subject-Sequence';
 const EXPECTED_LAST_SUBJECT = 'Nats-Expected-Last-Subject-Sequence-Subject';
 
@@ -54,4 +55,17 @@ export function markIn(from: MsgHdrs): StatusMark | undefined {
 
 export function commandMetaIn(from: MsgHdrs): CommandMeta {
   return JSON.parse(from.get(COMMAND)) as CommandMeta;
+}
+
+/** What a republished command carries: the same as the server's own bell. */
+export function bellHeaders(command: Command): MsgHdrs {
+  const made = headers();
+  made.set(COMMAND, JSON.stringify(command.meta));
+  made.set(STORE_SEQUENCE, String(command.sequence));
+  return made;
+}
+
+/** On what republish and direct get deliver. */
+export function storeSequenceIn(from: MsgHdrs): number {
+  return Number(from.get(STORE_SEQUENCE));
 }

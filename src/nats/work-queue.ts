@@ -3,7 +3,7 @@ import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { Command, ControlQueue, Delivery, WorkQueue } from '../chat/commands.ts';
 import { OWNER_QUESTION_MS, PRIORITY_LEVELS } from '../chat/limits.ts';
-import { commandMetaIn } from './headers.ts';
+import { bellHeaders, commandMetaIn, storeSequenceIn } from './headers.ts';
 import type { Puller } from './pull.ts';
 import { puller } from './pull.ts';
 import {
@@ -85,6 +85,11 @@ export function natsControlQueue(writes: NatsConnection, live: NatsConnection): 
       const control = puller(writes, CONTROL_CONSUMER, onDelivery);
       return { pull: control.pull, stop: control.close };
     },
+    ring: (command) => {
+      if (writes.isClosed()) return;
+      const { chat, verb, priority } = command;
+      writes.publish(bellSubject(chat, verb, priority), undefined, { headers: bellHeaders(command) });
+    },
     onControl: (listener) => onControl(live, listener),
   };
 }
@@ -97,7 +102,7 @@ function onControl(
     if (msg.headers === undefined) return;
     listener({
       ...parseCommandSubject(msg.subject.slice('bell.'.length)),
-      sequence: Number(msg.headers.get('Nats-Sequence')),
+      sequence: storeSequenceIn(msg.headers),
       meta: commandMetaIn(msg.headers),
     });
   });

@@ -10,6 +10,7 @@ import {
   APPEND_SETTLE_MS,
   CANCEL_TAKEOVER_MS,
   CONTROL_BATCH,
+  RING_AGAIN_MS,
   WORKER_POLL_MS,
 } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
@@ -57,7 +58,12 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
       const life = { meta: command.meta, priority: command.priority };
       const end = { kind: 'cancelled', reason: command.meta.reason } as const;
       const settled = await endChat(log, command.chat, life, tail, end, APPEND_SETTLE_MS);
-      if (settled.type === 'moved') continue;
+      if (settled.type === 'moved') {
+        // A worker that appends without pause never heard the bell: ring it again, then look again.
+        queue.ring(command);
+        await pause(RING_AGAIN_MS);
+        continue;
+      }
       if (settled.type === 'stored') {
         logger.warn(fieldsOf(command), 'a cancel was carried out in place of the chat’s worker');
         delivery.ack();
@@ -93,6 +99,10 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
       receiving.stop();
     },
   };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function waitUntil(atMs: number, signal: AbortSignal): Promise<void> {

@@ -1,0 +1,41 @@
+// The lock on the data folder. nats-server's store has none: a second server on the same folder
+// starts happily and ruins it. SQLite's exclusive lock is held by the kernel and goes with the process,
+// however it dies.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+
+export interface DataLock {
+  readonly release: () => void;
+}
+
+export function lockDataDir(dataDir: string): DataLock {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const holderFile = join(dataDir, 'lock.pid');
+  const database = new DatabaseSync(join(dataDir, 'lock.sqlite'), { timeout: 0 });
+  try {
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;');
+  } catch (cause) {
+    database.close();
+    const holder = readHolder(holderFile);
+    throw new Error(
+      `The data folder ${dataDir} is in use by another Tailrace${holder === undefined ? '' : ` (process ${holder})`}. Stop that one, or give this one a folder of its own in TAILRACE_DATA_DIR.`,
+      { cause },
+    );
+  }
+  writeFileSync(holderFile, `${process.pid}\n`);
+  return {
+    release: () => {
+      if (database.isOpen) database.close();
+    },
+  };
+}
+
+function readHolder(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    // Only for the message: the lock itself does not depend on it.
+    return undefined;
+  }
+}

@@ -1,0 +1,149 @@
+// The embedded default: a real nats-server as a child process with a file store in the data folder.
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { EMBEDDED_NATS_MAX_PAYLOAD_BYTES, EMBEDDED_NATS_START_MS } from '../chat/limits.ts';
+import type { Logger } from '../chat/logger.ts';
+import { lockDataDir } from './data-lock.ts';
+import { endOrphan } from './orphan.ts';
+
+export interface EmbeddedNats extends AsyncDisposable {
+  readonly url: string;
+  readonly user: string;
+  readonly password: string;
+  readonly pid: () => number | undefined;
+}
+
+export interface EmbeddedNatsOptions {
+  /** The nats-server program. */
+  readonly program: string;
+  readonly dataDir: string;
+  readonly logger: Logger;
+  /** What the child inherits. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+const USER = 'tailrace';
+const RESTART_WAIT_MS = 250;
+const POLL_MS = 5;
+
+export async function startEmbeddedNats(options: EmbeddedNatsOptions): Promise<EmbeddedNats> {
+  const { dataDir, logger } = options;
+  const lock = lockDataDir(dataDir);
+  try {
+    const home = join(dataDir, 'nats');
+    const pidFile = join(home, 'nats-server.pid');
+    mkdirSync(home, { recursive: true });
+    await endOrphan(pidFile, home, logger);
+    const password = randomBytes(24).toString('hex');
+
+    let stopping = false;
+    let child = run(options, home, -1, password);
+    const url = await untilReady(child, home);
+    const port = Number(new URL(url).port);
+
+    const follow = (running: ChildProcess): void => {
+      running.once('exit', (code, signal) => {
+        if (stopping) return;
+        logger.error({ code, signal }, 'nats-server died; it is started again on the same store');
+        setTimeout(() => {
+          if (stopping) return;
+          // The same port, so that every connection finds it again.
+          child = run(options, home, port, password);
+          follow(child);
+        }, RESTART_WAIT_MS);
+      });
+    };
+    follow(child);
+
+    return {
+      url,
+      user: USER,
+      password,
+      pid: () => child.pid,
+      [Symbol.asyncDispose]: async () => {
+        stopping = true;
+        if (child.exitCode === null && child.signalCode === null) {
+          const exited = once(child, 'exit');
+          child.kill('SIGTERM');
+          await exited;
+        }
+        lock.release();
+      },
+    };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function run(
+  options: EmbeddedNatsOptions,
+  home: string,
+  port: number,
+  password: string,
+): ChildProcess {
+  const file = join(home, 'nats-server.conf');
+  // Read once by the server at its start; the password comes by the environment, not by the file.
+  writeFileSync(file, configText(home, port), { mode: 0o600 });
+  return spawn(options.program, ['-c', file], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...options.environment, TAILRACE_NATS_PASSWORD: password },
+  });
+}
+
+function configText(home: string, port: number): string {
+  return `# Written by Tailrace at each start.
+host: "127.0.0.1"
+port: ${port}
+ports_file_dir: ${JSON.stringify(home)}
+pid_file: ${JSON.stringify(join(home, 'nats-server.pid'))}
+log_file: ${JSON.stringify(join(home, 'nats-server.log'))}
+logfile_size_limit: 16MB
+logfile_max_num: 2
+max_payload: ${EMBEDDED_NATS_MAX_PAYLOAD_BYTES}
+lame_duck_duration: "30s"
+authorization { user: "${USER}", password: $TAILRACE_NATS_PASSWORD }
+jetstream { store_dir: ${JSON.stringify(join(home, 'store'))} }
+`;
+}
+
+const PortsFile = z.object({ nats: z.array(z.string()).min(1) });
+
+/** Waits for the file in which the server says where it listens. */
+async function untilReady(child: ChildProcess, home: string): Promise<string> {
+  let said = '';
+  child.stderr?.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
+  let failed: Error | undefined;
+  child.once('error', (error) => (failed = error));
+  const file = join(home, `nats-server_${child.pid ?? 0}.ports`);
+  const deadline = performance.now() + EMBEDDED_NATS_START_MS;
+  for (;;) {
+    const url = readPorts(file);
+    if (url !== undefined) {
+      rmSync(file, { force: true });
+      return url;
+    }
+    if (failed !== undefined || child.exitCode !== null || performance.now() > deadline) {
+      child.kill('SIGKILL');
+      throw new Error(
+        `nats-server did not start (exit code ${String(child.exitCode)}). It said: ${said.trim() || 'nothing'}; see ${join(home, 'nats-server.log')}.`,
+        { cause: failed },
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+function readPorts(file: string): string | undefined {
+  try {
+    return PortsFile.parse(JSON.parse(readFileSync(file, 'utf8'))).nats[0];
+  } catch {
+    // Not written, or not whole yet: it is read again until the deadline.
+    return undefined;
+  }
+}

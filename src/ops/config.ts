@@ -1,0 +1,219 @@
+// The environment, read once at the edge and checked by zod. An error names the variable, what was
+// given and what would be right.
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { DEFAULT_WORKER_SLOTS, EMBEDDED_WORKER_SLOTS, HEARTBEAT_MS } from '../chat/limits.ts';
+
+export type Role = 'api' | 'worker';
+
+export interface Config {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly dataDir: string;
+  /** Undefined: the embedded nats-server. */
+  readonly nats:
+    | {
+        readonly servers: readonly string[];
+        readonly user: string | undefined;
+        readonly password: string | undefined;
+      }
+    | undefined;
+  readonly natsReplicas: number;
+  /** The program for the embedded nats-server; undefined: the one that set-up found. */
+  readonly natsServerProgram: string | undefined;
+  readonly roles: ReadonlySet<Role>;
+  /** Undefined: the embedded model. */
+  readonly modelServer:
+    | { readonly baseUrl: string; readonly apiKey: string | undefined }
+    | undefined;
+  /** Undefined: what the model server lists. */
+  readonly models: readonly string[] | undefined;
+  readonly defaultModel: string | undefined;
+  readonly tokensFile: string | undefined;
+  readonly corsOrigins: readonly string[];
+  readonly workerSlots: number;
+  readonly heartbeatMs: number;
+  readonly logLevel: LogLevel;
+}
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const OPENAI_BASE_URL = 'https://api.openai.com/v1';
+
+const listen = z.string().transform((text, context) => {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535) {
+    context.addIssue('host:port, for example 127.0.0.1:8080, [::1]:8080 or 127.0.0.1:0');
+    return z.NEVER;
+  }
+  return { host, port };
+});
+
+const commaList = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== ''),
+);
+
+const roles = commaList.transform((names, context): ReadonlySet<Role> => {
+  const found = new Set<Role>();
+  for (const name of names) {
+    if (name === 'api' || name === 'worker') found.add(name);
+    else context.addIssue('api, worker or api,worker');
+  }
+  if (found.size === 0) context.addIssue('api, worker or api,worker');
+  return found;
+});
+
+const natsServers = commaList.transform((urls, context) => {
+  const servers: string[] = [];
+  let user: string | undefined;
+  let password: string | undefined;
+  for (const each of urls) {
+    const url = URL.parse(each.includes('://') ? each : `nats://${each}`);
+    if (url === null || !['nats:', 'tls:'].includes(url.protocol) || url.hostname === '') {
+      context.addIssue('nats://host:port, or several with commas between');
+      return z.NEVER;
+    }
+    if (url.username !== '') user = decodeURIComponent(url.username);
+    if (url.password !== '') password = decodeURIComponent(url.password);
+    servers.push(`${url.hostname}:${url.port === '' ? '4222' : url.port}`);
+  }
+  return { servers, user, password };
+});
+
+const httpUrl = z
+  .string()
+  .refine(
+    (text) => ['http:', 'https:'].includes(URL.parse(text)?.protocol ?? ''),
+    'an http or https address, for example http://127.0.0.1:8000/v1',
+  );
+
+const wholeNumber = (least: number, most: number): z.ZodType<number, string> =>
+  z.string().transform((text, context) => {
+    const number = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
+    if (number >= least && number <= most) return number;
+    context.addIssue(`a whole number from ${least} to ${most}`);
+    return z.NEVER;
+  });
+
+const origin = commaList.transform((origins, context) => {
+  for (const each of origins) {
+    if (each !== '*' && URL.parse(each)?.origin !== each) {
+      context.addIssue('origins such as https://app.example.com with commas between, or *');
+    }
+  }
+  return origins;
+});
+
+const Environment = z.object({
+  TAILRACE_LISTEN: listen.prefault('127.0.0.1:8080'),
+  TAILRACE_DATA_DIR: z.string().prefault('.tailrace'),
+  TAILRACE_NATS_URL: natsServers.optional(),
+  TAILRACE_NATS_REPLICAS: wholeNumber(1, 5).prefault('1'),
+  TAILRACE_NATS_SERVER: z.string().optional(),
+  TAILRACE_ROLES: roles.prefault('api,worker'),
+  TAILRACE_MODELS: commaList.optional(),
+  TAILRACE_DEFAULT_MODEL: z.string().optional(),
+  OPENAI_API_KEY: z.string().optional(),
+  OPENAI_BASE_URL: httpUrl.optional(),
+  TAILRACE_TOKENS_FILE: z.string().optional(),
+  TAILRACE_CORS_ORIGINS: origin.prefault(''),
+  TAILRACE_WORKER_SLOTS: wholeNumber(1, 10_000).optional(),
+  TAILRACE_HEARTBEAT_MS: wholeNumber(100, 600_000).prefault(String(HEARTBEAT_MS)),
+  TAILRACE_LOG_LEVEL: z.enum(LOG_LEVELS).prefault('info'),
+});
+
+export class ConfigError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ConfigError';
+  }
+}
+
+const SECRETS: ReadonlySet<string> = new Set(['OPENAI_API_KEY', 'TAILRACE_NATS_URL']);
+
+/** Empty variables count as unset. Throws a ConfigError that names every wrong one. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(
+    Object.keys(Environment.shape)
+      .map((name) => [name, env[name]?.trim()] as const)
+      .filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const unknown = Object.keys(env).filter(
+    (name) => name.startsWith('TAILRACE_') && !KNOWN.has(name),
+  );
+  const parsed = Environment.safeParse(given);
+  const faults = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => {
+        const name = String(issue.path[0]);
+        const value = SECRETS.has(name) ? 'a value that is not shown' : `"${env[name] ?? ''}"`;
+        return `${name} is ${value}; it must be ${wanted(issue)}`;
+      });
+  for (const name of unknown) {
+    faults.push(`${name} is not a setting of Tailrace; those there are: ${[...KNOWN].join(', ')}`);
+  }
+  if (!parsed.success || faults.length > 0) throw new ConfigError(faults.join('\n'));
+  const e = parsed.data;
+
+  const embeddedModel = e.OPENAI_API_KEY === undefined && e.OPENAI_BASE_URL === undefined;
+  const config: Config = {
+    listen: e.TAILRACE_LISTEN,
+    dataDir: resolve(e.TAILRACE_DATA_DIR),
+    nats: e.TAILRACE_NATS_URL,
+    natsReplicas: e.TAILRACE_NATS_REPLICAS,
+    natsServerProgram: e.TAILRACE_NATS_SERVER,
+    roles: e.TAILRACE_ROLES,
+    modelServer: embeddedModel
+      ? undefined
+      : { baseUrl: e.OPENAI_BASE_URL ?? OPENAI_BASE_URL, apiKey: e.OPENAI_API_KEY },
+    models: e.TAILRACE_MODELS,
+    defaultModel: e.TAILRACE_DEFAULT_MODEL,
+    tokensFile: e.TAILRACE_TOKENS_FILE,
+    corsOrigins: e.TAILRACE_CORS_ORIGINS,
+    workerSlots:
+      e.TAILRACE_WORKER_SLOTS ?? (embeddedModel ? EMBEDDED_WORKER_SLOTS : DEFAULT_WORKER_SLOTS),
+    heartbeatMs: e.TAILRACE_HEARTBEAT_MS,
+    logLevel: e.TAILRACE_LOG_LEVEL,
+  };
+  checkTogether(config);
+  return config;
+}
+
+/** Read elsewhere: by set-up, by the tests and by the embedded nats-server's own config. */
+const KNOWN: ReadonlySet<string> = new Set([
+  ...Object.keys(Environment.shape),
+  'TAILRACE_TEST_ALL',
+]);
+
+const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|::1|localhost)$/;
+
+function checkTogether(config: Config): void {
+  const { host } = config.listen;
+  if (config.roles.has('api') && config.tokensFile === undefined && !LOOPBACK.test(host)) {
+    throw new ConfigError(
+      `TAILRACE_LISTEN is "${host}:${config.listen.port}", which others can reach, and TAILRACE_TOKENS_FILE is not set, so anyone there could read and start chats. Set TAILRACE_TOKENS_FILE (npm run token -- <tenant> makes a token), or listen on 127.0.0.1.`,
+    );
+  }
+  if (config.roles.size < 2 && config.nats === undefined) {
+    const only = [...config.roles].join('');
+    throw new ConfigError(
+      `TAILRACE_ROLES is "${only}", and TAILRACE_NATS_URL is not set: the embedded nats-server serves one process, which must have both roles. Set TAILRACE_NATS_URL, or leave TAILRACE_ROLES out.`,
+    );
+  }
+  const { models, defaultModel } = config;
+  if (models !== undefined && defaultModel !== undefined && !models.includes(defaultModel)) {
+    throw new ConfigError(
+      `TAILRACE_DEFAULT_MODEL is "${defaultModel}"; it must be one of TAILRACE_MODELS: ${models.join(', ')}`,
+    );
+  }
+}
+
+function wanted(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_value') return issue.values.map(String).join(', ');
+  return issue.message;
+}

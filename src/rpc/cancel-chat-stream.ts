@@ -1,0 +1,101 @@
+// CancelChatStream: durable first (law 8). A queued chat is ended by whoever takes the call; a
+// running one by its worker, which the command's bell reaches, or else by a control loop.
+import { randomUUID } from 'node:crypto';
+import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { ChatKey } from '../chat/chat-key.ts';
+import { basicView } from '../chat/chat-view.ts';
+import type { CommandInbox } from '../chat/commands.ts';
+import { decideCancel } from '../chat/decisions.ts';
+import { endChat } from '../chat/end-chat.ts';
+import { ChatError } from '../chat/errors.ts';
+import type { EventLog } from '../chat/event-log.ts';
+import { CANCEL_ANSWER_MS, NATS_REQUEST_MS } from '../chat/limits.ts';
+import type { Logger } from '../chat/logger.ts';
+import type { ChatAtLeader } from '../chat/read-chat.ts';
+import { readChat } from '../chat/read-chat.ts';
+
+export interface CancelDeps {
+  readonly inbox: CommandInbox;
+  readonly log: EventLog;
+  readonly logger: Logger;
+  /** Resolves when the chat is at its end, or after the time. */
+  readonly untilOver: (chat: ChatKey, timeoutMs: number, signal: AbortSignal) => Promise<void>;
+}
+
+export async function cancelChatStream(
+  deps: CancelDeps,
+  chat: ChatKey,
+  reason: string,
+  signal: AbortSignal,
+): Promise<ChatStream> {
+  const deadlineMs = Date.now() + CANCEL_ANSWER_MS;
+  while (Date.now() < deadlineMs) {
+    const at = await readChat(deps.inbox, deps.log, chat);
+    const decision = decideCancel(at.tail);
+    if (decision.do === 'nothing') return basicView(at.start, at.tail);
+    if (decision.do === 'append') {
+      const end = { kind: 'cancelled', reason } as const;
+      // Stored, or another was quicker: in both cases the next reading says what is true.
+      const settled = await endChat(deps.log, chat, at.start, at.tail, end, NATS_REQUEST_MS);
+      if (settled.type === 'unavailable') throw notDurable(settled.cause);
+      if (settled.type === 'stored') {
+        deps.logger.info(
+          {
+            tenant: chat.tenant,
+            stream_id: chat.streamId,
+            correlation_id: at.start.meta.correlationId,
+          },
+          'a queued chat was cancelled',
+        );
+      }
+      continue;
+    }
+    if (!(await commandCancel(deps, chat, at, reason))) continue;
+    await deps.untilOver(chat, deadlineMs - Date.now(), signal);
+    break;
+  }
+  const { start, tail } = await readChat(deps.inbox, deps.log, chat);
+  return basicView(start, tail);
+}
+
+/** False: the chat's commands have moved on; read and decide again. */
+async function commandCancel(
+  deps: CancelDeps,
+  chat: ChatKey,
+  at: ChatAtLeader,
+  reason: string,
+): Promise<boolean> {
+  if (at.newest.verb === 'cancel') return true;
+  const { createdAtMs: _, ...life } = at.start.meta;
+  const meta = {
+    ...life,
+    createdAtMs: Date.now(),
+    appendId: randomUUID(),
+    requestHash: '',
+    reason,
+  };
+  const { priority } = at.start;
+  const data = new Uint8Array(0);
+  const command = { chat, verb: 'cancel', priority, meta, data } as const;
+  const outcome = await deps.inbox.publish(command, at.newest.sequence);
+  switch (outcome.type) {
+    case 'stored':
+      return true;
+    case 'refused':
+      return false;
+    case 'doubt':
+    case 'full': {
+      const found = await deps.inbox.last(chat);
+      if (found?.meta.appendId === meta.appendId) return true;
+      throw notDurable(outcome.cause);
+    }
+  }
+}
+
+function notDurable(cause: unknown): ChatError {
+  return new ChatError(
+    'LOG_UNAVAILABLE',
+    'The log (NATS JetStream) did not confirm the cancel, so the chat may still run. Repeat the call.',
+    { retryAfterMs: 1_000, cause },
+  );
+}

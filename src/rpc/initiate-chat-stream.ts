@@ -1,0 +1,178 @@
+// InitiateChatStream: one conditional publish makes the chat and queues it (law 1). Everything that
+// can be refused is refused before.
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
+import { randomUUID } from 'node:crypto';
+import { v7 as uuidV7 } from 'uuid';
+import type {
+  InitiateChatStreamRequest,
+  InitiateChatStreamResponseSchema,
+} from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { canonicalRequest } from '../chat/canonical.ts';
+import type { ChatKey } from '../chat/chat-key.ts';
+import { basicView } from '../chat/chat-view.ts';
+import { chooseModel } from '../chat/choose-model.ts';
+import type { Command, CommandInbox } from '../chat/commands.ts';
+import { conversationViolations, fieldsNotHonoured } from '../chat/conversation.ts';
+import { ChatError, invalidRequest } from '../chat/errors.ts';
+import type { EventLog, LogTail } from '../chat/event-log.ts';
+import { DEFAULT_PRIORITY, DEFAULT_TTL_MS, PUBLISH_TRIES } from '../chat/limits.ts';
+import type { Logger } from '../chat/logger.ts';
+import type { ModelInfo } from '../chat/model-port.ts';
+
+export interface InitiateDeps {
+  readonly inbox: CommandInbox;
+  readonly log: EventLog;
+  readonly logger: Logger;
+  readonly models: () => Promise<readonly ModelInfo[]>;
+  readonly maxRequestBytes: number;
+}
+
+export async function initiateChatStream(
+  deps: InitiateDeps,
+  tenant: string,
+  call: InitiateChatStreamRequest,
+): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
+  const refused = fieldsNotHonoured(call);
+  if (refused.length > 0) throw invalidRequest('FIELD_NOT_HONOURED', refused);
+  const request = call.request ?? create(ChatRequestSchema);
+  const violations = conversationViolations(request);
+  if (violations.length > 0) throw invalidRequest('INVALID_REQUEST', violations);
+  const { bytes, hash } = canonicalRequest(call);
+  if (bytes.length > deps.maxRequestBytes)
+    throw requestTooLarge(bytes.length, deps.maxRequestBytes);
+  const model = chooseModel(request.model, await deps.models());
+
+  const chat: ChatKey = { tenant, streamId: call.streamId ?? uuidV7() };
+  const createdAtMs = Date.now();
+  const start: Omit<Command, 'sequence'> = {
+    chat,
+    verb: 'start',
+    priority: request.priority ?? DEFAULT_PRIORITY,
+    meta: {
+      appendId: randomUUID(),
+      createdAtMs,
+      expiresAtMs: createdAtMs + ttlMs(call),
+      correlationId: request.correlationId,
+      model,
+      requestHash: hash,
+      reason: '',
+    },
+    data: bytes,
+  };
+  // An id that this server has just made can have no past; one that a caller chose can.
+  const existing =
+    (call.streamId === undefined ? undefined : await findExisting(deps, chat, hash)) ??
+    (await publishStart(deps, start));
+  if (existing === undefined) {
+    deps.logger.info(
+      { tenant, stream_id: chat.streamId, correlation_id: request.correlationId },
+      'a chat was accepted',
+    );
+  }
+  const created = existing === undefined;
+  const view = basicView(existing?.start ?? { ...start, sequence: 0 }, existing?.tail);
+  return {
+    streamId: chat.streamId,
+    status: view.status,
+    message: created
+      ? 'The chat is durable and queued.'
+      : 'The same request had been accepted under this id; this is that chat.',
+    created,
+    chatStream: view,
+  };
+}
+
+interface Existing {
+  readonly start: Command;
+  readonly tail: LogTail | undefined;
+}
+
+/** Undefined: the start is stored, and with it the chat. */
+async function publishStart(
+  deps: InitiateDeps,
+  start: Omit<Command, 'sequence'>,
+): Promise<Existing | undefined> {
+  let cause: unknown;
+  for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
+    const outcome = await deps.inbox.publish(start, 0);
+    switch (outcome.type) {
+      case 'stored':
+        return undefined;
+      case 'full':
+        throw new ChatError(
+          'QUEUE_FULL',
+          'The queue takes no more chats now; nothing was created.',
+          {
+            retryAfterMs: 10_000,
+            cause: outcome.cause,
+          },
+        );
+      case 'refused':
+      case 'doubt': {
+        // In doubt read back, then send the same again; never a second chat (law 1).
+        const found = await deps.inbox.start(start.chat);
+        if (found?.meta.appendId === start.meta.appendId) return undefined;
+        if (found !== undefined || outcome.type === 'refused') {
+          const existing = await findExisting(deps, start.chat, start.meta.requestHash);
+          if (existing !== undefined) return existing;
+        }
+        cause = outcome.type === 'doubt' ? outcome.cause : undefined;
+      }
+    }
+  }
+  throw new ChatError(
+    'LOG_UNAVAILABLE',
+    'The log (NATS JetStream) did not confirm the chat. Repeat the call with the same stream_id: it is created at most once.',
+    { retryAfterMs: 1_000, cause },
+  );
+}
+
+/**
+ * The chat that already has this id, if it is the same request. Rejects with ALREADY_EXISTS for
+ * another request, and for an id that is still taken though its chat is gone.
+ */
+async function findExisting(
+  deps: InitiateDeps,
+  chat: ChatKey,
+  hash: string,
+): Promise<Existing | undefined> {
+  const [newest, tail] = await Promise.all([deps.inbox.last(chat), deps.log.tail(chat)]);
+  if (newest === undefined && tail === undefined) return undefined;
+  const start = newest?.verb === 'start' ? newest : await deps.inbox.start(chat);
+  const gone =
+    start === undefined ||
+    newest?.verb === 'delete' ||
+    tail?.status.mark.kind === 'tombstone' ||
+    start.meta.expiresAtMs <= Date.now();
+  if (gone) {
+    throw new ChatError(
+      'STREAM_ID_RETIRED',
+      `The id "${chat.streamId}" belonged to a chat stream that was deleted or has expired; choose another.`,
+      { metadata: { stream_id: chat.streamId } },
+    );
+  }
+  if (start.meta.requestHash !== hash) {
+    throw new ChatError(
+      'STREAM_ID_TAKEN',
+      `The id "${chat.streamId}" belongs to a chat stream with another request; choose another id, or send the same request.`,
+      { metadata: { stream_id: chat.streamId } },
+    );
+  }
+  return { start, tail };
+}
+
+function ttlMs(call: InitiateChatStreamRequest): number {
+  if (call.ttl === undefined) return DEFAULT_TTL_MS;
+  return Number(call.ttl.seconds) * 1_000 + Math.floor(call.ttl.nanos / 1_000_000);
+}
+
+function requestTooLarge(bytes: number, maxBytes: number): ChatError {
+  return new ChatError(
+    'REQUEST_TOO_LARGE',
+    `The request has ${bytes} bytes; this server takes at most ${maxBytes}.`,
+    { metadata: { max_bytes: String(maxBytes) } },
+  );
+}
