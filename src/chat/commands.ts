@@ -56,13 +56,14 @@ export interface CommandInbox {
 
 /** Hands over every delivery as it arrives; `pull` resolves with how many its request brought. */
 export interface Receiving {
-  readonly pull: (batch: number) => Promise<number>;
+  /** `linger`: a command was announced, so wait a moment for it if it is not there yet. */
+  readonly pull: (batch: number, linger: boolean) => Promise<number>;
   readonly stop: () => void;
 }
 
 export interface ReceivingWork {
   /** Takes at most `batch` commands of this priority that are there now. One at a time for each. */
-  readonly pull: (priority: number, batch: number) => Promise<number>;
+  readonly pull: (priority: number, batch: number, linger: boolean) => Promise<number>;
   readonly stop: () => void;
 }
 

@@ -14,8 +14,9 @@ export interface Puller {
   /**
    * Hands over each command as it arrives and resolves with their number. One pull at a time. What
    * arrives after a pull was given up is handed over all the same: a delivery is never lost.
+   * `linger`: something was announced, so wait a moment for it if it is not there yet.
    */
-  readonly pull: (batch: number) => Promise<number>;
+  readonly pull: (batch: number, linger: boolean) => Promise<number>;
   readonly close: () => void;
 }
 
@@ -48,7 +49,7 @@ export function puller(
   });
 
   return {
-    pull: (batch) =>
+    pull: (batch, linger) =>
       new Promise((resolve) => {
         const pull = {
           got: 0,
@@ -63,7 +64,8 @@ export function puller(
         const timer = setTimeout(pull.done, GIVE_UP_MS);
         current = pull;
         try {
-          nc.publish(subject, JSON.stringify({ batch, no_wait: true, expires: LINGER_NS }), {
+          const patience = linger ? { expires: LINGER_NS } : {};
+          nc.publish(subject, JSON.stringify({ batch, no_wait: true, ...patience }), {
             reply: inbox,
           });
         } catch {

@@ -29,10 +29,10 @@ export function natsWorkQueue(
         pullers.set(priority, puller(writes, workConsumer(priority), onDelivery));
       }
       return {
-        pull: (priority, batch) => {
+        pull: (priority, batch, linger) => {
           const found = pullers.get(priority);
           if (found === undefined) throw new Error(`There is no priority ${priority}.`);
-          return found.pull(batch);
+          return found.pull(batch, linger);
         },
         stop: () => {
           for (const each of pullers.values()) each.close();

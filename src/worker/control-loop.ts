@@ -75,7 +75,7 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
   const wake = (): void => {
     if (pulling !== undefined || !rung || stopping.signal.aborted) return;
     rung = false;
-    pulling = receiving.pull(CONTROL_BATCH).then((got) => {
+    pulling = receiving.pull(CONTROL_BATCH, true).then((got) => {
       pulling = undefined;
       if (got >= CONTROL_BATCH) rung = true;
       wake();

@@ -19,7 +19,10 @@ export function startTaking(
   running: () => number,
   take: (delivery: Delivery) => void,
 ): Taking {
-  const rung = new Set<number>();
+  /** Commands announced by the bell and not asked for yet, by priority. */
+  const rung = new Map<number, number>();
+  /** Priorities that may hold commands whose bell was lost. */
+  const unsure = new Set<number>();
   /** Slots kept for pulls that are under way, by priority. */
   const reserved = new Map<number, number>();
   const pulls = new Set<Promise<void>>();
@@ -40,35 +43,42 @@ export function startTaking(
   };
 
   const wake = (): void => {
-    if (stopped || rung.size === 0) return;
+    if (stopped || (rung.size === 0 && unsure.size === 0)) return;
     round++;
     for (let i = 0; i < PRIORITY_LEVELS; i++) {
       const priority = round % REVERSED_ROUND === 0 ? PRIORITY_LEVELS - 1 - i : i;
-      const batch = Math.min(free(), WORKER_PULL_BATCH);
-      if (batch <= 0) return;
-      if (!rung.has(priority) || reserved.has(priority)) continue;
+      const room = Math.min(free(), WORKER_PULL_BATCH);
+      if (room <= 0) return;
+      if (reserved.has(priority)) continue;
+      const polled = unsure.delete(priority);
+      const announced = rung.get(priority) ?? 0;
       rung.delete(priority);
-      const pulling = pull(priority, batch);
+      if (!polled && announced === 0) continue;
+      // A poll takes what is there at once. What was announced is worth a moment of waiting, in as
+      // many slots as were announced: the others stay free for other priorities.
+      const pulling = polled
+        ? pull(priority, room, false)
+        : pull(priority, Math.min(room, announced), true);
       pulls.add(pulling);
       void pulling.then(() => pulls.delete(pulling));
     }
   };
 
-  const pull = async (priority: number, batch: number): Promise<void> => {
+  const pull = async (priority: number, batch: number, linger: boolean): Promise<void> => {
     reserved.set(priority, batch);
-    const got = await receiving.pull(priority, batch);
+    const got = await receiving.pull(priority, batch, linger);
     reserved.delete(priority);
     // As many as asked for: there may be more.
-    if (got >= batch) rung.add(priority);
+    if (got >= batch) unsure.add(priority);
     wake();
   };
 
   const stopBell = queue.onWork((priority) => {
-    rung.add(priority);
+    rung.set(priority, (rung.get(priority) ?? 0) + 1);
     wake();
   });
   const pollAll = (): void => {
-    for (let priority = 0; priority < PRIORITY_LEVELS; priority++) rung.add(priority);
+    for (let priority = 0; priority < PRIORITY_LEVELS; priority++) unsure.add(priority);
     wake();
   };
   const polling = setInterval(pollAll, WORKER_POLL_MS);
