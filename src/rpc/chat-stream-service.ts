@@ -1,0 +1,55 @@
+// The rpcs of ChatStreamService that Connect serves, each a function of what it needs, in one file
+// each. ObserveChatStream has a writer of its own: observe-wire.ts.
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import type { CommandInbox } from '../chat/commands.ts';
+import type { EventLog } from '../chat/event-log.ts';
+import type { Logger } from '../chat/logger.ts';
+import type { ModelClient } from '../chat/model-port.ts';
+import { tenantOf } from './auth.ts';
+import { cancelChatStream } from './cancel-chat-stream.ts';
+import { getChatStream } from './get-chat-stream.ts';
+import { initiateChatStream } from './initiate-chat-stream.ts';
+import { listModels, modelsOrUnavailable } from './list-models.ts';
+import type { ObserveHub } from './observe-hub.ts';
+import { waitChatStream } from './wait-chat-stream.ts';
+
+export interface ServiceDeps {
+  readonly inbox: CommandInbox;
+  readonly log: EventLog;
+  readonly hub: ObserveHub;
+  readonly model: ModelClient;
+  readonly logger: Logger;
+  readonly maxRequestBytes: number;
+}
+
+export type ChatStreamHandlers = Pick<
+  ServiceImpl<typeof ChatStreamService>,
+  'initiateChatStream' | 'getChatStream' | 'waitChatStream' | 'cancelChatStream' | 'listModels'
+>;
+
+export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
+  const untilOver = deps.hub.untilOver;
+  return {
+    initiateChatStream: (request, context) =>
+      initiateChatStream(
+        { ...deps, models: () => modelsOrUnavailable(deps.model, context.signal) },
+        tenantOf(context.values),
+        request,
+      ),
+    getChatStream: async ({ streamId, view }, context) => {
+      const chat = { tenant: tenantOf(context.values), streamId };
+      return { chatStream: await getChatStream(deps, chat, view) };
+    },
+    waitChatStream: async (request, context) => ({
+      chatStream: await waitChatStream(deps, tenantOf(context.values), request, context.signal),
+    }),
+    cancelChatStream: async ({ streamId, reason }, context) => {
+      const chat = { tenant: tenantOf(context.values), streamId };
+      return {
+        chatStream: await cancelChatStream({ ...deps, untilOver }, chat, reason, context.signal),
+      };
+    },
+    listModels: (_, context) => listModels(deps.model, context.signal),
+  };
+}
