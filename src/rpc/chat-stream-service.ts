@@ -1,7 +1,5 @@
 // The rpcs of ChatStreamService that Connect serves, each a function of what it needs, in one file
 // each. ObserveChatStream has a writer of its own: observe-wire.ts.
-import type { ServiceImpl } from '@connectrpc/connect';
-import type { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { CommandInbox } from '../chat/commands.ts';
 import type { EventLog } from '../chat/event-log.ts';
 import type { Logger } from '../chat/logger.ts';
@@ -9,6 +7,7 @@ import type { ModelClient } from '../chat/model-port.ts';
 import { tenantOf } from './auth.ts';
 import { cancelChatStream } from './cancel-chat-stream.ts';
 import { getChatStream } from './get-chat-stream.ts';
+import type { ChatStreamHandlers } from './http-handler.ts';
 import { initiateChatStream } from './initiate-chat-stream.ts';
 import { listModels, modelsOrUnavailable } from './list-models.ts';
 import type { ObserveHub } from './observe-hub.ts';
@@ -22,11 +21,6 @@ export interface ServiceDeps {
   readonly logger: Logger;
   readonly maxRequestBytes: number;
 }
-
-export type ChatStreamHandlers = Pick<
-  ServiceImpl<typeof ChatStreamService>,
-  'initiateChatStream' | 'getChatStream' | 'waitChatStream' | 'cancelChatStream' | 'listModels'
->;
 
 export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
   const untilOver = deps.hub.untilOver;

@@ -1,0 +1,83 @@
+// The api role: the hub of observers, the rpcs and the port.
+import type { Logger } from '../chat/logger.ts';
+import type { ModelClient } from '../chat/model-port.ts';
+import { SHUTDOWN_GRACE_MS } from '../chat/limits.ts';
+import type { NatsAdapter } from '../nats/adapter.ts';
+import type { Config } from '../ops/config.ts';
+import type { Tenants } from '../rpc/auth.ts';
+import { ONE_TENANT, tenantsByToken } from '../rpc/auth.ts';
+import { chatStreamHandlers } from '../rpc/chat-stream-service.ts';
+import { createHttpHandler } from '../rpc/http-handler.ts';
+import { listen } from '../rpc/listener.ts';
+import { createObserveHub } from '../rpc/observe-hub.ts';
+import { openTokensFile } from '../rpc/tokens-file.ts';
+
+export interface Api extends AsyncDisposable {
+  readonly url: string;
+}
+
+export async function startApi(parts: {
+  readonly config: Config;
+  readonly nats: NatsAdapter;
+  readonly model: ModelClient;
+  readonly logger: Logger;
+}): Promise<Api> {
+  const { config, nats, model, logger } = parts;
+  await using stack = new AsyncDisposableStack();
+  const tenants = await openTenants(config, logger, stack);
+  const hub = createObserveHub({ ...nats, logger, heartbeatMs: config.heartbeatMs });
+  stack.defer(() => hub.close());
+  const stopping = new AbortController();
+  const changed = new Set<() => void>();
+  const tellChange = (): void => {
+    for (const listener of changed) listener();
+  };
+  stack.defer(nats.onConnectedChange(tellChange));
+  const handler = createHttpHandler({
+    handlers: chatStreamHandlers({
+      inbox: nats.inbox,
+      log: nats.log,
+      hub,
+      model,
+      logger,
+      maxRequestBytes: nats.maxRequestBytes,
+    }),
+    observe: hub.observe,
+    tenants,
+    serving: {
+      current: () => nats.connected() && !stopping.signal.aborted,
+      subscribe: (listener) => {
+        changed.add(listener);
+        return () => changed.delete(listener);
+      },
+    },
+    corsOrigins: config.corsOrigins,
+    logError: (error, rpc) => logger.error({ rpc, err: error }, 'a call failed'),
+    shutdownSignal: stopping.signal,
+  });
+  const { host, port } = config.listen;
+  const logError = (error: unknown): void => logger.error({ err: error }, 'the port failed');
+  const listener = await listen({ host, port, handler, logError });
+  stack.defer(async () => {
+    // Observers and watchers are told to come again, then what runs may end.
+    const closed = listener.close(SHUTDOWN_GRACE_MS);
+    tellChange();
+    stopping.abort();
+    await closed;
+  });
+  const owned = stack.move();
+  return { url: listener.url, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+async function openTenants(
+  config: Config,
+  logger: Logger,
+  stack: AsyncDisposableStack,
+): Promise<Tenants> {
+  if (config.tokensFile === undefined) return ONE_TENANT;
+  const file = await openTokensFile(config.tokensFile, (error) => {
+    logger.error({ err: error }, 'the tokens file cannot be used');
+  });
+  stack.use(file);
+  return tenantsByToken(() => file.rows());
+}

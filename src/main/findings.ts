@@ -1,0 +1,31 @@
+// What scripts/setup.mjs found on this machine.
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+const Findings = z.object({ natsServer: z.string().nullable(), model: z.string().nullable() });
+
+export interface SetupFindings {
+  /** The nats-server program. */
+  readonly natsServer: string | undefined;
+  /** The embedded model's file. */
+  readonly model: string | undefined;
+}
+
+export function readFindings(): SetupFindings {
+  let text: string;
+  try {
+    text = readFileSync(resolve(ROOT, '.cache/setup.json'), 'utf8');
+  } catch {
+    // Set-up has not run: what is missing is said where it is needed.
+    return { natsServer: undefined, model: undefined };
+  }
+  const { natsServer, model } = Findings.parse(JSON.parse(text));
+  return {
+    natsServer: natsServer === null ? undefined : resolve(ROOT, natsServer),
+    model: model === null ? undefined : resolve(ROOT, model),
+  };
+}
