@@ -39,7 +39,8 @@ export async function appendSettled(
     try {
       const own = { ...view, expectedLast, appendId: append.appendId };
       const meaning = readRefusal(own, await log.tail(chat));
-      if (meaning.means === 'stored') return { type: 'stored', storeSequence: meaning.storeSequence };
+      if (meaning.means === 'stored')
+        return { type: 'stored', storeSequence: meaning.storeSequence };
       if (meaning.means === 'moved') return { type: 'moved' };
       expectedLast = meaning.expectedLast;
     } catch (error) {

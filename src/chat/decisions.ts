@@ -9,8 +9,12 @@ import { isTerminal } from './status.ts';
 export type ClaimDecision =
   /** The command's work is done or void: acknowledge it. */
   | { readonly do: 'drop'; readonly why: 'over' | 'expired' | 'newer-command' }
-  /** Another worker may still be at it: ask, and on a no claim with `claim`. */
-  | { readonly do: 'ask-owner'; readonly owner: string; readonly claim: Claim }
+  /** Another worker may still be at it, on its last attempt too: ask, and on a no do `otherwise`. */
+  | { readonly do: 'ask-owner'; readonly owner: string; readonly otherwise: Takeover }
+  | Takeover;
+
+/** What is done with a chat that no worker holds. */
+export type Takeover =
   | { readonly do: 'claim'; readonly claim: Claim }
   /** Every attempt lost its worker: end the chat in ERROR. */
   | { readonly do: 'give-up'; readonly attempts: number };
@@ -46,7 +50,14 @@ export function decideClaim(
   const mark = tail.status.mark;
   if (isOver(mark)) return { do: 'drop', why: 'over' };
   if (mark.command > command.sequence) return { do: 'drop', why: 'newer-command' };
-  if (mark.tries >= bounds.maxAttempts) return { do: 'give-up', attempts: mark.attempt };
+  const otherwise = takeOver(tail, bounds.maxAttempts);
+  if (mark.kind === 'claim') return { do: 'ask-owner', owner: mark.owner, otherwise };
+  return otherwise;
+}
+
+function takeOver(tail: LogTail, maxAttempts: number): Takeover {
+  const mark = tail.status.mark;
+  if (mark.tries >= maxAttempts) return { do: 'give-up', attempts: mark.attempt };
   const claim: Claim = {
     expectedLast: tail.last.storeSequence,
     attempt: mark.attempt + 1,
@@ -55,7 +66,6 @@ export function decideClaim(
     stepSequence: mark.stepSequence,
     startedAtMs: mark.startedAtMs,
   };
-  if (mark.kind === 'claim') return { do: 'ask-owner', owner: mark.owner, claim };
   return { do: 'claim', claim };
 }
 

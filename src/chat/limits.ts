@@ -115,6 +115,10 @@ export const MAX_HEADER_BYTES = 32 * KiB;
 export const MAX_H2_STREAMS = MAX_OBSERVERS_PER_STREAM;
 /** What one HTTP/2 connection may hold; past it new calls on it are refused. */
 export const MAX_H2_SESSION_MIB = 64;
+/** Requests of health and reflection. */
+export const MAX_CONTROL_REQUEST_BYTES = 64 * KiB;
+/** A body that was refused is still read for this long, so that the answer arrives. */
+export const DROP_BODY_MS = 5 * SECOND_MS;
 /** Longer than the idle times of common proxies, so that they close first. */
 export const KEEP_ALIVE_MS = 75 * SECOND_MS;
 /** An HTTP/2 connection without calls is told to go away after this long. */

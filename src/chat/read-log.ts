@@ -18,7 +18,7 @@ export async function* recordsUpTo(
   target: number,
 ): AsyncGenerator<readonly LogRecord[]> {
   let next = from;
-  for (let behind = 0; next <= target; ) {
+  for (let behind = 0; next <= target;) {
     const { records } = await log.page(chat, next, REPLAY_PAGE_BYTES);
     const last = records.at(-1);
     if (last === undefined) {

@@ -34,7 +34,8 @@ try {
   const logger = createLogger(config.logLevel);
   await using tailrace = await startTailrace(config, readFindings(), logger, process.env);
   const url = tailrace.url ?? '';
-  const model = config.modelServer === undefined ? 'the embedded model' : config.modelServer.baseUrl;
+  const model =
+    config.modelServer === undefined ? 'the embedded model' : config.modelServer.baseUrl;
   say(`Tailrace serves on ${url}, with a NATS server of its own and ${model}.`);
   if (config.modelServer === undefined) {
     say('The embedded model is small: it shows that everything works, it does not know much.');

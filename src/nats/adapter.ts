@@ -28,9 +28,7 @@ export interface NatsAdapter extends AsyncDisposable {
 /** What headers and subject take beside a request in one message. */
 const MESSAGE_OVERHEAD_BYTES = 64 * 1024;
 
-export async function openNats(
-  options: NatsOptions & TopologyOptions,
-): Promise<NatsAdapter> {
+export async function openNats(options: NatsOptions & TopologyOptions): Promise<NatsAdapter> {
   const [live, writes, replays] = await Promise.all([
     openLink(options, 'live'),
     openLink(options, 'writes'),

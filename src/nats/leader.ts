@@ -21,7 +21,11 @@ interface MsgGetAnswer {
     readonly hdrs?: string;
     readonly data?: string;
   };
-  readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string };
+  readonly error?: {
+    readonly code?: number;
+    readonly err_code?: number;
+    readonly description?: string;
+  };
 }
 
 const NO_MESSAGE_FOUND = 10037;

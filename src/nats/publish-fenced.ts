@@ -86,7 +86,9 @@ export function fencedPublisher(nc: NatsConnection, timeoutMs: number): FencedPu
 function readAck(data: Uint8Array, headers: MsgHdrs | undefined): AppendOutcome {
   // An empty answer with a status is the server's own: 503, nobody serves the stream now.
   if (data.length === 0) return doubt(new Error(`NATS answered ${headers?.code ?? 'nothing'}`));
-  const ack = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString()) as PubAck;
+  const ack = JSON.parse(
+    Buffer.from(data.buffer, data.byteOffset, data.length).toString(),
+  ) as PubAck;
   if (ack.error !== undefined) {
     const code = ack.error.err_code ?? 0;
     const cause = new Error(`NATS refused the write: ${ack.error.description ?? ''} (${code})`);

@@ -18,7 +18,14 @@ import {
   EVENTS_MAX_AGE_MS,
   PRIORITY_LEVELS,
 } from '../chat/limits.ts';
-import { COMMANDS, CONTROL_CONSUMER, CONTROL_VERBS, EVENTS, WORK_VERBS, workConsumer } from './subjects.ts';
+import {
+  COMMANDS,
+  CONTROL_CONSUMER,
+  CONTROL_VERBS,
+  EVENTS,
+  WORK_VERBS,
+  workConsumer,
+} from './subjects.ts';
 
 export interface TopologyOptions {
   /** 1, or 3 on a cluster. */

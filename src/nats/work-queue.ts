@@ -88,7 +88,9 @@ export function natsControlQueue(writes: NatsConnection, live: NatsConnection): 
     ring: (command) => {
       if (writes.isClosed()) return;
       const { chat, verb, priority } = command;
-      writes.publish(bellSubject(chat, verb, priority), undefined, { headers: bellHeaders(command) });
+      writes.publish(bellSubject(chat, verb, priority), undefined, {
+        headers: bellHeaders(command),
+      });
     },
     onControl: (listener) => onControl(live, listener),
   };

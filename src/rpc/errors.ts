@@ -64,6 +64,14 @@ export function toConnectError(error: unknown, logError: LogError): ConnectError
   return wireError(error);
 }
 
+/**
+ * A message as gRPC writes it in headers: percent-encoded only where it must be. Connect encodes
+ * more, and not every client undoes that.
+ */
+export function grpcMessage(message: string): string {
+  return message.toWellFormed().replace(/[^ -$&-~]+/g, encodeURIComponent);
+}
+
 /** How long a request may be, in the words of the contract. */
 export function requestTooLarge(maxBytes = MAX_REQUEST_BYTES): ChatError {
   return new ChatError(

@@ -115,14 +115,17 @@ function http1Server(handler: HttpHandler, headTimeoutMs: number) {
     keepAliveTimeout: KEEP_ALIVE_MS,
     maxHeaderSize: MAX_HEADER_BYTES,
   });
-  server.on('request', (req, res) => {
+  function onRequest(req: http.IncomingMessage, res: http.ServerResponse): void {
     if (draining) res.setHeader('connection', 'close');
     // An answer whose head had left before the drain began did not say "close".
     res.once('finish', () => {
       if (draining) setImmediate(() => server.closeIdleConnections());
     });
     handler(req, res);
-  });
+  }
+  server.on('request', onRequest);
+  // The handler asks for a body that waits to be asked for when it knows who sends it.
+  server.on('checkContinue', onRequest);
   // A server that never listens checks its head and request timeouts only from this event on.
   server.emit('listening');
   return {
@@ -148,6 +151,7 @@ function http2Server(handler: HttpHandler, headTimeoutMs: number, idleMs: number
   // A peer that breaks the protocol or vanishes ends its own session, nothing else.
   server.on('sessionError', () => {});
   server.on('request', handler);
+  server.on('checkContinue', handler);
   return {
     server,
     drain() {

@@ -60,7 +60,8 @@ export class AnswerSink implements ModelSink {
   total(end: End): Usage {
     const answered = this.#nextIndex > 0 || end.kind === 'completed';
     const usage = create(UsageSchema, { modelCalls: answered ? 1 : 0 });
-    const { inputTokens, outputTokens, reasoningTokens, cachedInputTokens } = this.#usage ?? NO_USAGE;
+    const { inputTokens, outputTokens, reasoningTokens, cachedInputTokens } =
+      this.#usage ?? NO_USAGE;
     if (inputTokens !== undefined) usage.inputTokens = inputTokens;
     if (outputTokens !== undefined) usage.outputTokens = outputTokens;
     if (reasoningTokens !== undefined) usage.reasoningTokens = reasoningTokens;
@@ -90,7 +91,7 @@ export class AnswerSink implements ModelSink {
   }
 
   #pushDeltas(kind: Kind, index: number, text: string): void {
-    for (let at = 0; at < text.length; ) {
+    for (let at = 0; at < text.length;) {
       let end = Math.min(at + MAX_DELTA_CHARS, text.length);
       // Never between the halves of a surrogate pair.
       if (end < text.length && isHighSurrogate(text.charCodeAt(end - 1))) end--;

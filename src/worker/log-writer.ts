@@ -175,7 +175,10 @@ export class LogWriter {
 
   async #append(
     events: readonly Event[],
-    change: Pick<StatusMark, 'kind' | 'status'> | Pick<StatusMark, 'kind' | 'status' | 'tries'> | undefined,
+    change:
+      | Pick<StatusMark, 'kind' | 'status'>
+      | Pick<StatusMark, 'kind' | 'status' | 'tries'>
+      | undefined,
   ): Promise<Settled> {
     const { chat, mark } = this.#start;
     const lastSequence = this.#sequence;

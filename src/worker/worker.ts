@@ -85,7 +85,11 @@ export function startWorker(deps: WorkerDeps): Worker {
         // The command is neither acknowledged nor handed back: it comes again after the ack wait.
         const unavailable = error instanceof ChatError && error.reason === 'LOG_UNAVAILABLE';
         const say = unavailable ? logger.warn : logger.error;
-        say.call(logger, { ...fieldsOf(command), err: error }, 'a command was left to its redelivery');
+        say.call(
+          logger,
+          { ...fieldsOf(command), err: error },
+          'a command was left to its redelivery',
+        );
       })
       .finally(() => {
         runs.delete(key);
@@ -118,22 +122,22 @@ export function startWorker(deps: WorkerDeps): Worker {
     // A start that was never handed out before is almost always unclaimed: the fence tells if not.
     const fresh = delivery.deliveries === 1 && command.verb === 'start' && !run.refused;
     const tail = fresh ? undefined : await log.tail(command.chat);
-    const decision: ClaimDecision = decideClaim(command, tail, bounds);
+    let decision: ClaimDecision = decideClaim(command, tail, bounds);
+    if (decision.do === 'ask-owner') {
+      const elsewhere = decision.owner !== owner;
+      if (elsewhere && (await queue.askOwner(decision.owner, command.chat, command.sequence))) {
+        // Who was refused by the fence sends nothing more: a nak would take the owner's delivery.
+        if (!run.refused) delivery.nak(OWNED_NAK_DELAY_MS);
+        return undefined;
+      }
+      decision = decision.otherwise;
+    }
     switch (decision.do) {
       case 'drop':
         logger.debug({ ...fieldsOf(command), why: decision.why }, 'a command was void');
         delivery.ack();
         return undefined;
       case 'claim':
-        return decision;
-      case 'ask-owner':
-        if (decision.owner !== owner) {
-          const held = await queue.askOwner(decision.owner, command.chat, command.sequence);
-          if (held) {
-            delivery.nak(OWNED_NAK_DELAY_MS);
-            return undefined;
-          }
-        }
         return decision;
       case 'give-up': {
         const end = attemptsExhausted(decision.attempts);
@@ -151,7 +155,9 @@ export function startWorker(deps: WorkerDeps): Worker {
   const claim = async (
     run: Run,
     wanted: Claim,
-  ): Promise<{ readonly writer: LogWriter; readonly mark: StatusMark } | 'moved' | 'unavailable'> => {
+  ): Promise<
+    { readonly writer: LogWriter; readonly mark: StatusMark } | 'moved' | 'unavailable'
+  > => {
     const { command } = run;
     const runId = randomUUID();
     const mark = claimMark(command, wanted, owner);

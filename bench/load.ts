@@ -1,0 +1,123 @@
+// The load: chats over gRPC by grpc-js, and over Connect with JSON by node:http. Answers are read as
+// bytes: what is measured is the server, so the client does as little as it can.
+import { Client, credentials } from '@grpc/grpc-js';
+import { create, toBinary } from '@bufbuild/protobuf';
+import http from 'node:http';
+import {
+  InitiateChatStreamRequestSchema,
+  ObserveChatStreamRequestSchema,
+} from '../gen/tailrace/v1/chat_stream_service_pb.ts';
+import { Role } from '../gen/tailrace/v1/content_pb.ts';
+
+const SERVICE = '/tailrace.v1.ChatStreamService';
+
+export interface Script {
+  readonly tokens: number;
+  readonly interval_ms?: number;
+}
+
+/** Called for each delta with when the model server sent it and when it is here, in epoch µs. */
+export type OnToken = (sentUs: number, hereUs: number) => void;
+
+export interface Load {
+  /** Resolves when the server has answered. */
+  readonly initiate: (streamId: string, script: Script) => Promise<void>;
+  /** Resolves at the end of the stream. */
+  readonly observe: (streamId: string, onToken: OnToken) => Promise<void>;
+  readonly close: () => void;
+}
+
+export function nowUs(): number {
+  return (performance.timeOrigin + performance.now()) * 1_000;
+}
+
+const TOKEN = /\d+:(\d{16}) /g;
+
+function findTokens(text: string, onToken: OnToken): void {
+  const here = nowUs();
+  for (const match of text.matchAll(TOKEN)) onToken(Number(match[1]), here);
+}
+
+export function grpcLoad(url: string): Load {
+  const client = new Client(new URL(url).host, credentials.createInsecure());
+  const asIs = (bytes: Buffer): Buffer => bytes;
+  return {
+    initiate: (streamId, script) =>
+      new Promise((resolve, reject) => {
+        const request = create(InitiateChatStreamRequestSchema, {
+          streamId,
+          request: {
+            messages: [
+              {
+                role: Role.USER,
+                content: [{ block: { case: 'text', value: JSON.stringify(script) } }],
+              },
+            ],
+          },
+        });
+        const bytes = Buffer.from(toBinary(InitiateChatStreamRequestSchema, request));
+        client.makeUnaryRequest(`${SERVICE}/InitiateChatStream`, asIs, asIs, bytes, (error) => {
+          if (error === null) resolve();
+          else reject(error);
+        });
+      }),
+    observe: (streamId, onToken) =>
+      new Promise((resolve, reject) => {
+        const request = create(ObserveChatStreamRequestSchema, { streamId });
+        const bytes = Buffer.from(toBinary(ObserveChatStreamRequestSchema, request));
+        const call = client.makeServerStreamRequest(
+          `${SERVICE}/ObserveChatStream`,
+          asIs,
+          asIs,
+          bytes,
+        );
+        call.on('data', (message: Buffer) => findTokens(message.toString('latin1'), onToken));
+        call.on('error', reject);
+        call.on('end', resolve);
+      }),
+    close: () => client.close(),
+  };
+}
+
+export function connectJsonLoad(url: string): Load {
+  const agent = new http.Agent({ keepAlive: true });
+  const post = (
+    rpc: string,
+    contentType: string,
+    body: Buffer,
+    onChunk: (chunk: Buffer) => void,
+  ): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const headers = { 'content-type': contentType, 'content-length': body.length };
+      const request = http.request(
+        `${url}${SERVICE}/${rpc}`,
+        { method: 'POST', agent, headers },
+        (response) => {
+          if (response.statusCode !== 200) reject(new Error(`${rpc}: ${response.statusCode}`));
+          response.on('data', onChunk);
+          response.on('end', resolve);
+          response.on('error', reject);
+        },
+      );
+      request.on('error', reject);
+      request.end(body);
+    });
+  return {
+    initiate: (streamId, script) => {
+      const text = JSON.stringify(script);
+      const messages = [{ role: 'ROLE_USER', content: [{ text }] }];
+      const body = Buffer.from(JSON.stringify({ streamId, request: { messages } }));
+      return post('InitiateChatStream', 'application/json', body, () => undefined);
+    },
+    observe: (streamId, onToken) => {
+      const message = Buffer.from(JSON.stringify({ streamId }));
+      const prefix = Buffer.alloc(5);
+      prefix.writeUInt32BE(message.length, 1);
+      const body = Buffer.concat([prefix, message]);
+      return post('ObserveChatStream', 'application/connect+json', body, (chunk) => {
+        findTokens(chunk.toString('latin1'), onToken);
+      });
+    },
+    close: () => agent.destroy(),
+  };
+}
