@@ -1,0 +1,240 @@
+// Every request's way: CORS, front page, path, method, content type, token, body, and then Connect
+// or, for ObserveChatStream, the frame writer of its own.
+import type { DescMethod } from '@bufbuild/protobuf';
+import {
+  Code,
+  ConnectError,
+  createConnectRouter,
+  createContextValues,
+  type ServiceImpl,
+} from '@connectrpc/connect';
+import {
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node';
+import { createAsyncIterable } from '@connectrpc/connect/protocol';
+import { file_google_rpc_error_details } from '../../gen/google/rpc/error_details_pb.ts';
+import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
+import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import { file_tailrace_v1_error } from '../../gen/tailrace/v1/error_pb.ts';
+import { ChatError } from '../chat/errors.ts';
+import { MAX_CONTROL_REQUEST_BYTES } from '../chat/limits.ts';
+import { type Caller, setTenant, type Tenants } from './auth.ts';
+import { applyCors } from './cors.ts';
+import { grpcMessage, toConnectError } from './errors.ts';
+import { healthService, type ServingStatus } from './health.ts';
+import { edgeInterceptor, refusalGate, setReading } from './interceptor.ts';
+import type { HttpHandler, HttpRequest, HttpResponse } from './listener.ts';
+import { handleObserve, type OpenObserve, shuttingDown } from './observe-wire.ts';
+import {
+  badRequest,
+  frontPage,
+  unknownPath,
+  wrongContentType,
+  wrongMethod,
+  wrongQuery,
+} from './plain-answers.ts';
+import { descriptorIndex, reflectionV1, reflectionV1Alpha } from './reflection.ts';
+import { dropBody } from './request-body.ts';
+import { warmUpChecks } from './request-checks.ts';
+import {
+  COMPRESSIONS,
+  formOfQuery,
+  MAX_TIMER_MS,
+  readRequest,
+  timeoutMsOf,
+} from './request-reader.ts';
+import { allowsGet, type WireForm, wireForm } from './wire-form.ts';
+
+/** The handlers there are; rpcs without one answer UNIMPLEMENTED. They throw ChatErrors. */
+export type ChatStreamHandlers = Partial<
+  Omit<ServiceImpl<typeof ChatStreamService>, 'observeChatStream'>
+>;
+
+export interface HttpHandlerOptions {
+  readonly handlers: ChatStreamHandlers;
+  readonly observe: OpenObserve;
+  readonly tenants: Tenants;
+  readonly serving: ServingStatus;
+  readonly corsOrigins: readonly string[];
+  /** Gets defects and causes, which callers are not told, and the rpc's name. */
+  readonly logError: (error: unknown, rpc: string) => void;
+  /** Ends observations and watches, and aborts the handlers' signals. */
+  readonly shutdownSignal: AbortSignal;
+}
+
+export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
+  const { tenants, logError, shutdownSignal } = options;
+  const routes = new Map(connectHandlers(options).map((handler) => [handler.requestPath, handler]));
+  const observePath = `/${ChatStreamService.typeName}/${ChatStreamService.method.observeChatStream.name}`;
+  const observeDeps = {
+    open: options.observe,
+    logError: (error: unknown) => logError(error, 'ObserveChatStream'),
+    shutdownSignal,
+  };
+  warmUpChecks(ChatStreamService.methods.map((method) => method.input));
+
+  return function handle(req, res) {
+    if (applyCors(req, res, options.corsOrigins)) return;
+    const path = (req.url ?? '').split('?', 1)[0] ?? '';
+    const route = routes.get(path);
+    if (!route) {
+      if (path === '/' && (req.method === 'GET' || req.method === 'HEAD')) frontPage(req, res);
+      else unknownPath(req, res);
+      dropBody(req);
+      return;
+    }
+    const form = formOf(route.method, req, res);
+    if (!form) {
+      dropBody(req);
+      return;
+    }
+    if (req.method === 'GET') res.setHeader('cache-control', 'no-store');
+    const caller = route.service === Health ? ANYBODY : callerOf(tenants, req);
+    continueBody(req, res, caller);
+    if (path === observePath) void handleObserve(req, res, form, caller, observeDeps);
+    else void handleByConnect(route, form, caller, req, res, logError);
+  };
+}
+
+type Route = ReturnType<typeof connectHandlers>[number];
+
+function connectHandlers(options: HttpHandlerOptions) {
+  const stopping = new AbortController();
+  function stop(): void {
+    stopping.abort(toConnectError(shuttingDown(), () => {}));
+  }
+  if (options.shutdownSignal.aborted) stop();
+  options.shutdownSignal.addEventListener('abort', stop);
+  const router = createConnectRouter({
+    acceptCompression: COMPRESSIONS,
+    interceptors: [edgeInterceptor(options.logError)],
+    requestGate: refusalGate,
+    shutdownSignal: stopping.signal,
+    readMaxBytes: MAX_CONTROL_REQUEST_BYTES,
+  });
+  const index = descriptorIndex(
+    [ChatStreamService, Health, ServerReflection, ServerReflectionV1Alpha],
+    [file_google_rpc_error_details, file_tailrace_v1_error],
+  );
+  return router
+    .service(ChatStreamService, { ...unimplemented(), ...options.handlers })
+    .service(Health, healthService(options.serving))
+    .service(ServerReflection, reflectionV1(index))
+    .service(ServerReflectionV1Alpha, reflectionV1Alpha(index)).handlers;
+}
+
+/** Answers the rpcs of the contract that have no handler yet. */
+function unimplemented(): ServiceImpl<typeof ChatStreamService> {
+  function refuse(method: DescMethod) {
+    return () => {
+      throw new ChatError(
+        'NOT_IMPLEMENTED',
+        `${method.name} is in the contract and not in this server yet.`,
+      );
+    };
+  }
+  const made = ChatStreamService.methods.map((method) => [method.localName, refuse(method)]);
+  return Object.fromEntries(made) as ServiceImpl<typeof ChatStreamService>;
+}
+
+/** Undefined: answered, since the rpc cannot be called like this. */
+function formOf(method: DescMethod, req: HttpRequest, res: HttpResponse): WireForm | undefined {
+  const isGet = req.method === 'GET' && allowsGet(method);
+  if (!isGet && req.method !== 'POST') {
+    wrongMethod(method, res);
+    return undefined;
+  }
+  const form = isGet ? formOfQuery(req) : wireForm(method, req.headers['content-type']);
+  if (!form) (isGet ? wrongQuery : wrongContentType)(method, res);
+  return form;
+}
+
+/** Health is open: who asks has no tenant. */
+const ANYBODY: Caller = { tenant: '' };
+
+function callerOf(tenants: Tenants, req: HttpRequest): Caller {
+  try {
+    return { tenant: tenants.tenantOf(req.headers.authorization) };
+  } catch (refusal) {
+    return { refusal };
+  }
+}
+
+/** A body that waits to be asked for is asked for once its caller is known. */
+function continueBody(req: HttpRequest, res: HttpResponse, caller: Caller): void {
+  if (req.headers.expect?.toLowerCase() !== '100-continue') return;
+  if ('tenant' in caller) res.writeContinue();
+  else if (!('stream' in req)) res.setHeader('connection', 'close');
+}
+
+async function handleByConnect(
+  route: Route,
+  form: WireForm,
+  caller: Caller,
+  req: HttpRequest,
+  res: HttpResponse,
+  logError: HttpHandlerOptions['logError'],
+): Promise<void> {
+  const values = createContextValues();
+  const log = (error: unknown) => logError(error, route.method.name);
+  try {
+    let call = requestOf(req, res, values);
+    if (!call) return void badRequest(res);
+    try {
+      if ('refusal' in caller) throw caller.refusal;
+      setTenant(values, caller.tenant);
+      if ((timeoutMsOf(req, form) ?? 0) > MAX_TIMER_MS) {
+        call.header.delete('grpc-timeout');
+        call.header.delete('connect-timeout-ms');
+      }
+      if (route.service === ChatStreamService) {
+        setReading(values, { message: await readRequest(route.method, req, form) });
+        call = withoutBody(call, form);
+      }
+    } catch (error) {
+      setReading(values, { refusal: toConnectError(error, log) });
+      call = withoutBody(call, form);
+    }
+    if (call.signal.aborted) return;
+    const answer = await route(call);
+    const said = answer.trailer?.get('grpc-message');
+    if (said) answer.trailer?.set('grpc-message', grpcMessage(decodeURIComponent(said)));
+    await universalResponseToNodeResponse(answer, res);
+  } catch (error) {
+    // The caller left while it was answered.
+    if (ConnectError.from(error).code !== Code.Aborted) log(error);
+  } finally {
+    dropBody(req);
+  }
+}
+
+type UniversalRequest = ReturnType<typeof universalRequestFromNodeRequest>;
+
+function requestOf(
+  req: HttpRequest,
+  res: HttpResponse,
+  values: ReturnType<typeof createContextValues>,
+): UniversalRequest | undefined {
+  try {
+    return universalRequestFromNodeRequest(req, res, undefined, values);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The message is read already: Connect gets an empty one in its place. */
+function withoutBody(call: UniversalRequest, form: WireForm): UniversalRequest {
+  for (const name of ['content-length', 'content-encoding', 'grpc-encoding']) {
+    call.header.delete(name);
+  }
+  const url = new URL(call.url);
+  if (call.method === 'GET') {
+    url.search = form.binary ? '?encoding=proto&message=' : '?encoding=json&message=%7B%7D';
+  }
+  const message = form.binary ? [] : [0x7b, 0x7d];
+  const body = form.framed ? [0, 0, 0, 0, message.length, ...message] : message;
+  return { ...call, url: url.href, body: createAsyncIterable([Uint8Array.from(body)]) };
+}

@@ -1,0 +1,139 @@
+// ObserveChatStream from the request's bytes to the last frame, without Connect: fifty observers of
+// a chat get the same bytes, and none has anything buffered but what its socket holds.
+import type { ConnectError } from '@connectrpc/connect';
+import {
+  ChatStreamService,
+  type ObserveChatStreamRequest,
+} from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import { ChatError } from '../chat/errors.ts';
+import type { Caller } from './auth.ts';
+import { type LogError, toConnectError } from './errors.ts';
+import type { HttpRequest, HttpResponse } from './listener.ts';
+import type { Frame } from './observe-frames.ts';
+import { deadlineExceeded, dropBody } from './request-body.ts';
+import { MAX_TIMER_MS, readRequest, timeoutMsOf } from './request-reader.ts';
+import { streamWriter } from './stream-writer.ts';
+import type { WireForm } from './wire-form.ts';
+
+/** An observer's place in a chat. Frames are pulled from it as fast as the socket takes them. */
+export interface ObserveSource {
+  /** The next frame, or undefined: nothing now, or the end. */
+  next(): Frame | undefined;
+  /** Asked after `next` had nothing and `end` was not set: calls back once when that has changed. */
+  onReady(callback: () => void): void;
+  /** Set when nothing more will come; with an error unless the chat's terminal event was seen. */
+  readonly end: { readonly error?: ChatError } | undefined;
+  /** The observer is gone or has everything. Called exactly once. */
+  close(): void;
+}
+
+export interface ObserveCall {
+  readonly tenant: string;
+  readonly request: ObserveChatStreamRequest;
+  /** Aborts when the call is over for whatever reason. */
+  readonly signal: AbortSignal;
+}
+
+/** Refuses by throwing a ChatError. */
+export type OpenObserve = (call: ObserveCall) => Promise<ObserveSource>;
+
+export interface ObserveDeps {
+  readonly open: OpenObserve;
+  readonly logError: LogError;
+  /** Ends all observations; observers resume elsewhere. */
+  readonly shutdownSignal: AbortSignal;
+}
+
+/** Answers one call. Never rejects. */
+export async function handleObserve(
+  req: HttpRequest,
+  res: HttpResponse,
+  form: WireForm,
+  caller: Caller,
+  deps: ObserveDeps,
+): Promise<void> {
+  const writer = streamWriter(res, form);
+  const call = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  let source: ObserveSource | undefined;
+  let over = false;
+
+  function stop(): boolean {
+    if (over) return false;
+    over = true;
+    clearTimeout(timer);
+    deps.shutdownSignal.removeEventListener('abort', onShutdown);
+    source?.close();
+    call.abort();
+    return true;
+  }
+  function finish(error?: ConnectError): void {
+    if (stop()) writer.end(error);
+  }
+  function fail(error: unknown): void {
+    finish(toConnectError(error, deps.logError));
+  }
+  function onShutdown(): void {
+    fail(shuttingDown());
+  }
+  function pump(from: ObserveSource): void {
+    try {
+      while (!over) {
+        const frames = take(from, form.binary);
+        if (frames.length > 0) {
+          if (writer.write(frames)) continue;
+          writer.onceDrained(() => pump(from));
+        } else if (from.end) {
+          finish(from.end.error && toConnectError(from.end.error, deps.logError));
+        } else {
+          from.onReady(() => pump(from));
+        }
+        return;
+      }
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  res.once('close', stop);
+  res.on('error', stop);
+  if (deps.shutdownSignal.aborted) return void onShutdown();
+  deps.shutdownSignal.addEventListener('abort', onShutdown);
+  try {
+    if ('refusal' in caller) throw caller.refusal;
+    const timeoutMs = timeoutMsOf(req, form);
+    if (timeoutMs !== undefined && timeoutMs <= MAX_TIMER_MS) {
+      timer = setTimeout(() => finish(deadlineExceeded()), timeoutMs);
+    }
+    const request = await readRequest(ChatStreamService.method.observeChatStream, req, form);
+    if (over) return;
+    const opened = await deps.open({ tenant: caller.tenant, request, signal: call.signal });
+    if (over) return void opened.close();
+    source = opened;
+    pump(opened);
+  } catch (error) {
+    fail(error);
+    dropBody(req);
+  }
+}
+
+/** Frames that are there at once go into one write, up to about this. */
+const WRITE_BYTES = 16 * 1024;
+
+function take(from: ObserveSource, binary: boolean): readonly Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let bytes = 0; bytes < WRITE_BYTES;) {
+    const frame = from.next();
+    if (!frame) break;
+    const part = binary ? frame.binary : frame.json();
+    bytes += part.byteLength;
+    frames.push(part);
+  }
+  return frames;
+}
+
+export function shuttingDown(): ChatError {
+  return new ChatError('SHUTTING_DOWN', 'This server is stopping; call again.', {
+    retryAfterMs: 1_000,
+  });
+}
