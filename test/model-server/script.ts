@@ -1,0 +1,108 @@
+// What a test or a load asks of the test model server: JSON as the last user message.
+import * as z from 'zod';
+
+/** Faults that hit in the middle of the answer. */
+const BREAKS = [
+  /** After `after` deltas the connection is closed in the middle of the answer. */
+  'cut',
+  /** The same, inside a line and inside a UTF-8 character. */
+  'cut_in_character',
+  /** The same, with a TCP reset. */
+  'reset',
+  /** After `after` deltas the answer ends as if it were whole, without finish or [DONE]. */
+  'end',
+  /** After `after` deltas nothing more comes. */
+  'silence',
+  /** After `after` deltas an error object comes. */
+  'error_in_stream',
+  /** After `after` deltas a line comes that is not JSON. */
+  'bad_json',
+] as const;
+export type Break = (typeof BREAKS)[number];
+
+const FAULTS = [
+  ...BREAKS,
+  /** Answers with `status`. */
+  'status',
+  /** Takes the request and never answers. */
+  'hang',
+  /** Closes the connection before it answers. */
+  'refuse',
+  /** Goes on until the client leaves. */
+  'endless',
+  /** Two chunks with a finish_reason; the second one lies. */
+  'finish_twice',
+  /** No [DONE]. */
+  'no_done',
+  /** No finish_reason. */
+  'no_finish',
+  /** Everything but [DONE] comes, and the connection stays open. */
+  'open_after_finish',
+  /** Everything comes, and the connection stays open. */
+  'open_after_done',
+] as const;
+
+const count = z.int().min(0);
+const ms = z.number().min(0);
+
+const scriptSchema = z.strictObject({
+  /** Deltas of text; each holds its number and when it was written: `<n>:<epoch µs> `. */
+  tokens: count.default(5),
+  /** 0: as fast as the client reads. */
+  interval_ms: ms.default(0),
+  /** Between the head of the answer and its first delta. */
+  first_ms: ms.default(0),
+  /** While nothing else is written, a comment comes this often. */
+  comment_ms: ms.optional(),
+  /** Deltas of reasoning before the text. */
+  thinking: count.default(0),
+  thinking_field: z.enum(['reasoning_content', 'reasoning']).default('reasoning_content'),
+  refusal: z.boolean().default(false),
+  /** Each delta is padded to this size. */
+  delta_bytes: count.optional(),
+  /** These deltas instead of numbered ones. */
+  text: z.array(z.string()).optional(),
+  /** These bytes (as UTF-8) instead of a whole answer. */
+  raw: z.string().optional(),
+  finish: z.string().default('stop'),
+  stop_reason: z.union([z.string(), z.number()]).optional(),
+  matched_stop: z.union([z.string(), z.number()]).optional(),
+  usage: z.enum(['last', 'with_finish', 'every', 'none', 'only']).default('last'),
+  line_end: z.enum(['\n', '\r\n', '\r']).default('\n'),
+  /** The answer comes in pieces of this many bytes, wherever they cut. */
+  split_bytes: z.int().min(1).optional(),
+  encoding: z.enum(['identity', 'gzip', 'br']).default('identity'),
+  content_type: z.string().default('text/event-stream; charset=utf-8'),
+  fault: z.enum(FAULTS).optional(),
+  /** Default: half of the tokens. */
+  after: count.optional(),
+  /** The fault hits so many requests with this very script; later ones are answered in full. */
+  times: count.optional(),
+  status: z.int().min(300).max(599).default(500),
+  retry_after: z.union([z.string(), z.number()]).optional(),
+  retry_after_ms: z.number().optional(),
+  /** The error object of `status` and `error_in_stream`. */
+  error: z.record(z.string(), z.unknown()).optional(),
+  /** Tells requests apart that are alike otherwise. */
+  id: z.string().optional(),
+});
+
+export type Script = z.output<typeof scriptSchema>;
+/** What a test writes: every field may be left out. */
+export type ScriptInput = z.input<typeof scriptSchema>;
+
+const PLAIN_WORDS = 'Water that has done its work at the wheel leaves by the tailrace .'.split(' ');
+
+export function breakOf({ fault }: Script): Break | undefined {
+  return BREAKS.find((name) => name === fault);
+}
+
+/** Throws if the message is JSON but no script, so that no test runs on a typing error. */
+export function scriptOf(lastUserMessage: string): Script {
+  if (!lastUserMessage.startsWith('{')) {
+    return scriptSchema.parse({
+      text: PLAIN_WORDS.map((word, i) => (i === 0 ? word : ` ${word}`)),
+    });
+  }
+  return scriptSchema.parse(JSON.parse(lastUserMessage));
+}
