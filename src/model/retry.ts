@@ -1,0 +1,34 @@
+// How long to wait before a model server is asked again, and the wait itself.
+
+export interface RetryPolicy {
+  readonly tries: number;
+  readonly baseMs: number;
+  readonly maxMs: number;
+}
+
+/** Undefined: the model server wants a longer wait than a worker may be held for. */
+export function retryWaitMs(
+  failedTries: number,
+  retryAfterMs: number | undefined,
+  policy: RetryPolicy,
+): number | undefined {
+  if (retryAfterMs !== undefined) return retryAfterMs <= policy.maxMs ? retryAfterMs : undefined;
+  // Full jitter: chats that failed together do not come back together.
+  return Math.random() * Math.min(policy.maxMs, policy.baseMs * 2 ** (failedTries - 1));
+}
+
+/** Rejects with the signal's reason as soon as it is aborted. */
+export function wait(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    signal.removeEventListener('abort', onAbort);
+    resolve();
+  }, ms);
+  function onAbort(): void {
+    clearTimeout(timer);
+    reject(signal.reason);
+  }
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  return promise;
+}

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { create } from '@bufbuild/protobuf';
+import { MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
+import { chatBody, maxTokensFieldOf } from '../../src/model/chat-body.ts';
+import { modelCall, NEVER, recordingSink, type RequestInit, startPair } from './model-call.ts';
+
+const SAID = '{"tokens":1}';
+const BARE = {
+  model: 'test-model',
+  messages: [{ role: 'user', content: SAID }],
+  stream: true,
+  stream_options: { include_usage: true },
+};
+
+const TABLE: readonly (readonly [string, RequestInit, Record<string, unknown>])[] = [
+  ['nothing set', {}, {}],
+  ['seed', { seed: 9_007_199_254_740_991n }, { seed: 9_007_199_254_740_991 }],
+  ['seed 0', { seed: 0n }, { seed: 0 }],
+  ['seed below 0', { seed: -7n }, { seed: -7 }],
+  ['min_p', { minP: 0.05 }, { min_p: 0.05 }],
+  ['min_p 0', { minP: 0 }, { min_p: 0 }],
+  ['top_p', { topP: 0.9 }, { top_p: 0.9 }],
+  ['top_p 0', { topP: 0 }, { top_p: 0 }],
+  ['temperature', { temperature: 1.5 }, { temperature: 1.5 }],
+  ['temperature 0', { temperature: 0 }, { temperature: 0 }],
+  ['top_k', { topK: 40 }, { top_k: 40 }],
+  ['top_k 0', { topK: 0 }, { top_k: 0 }],
+  ['repetition_penalty', { repetitionPenalty: 1.1 }, { repetition_penalty: 1.1 }],
+  ['presence_penalty', { presencePenalty: -2 }, { presence_penalty: -2 }],
+  ['presence_penalty 0', { presencePenalty: 0 }, { presence_penalty: 0 }],
+  ['frequency_penalty', { frequencyPenalty: 0.5 }, { frequency_penalty: 0.5 }],
+  ['frequency_penalty 0', { frequencyPenalty: 0 }, { frequency_penalty: 0 }],
+  ['max_tokens', { maxTokens: 7 }, { max_tokens: 7 }],
+  ['stop', { stop: ['END', '\n\n'] }, { stop: ['END', '\n\n'] }],
+  ['stream false', { stream: false }, {}],
+  ['stream true', { stream: true }, {}],
+  ['priority', { priority: 0 }, {}],
+  ['metadata', { metadata: { a: 'b' } }, {}],
+  ['correlation_id', { correlationId: 'trace-1' }, {}],
+  [
+    'system.text',
+    { system: { text: 'Be brief.' } },
+    { messages: [{ role: 'system', content: 'Be brief.' }, ...BARE.messages] },
+  ],
+  ['empty system.text', { system: { text: '' } }, {}],
+];
+
+test('each field of a request is in the upstream body exactly as the contract says', async (t) => {
+  await using pair = await startPair();
+  for (const [name, request, expected] of TABLE) {
+    await t.test(name, async () => {
+      await pair.client.generate(modelCall(SAID, request), recordingSink(), NEVER);
+      const { body } = await pair.server.nextRequest();
+      assert.deepEqual(body, { ...BARE, ...expected });
+    });
+  }
+});
+
+test('a conversation keeps its roles and order; parts become one string', () => {
+  const text = (value: string) => ({ block: { case: 'text' as const, value } });
+  const messages = [
+    create(MessageSchema, { role: Role.USER, content: [text('One'), text('Two')] }),
+    create(MessageSchema, { role: Role.ASSISTANT, content: [text('Thr'), text('ee')] }),
+    create(MessageSchema, { role: Role.USER, content: [text('Four')] }),
+  ];
+  const body = chatBody({ ...modelCall('', { system: { text: 'S' } }), messages }, 'max_tokens');
+  assert.deepEqual(body.messages, [
+    { role: 'system', content: 'S' },
+    { role: 'user', content: 'One\nTwo' },
+    { role: 'assistant', content: 'Three' },
+    { role: 'user', content: 'Four' },
+  ]);
+});
+
+test('a block that cannot be sent fails the call instead of being left out', () => {
+  const image = { block: { case: 'image' as const, value: {} } };
+  const messages = [create(MessageSchema, { role: Role.USER, content: [image] })];
+  assert.throws(() => chatBody({ ...modelCall(''), messages }, 'max_tokens'), /kind "image"/);
+});
+
+test('OpenAI itself gets max_tokens under its new name', () => {
+  const field = maxTokensFieldOf('https://api.openai.com/v1');
+  assert.equal(field, 'max_completion_tokens');
+  assert.equal(maxTokensFieldOf('http://127.0.0.1:8000/v1'), 'max_tokens');
+  const body = chatBody(modelCall('', { maxTokens: 7 }), field);
+  assert.equal(body.max_completion_tokens, 7);
+  assert.equal('max_tokens' in body, false);
+});
+
+test('the correlation id and the key travel as headers, whatever characters the id has', async () => {
+  await using pair = await startPair();
+  await using keyless = await startPair({ apiKey: undefined });
+  for (const [correlationId, header] of [
+    ['trace 1:2', 'trace 1:2'],
+    ['é\n', '%C3%A9%0A'],
+    [' edge ', '%20edge%20'],
+    ['', undefined],
+  ] as const) {
+    const call = modelCall(SAID, { correlationId });
+    await pair.client.generate(call, recordingSink(), NEVER);
+    const { headers } = await pair.server.nextRequest();
+    assert.equal(headers['x-correlation-id'], header);
+    assert.equal(headers['x-client-request-id'], header);
+    assert.equal(headers.authorization, 'Bearer sk-test-0123456789abcdef');
+    assert.equal(headers['accept-encoding'], 'identity');
+  }
+  await keyless.client.generate(modelCall(SAID), recordingSink(), NEVER);
+  assert.equal((await keyless.server.nextRequest()).headers.authorization, undefined);
+});

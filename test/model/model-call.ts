@@ -1,0 +1,74 @@
+// What the tests of src/model share: a call made from a script, and a sink that can be awaited.
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
+import type { ModelCall, ModelSink, ModelUsage } from '../../src/chat/model-port.ts';
+import { createModelClient, type OpenAiClientOptions } from '../../src/model/openai-client.ts';
+import { scripted, startModelServer } from '../model-server/model-server.ts';
+import type { ScriptInput } from '../model-server/script.ts';
+
+export const API_KEY = 'sk-test-0123456789abcdef';
+/** For calls that nobody aborts. */
+export const NEVER = new AbortController().signal;
+
+export type RequestInit = MessageInitShape<typeof ChatRequestSchema>;
+
+export function modelCall(said: string | ScriptInput, request: RequestInit = {}): ModelCall {
+  const text = typeof said === 'string' ? said : scripted(said);
+  const message = create(MessageSchema, {
+    role: Role.USER,
+    content: [{ block: { case: 'text', value: text } }],
+  });
+  const chatRequest: ChatRequest = create(ChatRequestSchema, request);
+  const { correlationId } = chatRequest;
+  return { model: 'test-model', request: chatRequest, messages: [message], correlationId };
+}
+
+export interface RecordingSink extends ModelSink {
+  readonly texts: string[];
+  readonly thoughts: string[];
+  readonly usages: ModelUsage[];
+  /** Resolves with the first text. */
+  readonly firstText: Promise<string>;
+  /** What `pressure` answers once there is text. */
+  holdUntil: Promise<void> | undefined;
+}
+
+export function recordingSink(): RecordingSink {
+  const first = Promise.withResolvers<string>();
+  const sink: RecordingSink = {
+    texts: [],
+    thoughts: [],
+    usages: [],
+    firstText: first.promise,
+    holdUntil: undefined,
+    text(delta) {
+      sink.texts.push(delta);
+      first.resolve(delta);
+    },
+    thinking: (delta) => void sink.thoughts.push(delta),
+    usage: (usage) => void sink.usages.push(usage),
+    pressure: () => (sink.texts.length > 0 ? sink.holdUntil : undefined),
+  };
+  return sink;
+}
+
+/** A server and a client that is quick to give up. */
+export async function startPair(options: Partial<OpenAiClientOptions> = {}) {
+  const server = await startModelServer();
+  const client = createModelClient({
+    baseUrl: server.url,
+    apiKey: API_KEY,
+    retryBaseMs: 2,
+    tailMs: 100,
+    ...options,
+  });
+  return {
+    server,
+    client,
+    async [Symbol.asyncDispose]() {
+      client.close();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
