@@ -3,7 +3,7 @@
 import { create } from '@bufbuild/protobuf';
 import { createHash } from 'node:crypto';
 import type { Failure, Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { ChatStreamStatus, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { ChatStreamStatus, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { Citation, ContentBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { CitationSchema, ContentBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';

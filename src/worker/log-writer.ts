@@ -3,7 +3,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Hash } from 'node:crypto';
 import { createHash } from 'node:crypto';
-import type { ChatStreamStatus, Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { Settled } from '../chat/append.ts';

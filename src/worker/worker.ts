@@ -21,7 +21,6 @@ import {
   OWNED_NAK_DELAY_MS,
   RENEW_EVERY_MS,
 } from '../chat/limits.ts';
-import type { Logger } from '../chat/logger.ts';
 import { encodeBatch } from '../chat/record.ts';
 import { attemptsExhausted, claimMark, claimPayload } from './claim.ts';
 import { LogWriter } from './log-writer.ts';

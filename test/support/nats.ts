@@ -1,0 +1,94 @@
+// A real nats-server for a test, on a free port and a store of its own; gone with `await using`.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { connect } from '@nats-io/transport-node';
+import type { Logger } from '../../src/chat/logger.ts';
+import type { NatsAdapter } from '../../src/nats/adapter.ts';
+import { openNats } from '../../src/nats/adapter.ts';
+import type { EmbeddedNats } from '../../src/nats/embedded-server.ts';
+import { startEmbeddedNats } from '../../src/nats/embedded-server.ts';
+import { setUp } from './needs.ts';
+
+export const SILENT: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
+
+export interface TestNats extends AsyncDisposable {
+  readonly server: EmbeddedNats;
+  readonly dataDir: string;
+  readonly access: NatsAccess;
+  /** Another connected process, as far as NATS can tell. Closed by the caller. */
+  readonly open: (name?: string, url?: string) => Promise<NatsAdapter>;
+  /** A bare connection, to look at the wire from outside. Closed with the server. */
+  readonly bare: () => Promise<NatsConnection>;
+}
+
+export interface NatsAccess {
+  readonly url: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+export function natsServerProgram(): string {
+  const program = setUp().natsServer;
+  if (program === undefined) throw new Error('There is no nats-server: run npm run setup.');
+  return program;
+}
+
+export function temporaryFolder(): {
+  readonly path: string;
+  readonly [Symbol.dispose]: () => void;
+} {
+  const path = mkdtempSync(join(tmpdir(), 'tailrace-test-'));
+  return {
+    path,
+    [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }),
+  };
+}
+
+export function embeddedNats(dataDir: string, logger: Logger = SILENT): Promise<EmbeddedNats> {
+  return startEmbeddedNats({
+    program: natsServerProgram(),
+    dataDir,
+    logger,
+    environment: process.env,
+  });
+}
+
+export function openAdapter(
+  access: NatsAccess,
+  name: string,
+  url = access.url,
+): Promise<NatsAdapter> {
+  const { user, password } = access;
+  return openNats({ servers: [url], user, password, name, replicas: 1 });
+}
+
+export async function startNats(): Promise<TestNats> {
+  const folder = temporaryFolder();
+  const server = await embeddedNats(folder.path);
+  const { url, user, password } = server;
+  const access = { url, user, password };
+  const bare: NatsConnection[] = [];
+  return {
+    server,
+    dataDir: folder.path,
+    access,
+    open: (name = 'test', at = url) => openAdapter(access, name, at),
+    bare: async () => {
+      const nc = await connect({ servers: [url], user, pass: password });
+      bare.push(nc);
+      return nc;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(bare.map((nc) => nc.close()));
+      await server[Symbol.asyncDispose]();
+      folder[Symbol.dispose]();
+    },
+  };
+}
