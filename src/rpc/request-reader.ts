@@ -36,7 +36,12 @@ export async function readRequest<I extends DescMessage>(
 ): Promise<MessageShape<I>> {
   const { body, encoding, compressed } =
     req.method === 'GET' ? fromQuery(req) : await fromBody(req, form);
-  const { request: compression, error } = compressionNegotiate(COMPRESSIONS, encoding, null, '');
+  const { request: compression, error } = compressionNegotiate(
+    COMPRESSIONS,
+    encoding,
+    null,
+    'accept-encoding',
+  );
   if (error) throw error;
   let data = body;
   if (compressed) {

@@ -1,5 +1,12 @@
 // The edge of the server with handlers made for a test, on a real port, and the clients that call it.
-import { create, type DescMethod, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  type MessageInitShape,
+  toBinary,
+} from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Client, Transport } from '@connectrpc/connect';
 import { createClient } from '@connectrpc/connect';
@@ -14,6 +21,8 @@ import {
   ChatStreamService,
   InitiateChatStreamResponseSchema,
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import type { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { ChatError } from '../../src/chat/errors.ts';
 import { ONE_TENANT, tenantOf } from '../../src/rpc/auth.ts';
@@ -83,7 +92,10 @@ function ways(): readonly Way[] {
     for (const useBinaryFormat of [true, false]) {
       const form = `${useBinaryFormat ? 'proto' : 'json'} over HTTP/${httpVersion}`;
       const options = { httpVersion, useBinaryFormat };
-      add(`gRPC, ${form}`, (baseUrl) => createGrpcTransport({ baseUrl, ...options }));
+      // gRPC is HTTP/2 alone.
+      if (httpVersion === '2') {
+        add(`gRPC, ${form}`, (baseUrl) => createGrpcTransport({ baseUrl, useBinaryFormat }));
+      }
       add(`gRPC-Web, ${form}`, (baseUrl) => createGrpcWebTransport({ baseUrl, ...options }));
       add(`Connect, ${form}`, (baseUrl) => createConnectTransport({ baseUrl, ...options }));
     }
@@ -99,15 +111,20 @@ export function grpcJsClient(url: string): grpcJs.Client {
   return new grpcJs.Client(new URL(url).host, grpcJs.credentials.createInsecure());
 }
 
-export function definitionOf<M extends DescMethod>(method: M) {
+export function definitionOf<I extends DescMessage, O extends DescMessage>(
+  method: DescMethod & { readonly input: I; readonly output: O },
+) {
   return {
     path: `/${method.parent.typeName}/${method.name}`,
     serialize: (value: Uint8Array) => Buffer.from(value),
     deserialize: (bytes: Buffer) => new Uint8Array(bytes),
-    encode: (value: Parameters<typeof create<M['input']>>[1]) =>
-      toBinary(method.input, create(method.input, value)),
+    encode: (value: MessageInitShape<I>) => toBinary(method.input, create(method.input, value)),
     decode: (bytes: Uint8Array) => fromBinary(method.output, bytes),
   };
+}
+
+export function saying(text: string): MessageInitShape<typeof ChatRequestSchema> {
+  return { messages: [{ role: Role.USER, content: [{ block: { case: 'text', value: text } }] }] };
 }
 
 export interface TestSource extends ObserveSource {
