@@ -9,7 +9,8 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fencedPublisher } from '../src/nats/publish-fenced.ts';
+import { openExchange } from '../src/nats/exchange.ts';
+import { publishFenced } from '../src/nats/publish-fenced.ts';
 import { recordHeaders } from '../src/nats/headers.ts';
 import { nowUs } from './load.ts';
 import type { Summary } from './stats.ts';
@@ -55,19 +56,19 @@ export async function natsPublish(program: string, count: number): Promise<Summa
     const nc = await connect({ servers: await portOf(home), noAsyncTraces: true });
     const jsm = await jetstreamManager(nc);
     await jsm.streams.add({ name: 'CALIBRATION', subjects: ['log.>'] });
-    const publisher = fencedPublisher(nc, 5_000);
+    const exchange = openExchange(nc, 5_000, () => () => undefined);
     const times: number[] = [];
     const fence = 'log.0.t.c.>';
     let expectedLast = 0;
     for (let i = 0; i < count; i++) {
       const started = performance.now();
       const headers = recordHeaders(`c-${i}`, undefined, { subject: fence, expectedLast });
-      const outcome = await publisher.publish('log.0.t.c.d', Buffer.alloc(64), headers);
+      const outcome = await publishFenced(exchange, 'log.0.t.c.d', Buffer.alloc(64), headers);
       if (outcome.type !== 'stored') throw new Error(`a publish was ${outcome.type}`);
       expectedLast = outcome.storeSequence;
       times.push(performance.now() - started);
     }
-    publisher.close();
+    exchange.close();
     await nc.close();
     return summary(times);
   } finally {

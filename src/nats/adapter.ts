@@ -6,9 +6,9 @@ import { MAX_REQUEST_BYTES, NATS_REQUEST_MS } from '../chat/limits.ts';
 import { natsCommandInbox } from './command-inbox.ts';
 import type { NatsOptions } from './connection.ts';
 import { openLink } from './connection.ts';
+import { openExchange } from './exchange.ts';
 import { natsEventLog } from './event-log.ts';
 import { natsLiveFeed } from './live-feed.ts';
-import { fencedPublisher } from './publish-fenced.ts';
 import type { TopologyOptions } from './topology.ts';
 import { ensureTopology } from './topology.ts';
 import { natsControlQueue, natsWorkQueue } from './work-queue.ts';
@@ -44,7 +44,6 @@ export async function openNats(options: NatsOptions & TopologyOptions): Promise<
     await closeAll();
     throw error;
   }
-  const publisher = fencedPublisher(writes.nc, NATS_REQUEST_MS);
   const connected = (): boolean => links.every((link) => link.connected());
   const onConnectedChange = (listener: (connected: boolean) => void): (() => void) => {
     const stops = links.map((link) => link.onChange(() => listener(connected())));
@@ -54,22 +53,23 @@ export async function openNats(options: NatsOptions & TopologyOptions): Promise<
     onConnectedChange((now) => {
       if (now) listener();
     });
-  writes.onChange((now) => {
-    // What was in flight may or may not have arrived: settle it now, not after its timeout.
-    if (now) publisher.doubtAll(new Error('the connection to NATS was lost and came back'));
-  });
+  const exchange = openExchange(writes.nc, NATS_REQUEST_MS, (listener) =>
+    writes.onChange((now) => {
+      if (now) listener();
+    }),
+  );
   const maxPayload = writes.nc.info?.max_payload ?? 0;
   return {
-    log: natsEventLog(writes.nc, publisher, replays.nc),
+    log: natsEventLog(exchange, replays.nc),
     live: natsLiveFeed(live.nc, onReconnect),
-    inbox: natsCommandInbox(writes.nc, publisher),
-    work: natsWorkQueue(writes.nc, live.nc, onReconnect),
-    control: natsControlQueue(writes.nc, live.nc),
+    inbox: natsCommandInbox(exchange),
+    work: natsWorkQueue(exchange, live.nc, onReconnect),
+    control: natsControlQueue(exchange, live.nc),
     maxRequestBytes: Math.min(MAX_REQUEST_BYTES, maxPayload - MESSAGE_OVERHEAD_BYTES),
     connected,
     onConnectedChange,
     [Symbol.asyncDispose]: async () => {
-      publisher.close();
+      exchange.close();
       await closeAll();
     },
   };

@@ -1,10 +1,10 @@
 // The inbox of commands on the stream COMMANDS, as callers write and read it.
-import type { NatsConnection } from '@nats-io/transport-node';
 import type { Command, CommandInbox } from '../chat/commands.ts';
+import type { Exchange } from './exchange.ts';
 import { commandHeaders, commandMetaIn } from './headers.ts';
 import type { StoredMessage } from './leader.ts';
 import { lastAtLeader } from './leader.ts';
-import type { FencedPublisher } from './publish-fenced.ts';
+import { publishFenced } from './publish-fenced.ts';
 import {
   COMMANDS,
   commandFence,
@@ -13,9 +13,9 @@ import {
   startFilter,
 } from './subjects.ts';
 
-export function natsCommandInbox(nc: NatsConnection, publisher: FencedPublisher): CommandInbox {
+export function natsCommandInbox(writes: Exchange): CommandInbox {
   const read = async (filter: string): Promise<Command | undefined> => {
-    const found = await lastAtLeader(nc, COMMANDS, filter);
+    const found = await lastAtLeader(writes, COMMANDS, filter);
     return found === undefined ? undefined : toCommand(found);
   };
   return {
@@ -23,7 +23,7 @@ export function natsCommandInbox(nc: NatsConnection, publisher: FencedPublisher)
       const { chat, verb, priority, meta, data } = command;
       const fence = { subject: commandFence(chat), expectedLast };
       const subject = commandSubject(chat, verb, priority);
-      return publisher.publish(subject, data, commandHeaders(meta, fence));
+      return publishFenced(writes, subject, data, commandHeaders(meta, fence));
     },
     last: (chat) => read(commandFence(chat)),
     start: (chat) => read(startFilter(chat)),

@@ -6,18 +6,15 @@ import { ChatError } from '../chat/errors.ts';
 import type { EventLog, LogRecord, LogTail } from '../chat/event-log.ts';
 import { MAX_CATCH_UP_RECORDS, NATS_REQUEST_MS } from '../chat/limits.ts';
 import { sequenceRange } from '../chat/record.ts';
+import type { Exchange } from './exchange.ts';
 import { appendIdIn, markIn, recordHeaders, storeSequenceIn } from './headers.ts';
 import type { StoredMessage } from './leader.ts';
 import { lastAtLeader, logUnavailable } from './leader.ts';
-import type { FencedPublisher } from './publish-fenced.ts';
+import { publishFenced } from './publish-fenced.ts';
 import { EVENTS, logFence, logSubject } from './subjects.ts';
 
 /** Appends and leader reads go over `writes`, replays over `replays`: a long replay delays no token. */
-export function natsEventLog(
-  writes: NatsConnection,
-  publisher: FencedPublisher,
-  replays: NatsConnection,
-): EventLog {
+export function natsEventLog(writes: Exchange, replays: NatsConnection): EventLog {
   const last = async (chat: ChatKey): Promise<LogRecord | undefined> => {
     const found = await lastAtLeader(writes, EVENTS, logFence(chat));
     return found === undefined ? undefined : toRecord(found);
@@ -26,11 +23,8 @@ export function natsEventLog(
     append: (chat, expectedLast, append) => {
       const subject = logSubject(chat, append.mark === undefined ? 'd' : 's');
       const fence = { subject: logFence(chat), expectedLast };
-      return publisher.publish(
-        subject,
-        append.data,
-        recordHeaders(append.appendId, append.mark, fence),
-      );
+      const headers = recordHeaders(append.appendId, append.mark, fence);
+      return publishFenced(writes, subject, append.data, headers);
     },
     last,
     tail: (chat) => readTail(writes, chat, last),
@@ -39,7 +33,7 @@ export function natsEventLog(
 }
 
 async function readTail(
-  nc: NatsConnection,
+  writes: Exchange,
   chat: ChatKey,
   last: (chat: ChatKey) => Promise<LogRecord | undefined>,
 ): Promise<LogTail | undefined> {
@@ -50,7 +44,7 @@ async function readTail(
       const { mark } = newest;
       return { last: newest, status: { ...newest, mark }, lastSequence: mark.lastSequence };
     }
-    const found = await lastAtLeader(nc, EVENTS, logSubject(chat, 's'));
+    const found = await lastAtLeader(writes, EVENTS, logSubject(chat, 's'));
     const status = found === undefined ? undefined : toRecord(found);
     if (status?.mark === undefined) {
       throw new ChatError('INTERNAL', 'The log of this chat has no record of its status.');

@@ -1,9 +1,10 @@
 // Reads at the leader (STREAM.MSG.GET): what a decision, an error or a unary answer rests on. Direct
 // get may be answered by a follower that is behind, and is for replay only (law 6).
-import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
+import type { MsgHdrs } from '@nats-io/transport-node';
 import { headers } from '@nats-io/transport-node';
 import { ChatError } from '../chat/errors.ts';
-import { NATS_REQUEST_MS } from '../chat/limits.ts';
+import type { Exchange } from './exchange.ts';
+import { asText } from './publish-fenced.ts';
 
 export interface StoredMessage {
   readonly subject: string;
@@ -32,18 +33,16 @@ const NO_MESSAGE_FOUND = 10037;
 
 /** The newest message under a subject filter, or undefined. Rejects with ChatError LOG_UNAVAILABLE. */
 export async function lastAtLeader(
-  nc: NatsConnection,
+  exchange: Exchange,
   stream: string,
   filter: string,
 ): Promise<StoredMessage | undefined> {
   let answer: MsgGetAnswer;
   try {
-    const msg = await nc.request(
-      `$JS.API.STREAM.MSG.GET.${stream}`,
-      JSON.stringify({ last_by_subj: filter }),
-      { timeout: NATS_REQUEST_MS },
-    );
-    answer = msg.json<MsgGetAnswer>();
+    const question = Buffer.from(`{"last_by_subj":${JSON.stringify(filter)}}`);
+    const { data, status } = await exchange.ask(`$JS.API.STREAM.MSG.GET.${stream}`, question);
+    if (data.length === 0) throw new Error(`NATS answered ${status}`);
+    answer = JSON.parse(asText(data)) as MsgGetAnswer;
   } catch (cause) {
     throw logUnavailable(cause);
   }

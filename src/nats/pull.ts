@@ -1,7 +1,8 @@
 // Pulling from one durable consumer: what is there now, as many as asked for, in one request.
-import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
+import type { Msg, Subscription } from '@nats-io/transport-node';
 import { createInbox } from '@nats-io/transport-node';
 import type { Delivery } from '../chat/commands.ts';
+import type { Exchange } from './exchange.ts';
 import { commandMetaIn } from './headers.ts';
 import { COMMANDS, parseCommandSubject } from './subjects.ts';
 
@@ -21,7 +22,7 @@ export interface Puller {
 }
 
 export function puller(
-  nc: NatsConnection,
+  exchange: Exchange,
   consumer: string,
   onDelivery: (delivery: Delivery) => void,
 ): Puller {
@@ -31,7 +32,7 @@ export function puller(
 
   // Pulled messages keep the subject that they were stored under, so that a subscription of its own
   // is what tells this consumer's messages from another's.
-  const subscription: Subscription = nc.subscribe(inbox, {
+  const subscription: Subscription = exchange.nc.subscribe(inbox, {
     callback: (error, msg) => {
       if (error !== null) {
         current?.done();
@@ -41,7 +42,7 @@ export function puller(
         current?.done();
         return;
       }
-      onDelivery(deliveryOf(nc, msg));
+      onDelivery(deliveryOf(exchange, msg));
       if (current === undefined) return;
       current.got++;
       if (current.got >= current.batch) current.done();
@@ -63,19 +64,13 @@ export function puller(
         };
         const timer = setTimeout(pull.done, GIVE_UP_MS);
         current = pull;
-        try {
-          const patience = linger ? { expires: LINGER_NS } : {};
-          nc.publish(subject, JSON.stringify({ batch, no_wait: true, ...patience }), {
-            reply: inbox,
-          });
-        } catch {
-          // Closed or draining: there is nothing to pull any more, which 0 says.
-          pull.done();
-        }
+        const patience = linger ? { expires: LINGER_NS } : {};
+        const asked = JSON.stringify({ batch, no_wait: true, ...patience });
+        exchange.send(subject, Buffer.from(asked), { reply: inbox });
       }),
     close: () => {
       current?.done();
-      if (!nc.isClosed()) subscription.unsubscribe();
+      if (!exchange.nc.isClosed()) subscription.unsubscribe();
     },
   };
 }
@@ -83,13 +78,11 @@ export function puller(
 const ACK = Buffer.from('+ACK');
 const IN_PROGRESS = Buffer.from('+WPI');
 
-function deliveryOf(nc: NatsConnection, msg: Msg): Delivery {
+function deliveryOf(exchange: Exchange, msg: Msg): Delivery {
   const token = msg.reply ?? '';
   const { deliveries, sequence } = parseAckToken(token);
-  const send = (data: Uint8Array): void => {
-    // Lost with the connection is as good as never sent: the command comes back (law 7).
-    if (!nc.isClosed() && !nc.isDraining()) nc.publish(token, data);
-  };
+  // Lost with the connection is as good as never sent: the command comes back (law 7).
+  const send = (data: Uint8Array): void => exchange.send(token, data);
   if (msg.headers === undefined) throw new Error(`The command ${msg.subject} has no headers.`);
   return {
     command: {

@@ -3,6 +3,7 @@ import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { Command, ControlQueue, Delivery, WorkQueue } from '../chat/commands.ts';
 import { OWNER_QUESTION_MS, PRIORITY_LEVELS } from '../chat/limits.ts';
+import type { Exchange } from './exchange.ts';
 import { bellHeaders, commandMetaIn, storeSequenceIn } from './headers.ts';
 import type { Puller } from './pull.ts';
 import { puller } from './pull.ts';
@@ -16,9 +17,11 @@ import {
   workConsumer,
 } from './subjects.ts';
 
+const EMPTY = new Uint8Array(0);
+
 /** `writes` pulls, acknowledges and asks; `live` hears the bell. */
 export function natsWorkQueue(
-  writes: NatsConnection,
+  writes: Exchange,
   live: NatsConnection,
   onReconnect: (listener: () => void) => () => void,
 ): WorkQueue {
@@ -44,14 +47,14 @@ export function natsWorkQueue(
         listener(parseCommandSubject(msg.subject.slice('bell.'.length)).priority);
       }),
     ring: (chat, verb, priority) => {
-      if (!writes.isClosed()) writes.publish(bellSubject(chat, verb, priority));
+      writes.send(bellSubject(chat, verb, priority), EMPTY);
     },
     onControl: (listener) => onControl(live, listener),
     onReconnect,
     askOwner: async (owner, chat, command) => {
       try {
         const question = JSON.stringify({ ...chat, command } satisfies OwnerQuestion);
-        const answer = await writes.request(ownerSubject(owner), question, {
+        const answer = await writes.nc.request(ownerSubject(owner), question, {
           timeout: OWNER_QUESTION_MS,
         });
         return answer.string() === 'yes';
@@ -79,18 +82,15 @@ interface OwnerQuestion extends ChatKey {
   readonly command: number;
 }
 
-export function natsControlQueue(writes: NatsConnection, live: NatsConnection): ControlQueue {
+export function natsControlQueue(writes: Exchange, live: NatsConnection): ControlQueue {
   return {
     receiveControl: (onDelivery: (delivery: Delivery) => void) => {
       const control = puller(writes, CONTROL_CONSUMER, onDelivery);
       return { pull: control.pull, stop: control.close };
     },
     ring: (command) => {
-      if (writes.isClosed()) return;
       const { chat, verb, priority } = command;
-      writes.publish(bellSubject(chat, verb, priority), undefined, {
-        headers: bellHeaders(command),
-      });
+      writes.send(bellSubject(chat, verb, priority), EMPTY, { headers: bellHeaders(command) });
     },
     onControl: (listener) => onControl(live, listener),
   };

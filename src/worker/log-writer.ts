@@ -72,8 +72,8 @@ export class LogWriter {
     if (!this.#merge(payload)) this.#waiting.push({ payload, timeMs: preciseNowMs() });
     if (this.#scheduled || this.#appending !== undefined) return;
     this.#scheduled = true;
-    // All tokens of one poll leave in one write; with nothing else to do it costs no delay.
-    setImmediate(() => {
+    // After the chunk that is being read: its tokens are one record.
+    queueMicrotask(() => {
       this.#scheduled = false;
       this.#flush();
     });
