@@ -1,10 +1,11 @@
 // The load: chats over gRPC by grpc-js, and over Connect with JSON by node:http. Answers are read as
 // bytes: what is measured is the server, so the client does as little as it can.
 import { Client, credentials } from '@grpc/grpc-js';
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import http from 'node:http';
 import {
   InitiateChatStreamRequestSchema,
+  InitiateChatStreamResponseSchema,
   ObserveChatStreamRequestSchema,
 } from '../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../gen/tailrace/v1/content_pb.ts';
@@ -20,8 +21,8 @@ export interface Script {
 export type OnToken = (sentUs: number, hereUs: number) => void;
 
 export interface Load {
-  /** Resolves when the server has answered. */
-  readonly initiate: (streamId: string, script: Script) => Promise<void>;
+  /** Resolves with the stream id when the server has answered. */
+  readonly initiate: (script: Script) => Promise<string>;
   /** Resolves at the end of the stream. */
   readonly observe: (streamId: string, onToken: OnToken) => Promise<void>;
   readonly close: () => void;
@@ -42,10 +43,9 @@ export function grpcLoad(url: string): Load {
   const client = new Client(new URL(url).host, credentials.createInsecure());
   const asIs = (bytes: Buffer): Buffer => bytes;
   return {
-    initiate: (streamId, script) =>
+    initiate: (script) =>
       new Promise((resolve, reject) => {
         const request = create(InitiateChatStreamRequestSchema, {
-          streamId,
           request: {
             messages: [
               {
@@ -56,9 +56,10 @@ export function grpcLoad(url: string): Load {
           },
         });
         const bytes = Buffer.from(toBinary(InitiateChatStreamRequestSchema, request));
-        client.makeUnaryRequest(`${SERVICE}/InitiateChatStream`, asIs, asIs, bytes, (error) => {
-          if (error === null) resolve();
-          else reject(error);
+        const path = `${SERVICE}/InitiateChatStream`;
+        client.makeUnaryRequest(path, asIs, asIs, bytes, (error, answer) => {
+          if (error !== null || answer === undefined) reject(error ?? new Error('no answer'));
+          else resolve(fromBinary(InitiateChatStreamResponseSchema, answer).streamId);
         });
       }),
     observe: (streamId, onToken) =>
@@ -103,11 +104,15 @@ export function connectJsonLoad(url: string): Load {
       request.end(body);
     });
   return {
-    initiate: (streamId, script) => {
+    initiate: async (script) => {
       const text = JSON.stringify(script);
       const messages = [{ role: 'ROLE_USER', content: [{ text }] }];
-      const body = Buffer.from(JSON.stringify({ streamId, request: { messages } }));
-      return post('InitiateChatStream', 'application/json', body, () => undefined);
+      const body = Buffer.from(JSON.stringify({ request: { messages } }));
+      let answer = '';
+      await post('InitiateChatStream', 'application/json', body, (chunk) => {
+        answer += chunk.toString();
+      });
+      return (JSON.parse(answer) as { streamId: string }).streamId;
     },
     observe: (streamId, onToken) => {
       const message = Buffer.from(JSON.stringify({ streamId }));

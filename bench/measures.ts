@@ -1,5 +1,4 @@
 // What is measured, each with the load that it needs.
-import { randomUUID } from 'node:crypto';
 import type { Load } from './load.ts';
 import { nowUs } from './load.ts';
 import { cpuOf } from './processes.ts';
@@ -10,7 +9,7 @@ export async function initiateAlone(load: Load, count: number): Promise<Summary>
   const times: number[] = [];
   for (let i = 0; i < count; i++) {
     const started = performance.now();
-    await load.initiate(randomUUID(), { tokens: 1 });
+    await load.initiate({ tokens: 1 });
     times.push(performance.now() - started);
   }
   return summary(times);
@@ -27,7 +26,7 @@ export async function initiateParallel(
   const caller = async (): Promise<void> => {
     while (left-- > 0) {
       const begun = performance.now();
-      await load.initiate(randomUUID(), { tokens: 1 });
+      await load.initiate({ tokens: 1 });
       times.push(performance.now() - begun);
     }
   };
@@ -41,10 +40,9 @@ export async function firstToken(load: Load, chats: number, rounds: number): Pro
   const times: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const each = async (): Promise<void> => {
-      const streamId = randomUUID();
       const started = nowUs();
       let first: number | undefined;
-      await load.initiate(streamId, { tokens: 3, interval_ms: 20 });
+      const streamId = await load.initiate({ tokens: 3, interval_ms: 20 });
       await load.observe(streamId, (_, here) => {
         first ??= here;
       });
@@ -64,7 +62,10 @@ export interface TokenFigures {
   readonly natsCpuPer10k: number;
 }
 
-/** This many chats, each with tokens this far apart; starts are spread over one interval. */
+/** Between the starts of the chats of one load: what is measured are tokens, not a burst of starts. */
+const START_EVERY_MS = 10;
+
+/** This many chats, each with tokens this far apart. */
 export async function tokens(
   load: Load,
   pid: number,
@@ -80,11 +81,8 @@ export async function tokens(
   const cpuBefore = cpuOf(pid);
   const started = performance.now();
   const each = async (i: number): Promise<void> => {
-    await new Promise((resolve) =>
-      setTimeout(resolve, (i / shape.chats) * Math.max(shape.intervalMs, shape.chats * 2)),
-    );
-    const streamId = randomUUID();
-    await load.initiate(streamId, { tokens: shape.tokens, interval_ms: shape.intervalMs });
+    await new Promise((resolve) => setTimeout(resolve, i * START_EVERY_MS));
+    const streamId = await load.initiate({ tokens: shape.tokens, interval_ms: shape.intervalMs });
     const observe = (): Promise<void> =>
       load.observe(streamId, (sent, here) => {
         delivered++;
@@ -105,9 +103,8 @@ export async function tokens(
 
 /** How long an observer takes for all of a finished chat, ms. */
 export async function replay(load: Load, events: number, rounds: number): Promise<Summary> {
-  const streamId = randomUUID();
   // Paced, so that each token is an event of its own.
-  await load.initiate(streamId, { tokens: events, interval_ms: 1 });
+  const streamId = await load.initiate({ tokens: events, interval_ms: 1 });
   await load.observe(streamId, () => undefined);
   const times: number[] = [];
   for (let round = 0; round < rounds; round++) {

@@ -1,7 +1,9 @@
 // The live edge of logs: core NATS, republished after it was stored, at most once.
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LiveFeed } from '../chat/event-log.ts';
+import { NATS_REQUEST_MS } from '../chat/limits.ts';
 import { recordOf } from './event-log.ts';
+import { logUnavailable } from './leader.ts';
 import { liveSubject } from './subjects.ts';
 
 export function natsLiveFeed(
@@ -17,7 +19,7 @@ export function natsLiveFeed(
         },
       });
       return {
-        listening: nc.flush(),
+        listening: flushed(nc),
         stop: () => {
           if (!nc.isClosed()) subscription.unsubscribe();
         },
@@ -25,4 +27,19 @@ export function natsLiveFeed(
     },
     onReconnect,
   };
+}
+
+/** The server has everything that was sent before. Rejects with ChatError LOG_UNAVAILABLE. */
+async function flushed(nc: NatsConnection): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    late.reject(new Error(`a subscription was not confirmed within ${NATS_REQUEST_MS} ms`));
+  }, NATS_REQUEST_MS);
+  try {
+    await Promise.race([nc.flush(), late.promise]);
+  } catch (cause) {
+    throw logUnavailable(cause);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -27,8 +27,16 @@ export function fromSubjectToken(token: string): string {
   return decodeURIComponent(token);
 }
 
+/** A run names its chat for each token: the two tokens are made once for each key. */
+const tokensOf = new WeakMap<ChatKey, string>();
+
 function chatTokens(chat: ChatKey): string {
-  return `${subjectToken(chat.tenant)}.${subjectToken(chat.streamId)}`;
+  let tokens = tokensOf.get(chat);
+  if (tokens === undefined) {
+    tokens = `${subjectToken(chat.tenant)}.${subjectToken(chat.streamId)}`;
+    tokensOf.set(chat, tokens);
+  }
+  return tokens;
 }
 
 export function logSubject(chat: ChatKey, kind: LogKind): string {
