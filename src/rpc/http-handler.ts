@@ -182,7 +182,10 @@ async function handleByConnect(
   const log = (error: unknown) => logError(error, route.method.name);
   try {
     let call = requestOf(req, res, values);
-    if (!call) return void badRequest(res);
+    if (!call) {
+      badRequest(res);
+      return;
+    }
     try {
       if ('refusal' in caller) throw caller.refusal;
       setTenant(values, caller.tenant);

@@ -78,26 +78,29 @@ export async function handleObserve(
   }
   function pump(from: ObserveSource): void {
     try {
-      while (!over) {
-        const frames = take(from, form.binary);
-        if (frames.length > 0) {
-          if (writer.write(frames)) continue;
-          writer.onceDrained(() => pump(from));
-        } else if (from.end) {
-          finish(from.end.error && toConnectError(from.end.error, deps.logError));
-        } else {
-          from.onReady(() => pump(from));
-        }
-        return;
-      }
+      while (step(from));
     } catch (error) {
       fail(error);
     }
   }
+  /** True: there may be more to write at once. */
+  function step(from: ObserveSource): boolean {
+    if (over) return false;
+    const frames = take(from, form.binary);
+    if (frames.length > 0) {
+      if (writer.write(frames)) return true;
+      writer.onceDrained(() => pump(from));
+    } else if (from.end) {
+      finish(from.end.error && toConnectError(from.end.error, deps.logError));
+    } else {
+      from.onReady(() => pump(from));
+    }
+    return false;
+  }
 
   res.once('close', stop);
   res.on('error', stop);
-  if (deps.shutdownSignal.aborted) return void onShutdown();
+  if (deps.shutdownSignal.aborted) onShutdown();
   deps.shutdownSignal.addEventListener('abort', onShutdown);
   try {
     if ('refusal' in caller) throw caller.refusal;
@@ -108,7 +111,10 @@ export async function handleObserve(
     const request = await readRequest(ChatStreamService.method.observeChatStream, req, form);
     if (over) return;
     const opened = await deps.open({ tenant: caller.tenant, request, signal: call.signal });
-    if (over) return void opened.close();
+    if (over) {
+      opened.close();
+      return;
+    }
     source = opened;
     pump(opened);
   } catch (error) {

@@ -19,7 +19,7 @@ export function peekProtocol(
   const timer = setTimeout(() => socket.destroy(), timeoutMs);
   function read(): void {
     for (;;) {
-      const chunk: Buffer | null = socket.read();
+      const chunk = socket.read() as Buffer | null;
       if (chunk === null) return;
       seen = Buffer.concat([seen, chunk]);
       const compared = Math.min(seen.length, PREFACE.length);

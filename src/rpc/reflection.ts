@@ -9,8 +9,8 @@ import {
 import { nestedTypes } from '@bufbuild/protobuf/reflect';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code, type ServiceImpl } from '@connectrpc/connect';
-import * as v1 from '../../gen/grpc/reflection/v1/reflection_pb.ts';
-import * as v1alpha from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import type * as v1 from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import type * as v1alpha from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 
 export interface DescriptorIndex {
   readonly services: readonly string[];
@@ -34,7 +34,9 @@ export function descriptorIndex(
     files.set(file.proto.name, file);
     for (const type of nestedTypes(file)) {
       symbols.set(type.typeName, file);
-      const inside = type.kind === 'message' ? [...type.fields, ...type.oneofs] : [];
+      // Nested types by their descriptors, too: those of map entries are there alone.
+      const inside =
+        type.kind === 'message' ? [...type.fields, ...type.oneofs, ...type.proto.nestedType] : [];
       const methods: readonly DescMethod[] = type.kind === 'service' ? type.methods : [];
       for (const { name } of [...inside, ...methods]) symbols.set(`${type.typeName}.${name}`, file);
       if (type.kind === 'enum') {

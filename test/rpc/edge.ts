@@ -1,4 +1,5 @@
 // The edge of the server with handlers made for a test, on a real port, and the clients that call it.
+import assert from 'node:assert/strict';
 import {
   create,
   type DescMessage,
@@ -9,7 +10,7 @@ import {
 } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Client, Transport } from '@connectrpc/connect';
-import { createClient } from '@connectrpc/connect';
+import { ConnectError, createClient } from '@connectrpc/connect';
 import {
   createConnectTransport,
   createGrpcTransport,
@@ -193,4 +194,13 @@ export function record(sequence: number, text = 'word'): Uint8Array {
 
 export function frame(sequence: number, text?: string): Frame {
   return batchFrame([record(sequence, text)], 1_790_000_000_123.25, 1_790_000_000_124);
+}
+
+/** For calls that must fail: `call.then(unexpected, connectError)`. */
+export function unexpected(value: unknown): never {
+  assert.fail(`an error was expected, not ${JSON.stringify(value)}`);
+}
+
+export function connectError(error: unknown): ConnectError {
+  return ConnectError.from(error);
 }

@@ -29,9 +29,7 @@ test('every ErrorReason of the contract has its code, the one that its comment n
   const mapped = Object.fromEntries(
     Object.entries(CODE_OF_REASON).map(([reason, code]) => [
       reason,
-      String(Code[code])
-        .replace(/(?<!^)([A-Z])/g, '_$1')
-        .toUpperCase(),
+      Code[code].replace(/(?<!^)([A-Z])/g, '_$1').toUpperCase(),
     ]),
   );
   assert.deepEqual(mapped, documented);

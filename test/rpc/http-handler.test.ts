@@ -5,7 +5,8 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { fromBinary, toBinary, create } from '@bufbuild/protobuf';
-import { Code, ConnectError } from '@connectrpc/connect';
+import { WireType } from '@bufbuild/protobuf/wire';
+import { Code } from '@connectrpc/connect';
 import type { ServiceError } from '@grpc/grpc-js';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.ts';
@@ -17,7 +18,16 @@ import {
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import { MAX_REQUEST_BYTES } from '../../src/chat/limits.ts';
-import { definitionOf, grpcJsClient, HANDLERS, saying, startEdge, WAYS } from './edge.ts';
+import {
+  connectError,
+  definitionOf,
+  grpcJsClient,
+  HANDLERS,
+  saying,
+  startEdge,
+  unexpected,
+  WAYS,
+} from './edge.ts';
 
 const INITIATE = definitionOf(ChatStreamService.method.initiateChatStream);
 const OBSERVE = definitionOf(ChatStreamService.method.observeChatStream);
@@ -69,8 +79,12 @@ async function rawGrpc(url: string, path: string, body: Uint8Array, more = {}) {
   });
   let head: http2.IncomingHttpHeaders = {};
   let trailers: http2.IncomingHttpHeaders = {};
-  call.on('response', (headers) => (head = headers));
-  call.on('trailers', (headers) => (trailers = headers));
+  call.on('response', (headers: http2.IncomingHttpHeaders) => {
+    head = headers;
+  });
+  call.on('trailers', (headers: http2.IncomingHttpHeaders) => {
+    trailers = headers;
+  });
   call.on('error', () => {});
   call.end(body);
   call.resume();
@@ -141,7 +155,7 @@ test('broken rules and unknown fields are refused by path over every protocol', 
       const error = await way
         .client(edge.url)
         .initiateChatStream(inner)
-        .then(unexpected, ConnectError.from);
+        .then(unexpected, connectError);
       assert.equal(error.code, Code.InvalidArgument);
       assert.equal(error.findDetails(ErrorInfoSchema)[0]?.reason, 'INVALID_REQUEST');
       const fields = error.findDetails(BadRequestSchema)[0]?.fieldViolations.map((v) => v.field);
@@ -154,7 +168,7 @@ test('broken rules and unknown fields are refused by path over every protocol', 
     ['request.mesages', 'x', 'request.messages'],
   );
   const unknown = create(InitiateChatStreamRequestSchema, { request: HI });
-  unknown.$unknown = [{ no: 77, wireType: 0, data: Uint8Array.of(1) }];
+  unknown.$unknown = [{ no: 77, wireType: WireType.Varint, data: Uint8Array.of(1) }];
   const bytes = framed(toBinary(InitiateChatStreamRequestSchema, unknown));
   assert.equal((await rawGrpc(edge.url, INITIATE.path, bytes)).reason, 'UNKNOWN_FIELD');
   const grpcJson = framed(Buffer.from('{"request":{"mesages":[]}}'));
@@ -231,9 +245,7 @@ test('a body over the limit is REQUEST_TOO_LARGE and names the limit, over every
   for (const way of WAYS) {
     await t.test(way.name, async () => {
       const client = way.client(edge.url);
-      const error = await client
-        .initiateChatStream({ request })
-        .then(unexpected, ConnectError.from);
+      const error = await client.initiateChatStream({ request }).then(unexpected, connectError);
       assert.equal(error.code, Code.ResourceExhausted, error.message);
       const [info] = error.findDetails(ErrorInfoSchema);
       assert.equal(info?.reason, 'REQUEST_TOO_LARGE');
@@ -306,7 +318,7 @@ test('rpcs that are not there yet are UNIMPLEMENTED with a reason', async (t) =>
         client.submitToolResults({ streamId: 'a', results }),
       ];
       for (const call of calls) {
-        const error = await call.then(unexpected, ConnectError.from);
+        const error = await call.then(unexpected, connectError);
         assert.equal(error.code, Code.Unimplemented);
         assert.equal(error.findDetails(ErrorInfoSchema)[0]?.reason, 'NOT_IMPLEMENTED');
       }
@@ -357,14 +369,10 @@ test('an error that a handler throws keeps its reason, a defect is INTERNAL and 
   for (const way of WAYS) {
     await t.test(way.name, async () => {
       const client = way.client(edge.url);
-      const error = await client
-        .getChatStream({ streamId: 'a' })
-        .then(unexpected, ConnectError.from);
+      const error = await client.getChatStream({ streamId: 'a' }).then(unexpected, connectError);
       assert.equal(error.code, Code.NotFound);
       assert.equal(error.rawMessage, 'There is no chat stream "a/b: ü".');
-      const defect = await client
-        .waitChatStream({ streamId: 'a' })
-        .then(unexpected, ConnectError.from);
+      const defect = await client.waitChatStream({ streamId: 'a' }).then(unexpected, connectError);
       assert.equal(defect.code, Code.Internal);
       assert.doesNotMatch(defect.message, /secret/);
     });
@@ -389,7 +397,7 @@ test('a deadline is kept for callers whose handler does not look at it', async (
       const name = way.name.startsWith('Connect') ? 'connect-timeout-ms' : 'grpc-timeout';
       const headers = { [name]: name === 'grpc-timeout' ? '20m' : '20' };
       const call = way.client(edge.url).waitChatStream({ streamId: 'a' }, { headers });
-      assert.equal((await call.then(unexpected, ConnectError.from)).code, Code.DeadlineExceeded);
+      assert.equal((await call.then(unexpected, connectError)).code, Code.DeadlineExceeded);
     });
   }
   const far = await WAYS[0]?.client(edge.url).getChatStream(
@@ -465,7 +473,3 @@ test('answers over 1 KiB are compressed for who accepts that', async () => {
   assert.equal(answer.headers.get('content-encoding'), 'gzip');
   assert.deepEqual(await answer.json(), { chatStream: { correlationId: reason } });
 });
-
-function unexpected(value: unknown): never {
-  assert.fail(`an error was expected, not ${JSON.stringify(value)}`);
-}

@@ -26,6 +26,7 @@ import {
 } from '../../src/rpc/observe-frames.ts';
 import type { ObserveCall } from '../../src/rpc/observe-wire.ts';
 import {
+  connectError,
   definitionOf,
   frame,
   grpcJsClient,
@@ -33,6 +34,7 @@ import {
   startEdge,
   testSource,
   type TestSource,
+  unexpected,
   WAYS,
 } from './edge.ts';
 
@@ -162,7 +164,7 @@ test('an error before the first frame reaches every client with its reason', asy
   for (const way of WAYS) {
     await t.test(way.name, async () => {
       const seen = observing(way, edge.url);
-      const error = await seen.next().then(unexpected, ConnectError.from);
+      const error = await seen.next().then(unexpected, connectError);
       assert.equal(error.code, Code.NotFound);
       assert.equal(error.rawMessage, missing.message);
       assert.equal(error.findDetails(ErrorInfoSchema)[0]?.reason, 'STREAM_NOT_FOUND');
@@ -179,9 +181,7 @@ test('broken rules and unknown fields are refused by path over every protocol', 
   await using edge = await startEdge();
   for (const way of WAYS) {
     await t.test(way.name, async () => {
-      const error = await observing(way, edge.url, {}, -1)
-        .next()
-        .then(unexpected, ConnectError.from);
+      const error = await observing(way, edge.url, {}, -1).next().then(unexpected, connectError);
       assert.equal(error.code, Code.InvalidArgument);
       assert.match(error.rawMessage, /after_sequence/);
     });
@@ -275,7 +275,7 @@ test('a deadline ends the call with DEADLINE_EXCEEDED over every protocol', asyn
       const value = name === 'grpc-timeout' ? '30m' : '30';
       const seen = observing(way, edge.url, { headers: { [name]: value } });
       await seen.next();
-      const error = await seen.next().then(unexpected, ConnectError.from);
+      const error = await seen.next().then(unexpected, connectError);
       assert.equal(error.code, Code.DeadlineExceeded);
     });
   }
@@ -303,7 +303,7 @@ test('a stop of the server ends observations with UNAVAILABLE, so that they resu
       const seen = observing(way, edge.url);
       await seen.next();
       edge.shutdown.abort();
-      const error = await seen.next().then(unexpected, ConnectError.from);
+      const error = await seen.next().then(unexpected, connectError);
       assert.equal(error.code, Code.Unavailable);
       assert.equal(error.findDetails(ErrorInfoSchema)[0]?.reason, 'SHUTTING_DOWN');
     });
@@ -347,12 +347,8 @@ test('a defect in a source is INTERNAL in neutral words and goes to the log', as
   await using edge = await startEdge({ observe: () => Promise.resolve(broken) });
   const [way] = WAYS;
   assert.ok(way);
-  const error = await observing(way, edge.url).next().then(unexpected, ConnectError.from);
+  const error = await observing(way, edge.url).next().then(unexpected, connectError);
   assert.equal(error.code, Code.Internal);
   assert.doesNotMatch(error.message, /secret/);
   assert.match(String(edge.logged[0]), /secret/);
 });
-
-function unexpected(value: unknown): never {
-  assert.fail(`an error was expected, not ${typeof value}`);
-}

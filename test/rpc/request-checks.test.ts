@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, type JsonValue, toBinary } from '@bufbuild/protobuf';
+import { WireType } from '@bufbuild/protobuf/wire';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import {
   type InitiateChatStreamRequest,
@@ -165,13 +166,13 @@ test('an empty request is refused by the path of what is missing', () => {
 
 test('unknown fields of a binary body are named by number, all the way down', () => {
   const inner = hello();
-  inner.$unknown = [{ no: 77, wireType: 0, data: Uint8Array.of(1) }];
+  inner.$unknown = [{ no: 77, wireType: WireType.Varint, data: Uint8Array.of(1) }];
   const message = inner.request?.messages[0];
   assert.ok(message && inner.request);
-  message.$unknown = [{ no: 9, wireType: 0, data: Uint8Array.of(1) }];
+  message.$unknown = [{ no: 9, wireType: WireType.Varint, data: Uint8Array.of(1) }];
   inner.request.$unknown = [
-    { no: 99, wireType: 0, data: Uint8Array.of(1) },
-    { no: 99, wireType: 0, data: Uint8Array.of(2) },
+    { no: 99, wireType: WireType.Varint, data: Uint8Array.of(1) },
+    { no: 99, wireType: WireType.Varint, data: Uint8Array.of(2) },
   ];
   const bytes = toBinary(InitiateChatStreamRequestSchema, inner);
   const error = refusal(() => messageFromBinary(InitiateChatStreamRequestSchema, bytes));
