@@ -22,6 +22,7 @@ export interface HubDeps extends FeedDeps {
 }
 
 const LONGEST_TICK_MS = 250;
+const TICKS_PER_HEARTBEAT = 8;
 
 export function createObserveHub(deps: HubDeps): ObserveHub {
   const feeds = new Map<string, { readonly opened: Promise<ChatFeed>; users: number }>();
@@ -92,6 +93,9 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
     release(feed);
   };
 
+  const tickMs = Math.min(LONGEST_TICK_MS, deps.heartbeatMs / TICKS_PER_HEARTBEAT);
+  // A heartbeat that waited for the next tick would be late.
+  const quietMs = deps.heartbeatMs - tickMs;
   const tick = (): void => {
     const now = performance.now();
     const wallMs = Date.now();
@@ -101,11 +105,11 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
         feed.fail(streamNotFound(feed.chat.streamId));
       }
       for (const listener of feed.listeners) {
-        if (listener instanceof Observer) listener.beat(now, deps.heartbeatMs);
+        if (listener instanceof Observer) listener.beat(now, quietMs);
       }
     }
   };
-  const ticking = setInterval(tick, Math.min(LONGEST_TICK_MS, deps.heartbeatMs / 4));
+  const ticking = setInterval(tick, tickMs);
   const stopReconnect = deps.live.onReconnect(() => {
     for (const feed of open) feed.fillOrWarn();
   });

@@ -117,6 +117,8 @@ export class Observer implements ObserveSource, FeedListener {
     const shared = entry.first === this.#cursor + 1 && ring.length - index < PACK_FROM_RECORDS;
     if (!shared) return this.#pack(ring.length - index, (i) => ring[index + i]?.record).frame;
     this.#cursor = entry.last;
+    // Who falls out of the ring later reads on from here, not from the log's start.
+    this.#readFrom = entry.record.storeSequence + 1;
     return entry.frame();
   }
 

@@ -1,0 +1,47 @@
+// Tailrace in the test's own process, wired as src/main wires it, on a nats-server that the test may
+// look into from outside.
+import { readConfig } from '../../src/ops/config.ts';
+import { startTailrace } from '../../src/main/tailrace.ts';
+import { startApi, type Api } from '../../src/main/api.ts';
+import type { NatsAdapter } from '../../src/nats/adapter.ts';
+import type { ModelClient } from '../../src/chat/model-port.ts';
+import { handModel } from './hand-model.ts';
+import { type NatsAccess, SILENT } from './nats.ts';
+import { setUp } from './needs.ts';
+import { type RecordingLogger, recordingLogger } from './watch.ts';
+
+export interface TestTailrace extends AsyncDisposable {
+  readonly url: string;
+  readonly logger: RecordingLogger;
+}
+
+export function natsUrl({ url, user, password }: NatsAccess): string {
+  return url.replace('://', `://${user}:${password}@`);
+}
+
+export async function startTestTailrace(
+  nats: NatsAccess,
+  env: Readonly<Record<string, string>>,
+): Promise<TestTailrace> {
+  const logger = recordingLogger();
+  const all = { TAILRACE_LISTEN: '127.0.0.1:0', TAILRACE_NATS_URL: natsUrl(nats), ...env };
+  const tailrace = await startTailrace(readConfig(all), setUp(), logger, process.env);
+  return {
+    url: tailrace.url ?? '',
+    logger,
+    [Symbol.asyncDispose]: () => tailrace[Symbol.asyncDispose](),
+  };
+}
+
+/** The api role alone, over ports that the test may have meddled with. */
+export function startTestApi(
+  nats: NatsAdapter,
+  options: { readonly heartbeatMs?: number; readonly model?: ModelClient } = {},
+): Promise<Api> {
+  const { heartbeatMs = 15_000, model = handModel() } = options;
+  const config = readConfig({
+    TAILRACE_LISTEN: '127.0.0.1:0',
+    TAILRACE_HEARTBEAT_MS: String(heartbeatMs),
+  });
+  return startApi({ config, nats, model, logger: SILENT });
+}
