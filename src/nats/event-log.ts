@@ -126,9 +126,17 @@ function readPage(
 export function recordOf(headers: MsgHdrs, data: Uint8Array): LogRecord {
   return {
     storeSequence: storeSequenceIn(headers),
-    storedAtMs: Date.parse(headers.get('Nats-Time-Stamp')),
+    storedAtMs: storeTimeMs(headers.get('Nats-Time-Stamp')),
     appendId: appendIdIn(headers),
     data,
     mark: markIn(headers),
   };
+}
+
+const WHOLE_SECONDS = 'yyyy-mm-ddThh:mm:ss'.length;
+
+/** RFC 3339 in UTC with nanoseconds, kept to the microsecond; Date.parse would keep only ms. */
+function storeTimeMs(rfc3339: string): number {
+  const fraction = Number(`0${rfc3339.slice(WHOLE_SECONDS, -1)}`);
+  return Date.parse(`${rfc3339.slice(0, WHOLE_SECONDS)}Z`) + Math.floor(fraction * 1e6) / 1e3;
 }

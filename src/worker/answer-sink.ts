@@ -37,7 +37,7 @@ export class AnswerSink implements ModelSink {
   readonly pressure = (): Promise<void> | undefined => this.#writer.pressure();
 
   /** Closes the block that is open; what came of it is kept, also when the call was cut short. */
-  closeBlock(): void {
+  #closeBlock(): void {
     const open = this.#open;
     if (open === undefined) return;
     this.#open = undefined;
@@ -56,8 +56,16 @@ export class AnswerSink implements ModelSink {
     }
   }
 
-  /** What the model call has used; it counts as answered once something came of it. */
-  total(end: End): Usage {
+  /** Closes what is open and says what the model call has used; returns the same. */
+  finish(end: End): Usage {
+    this.#closeBlock();
+    const usage = this.#total(end);
+    if (this.#usage !== undefined) this.#writer.push({ case: 'usage', value: { usage } });
+    return usage;
+  }
+
+  /** The call counts as answered once something came of it. */
+  #total(end: End): Usage {
     const answered = this.#nextIndex > 0 || end.kind === 'completed';
     const usage = create(UsageSchema, { modelCalls: answered ? 1 : 0 });
     const { inputTokens, outputTokens, reasoningTokens, cachedInputTokens } =
@@ -80,7 +88,7 @@ export class AnswerSink implements ModelSink {
       );
     }
     if (this.#open?.kind !== kind) {
-      this.closeBlock();
+      this.#closeBlock();
       const index = this.#nextIndex++;
       this.#open = { index, kind };
       this.#writer.push({ case: 'blockStarted', value: { index, kind, turn: 1 } });

@@ -55,8 +55,7 @@ export async function runChat(
     if (request === undefined) throw new Error('The start command holds no request.');
     const sink = new AnswerSink(writer, request.stream ?? true);
     const end = await ask(deps, command, request, sink, abort.signal);
-    sink.closeBlock();
-    return await finish(writer, end, sink.total(end));
+    return await finish(writer, end, sink.finish(end));
   } catch (error) {
     const stop: unknown = abort.signal.aborted ? abort.signal.reason : error;
     if (stop instanceof RunStop && stop.why === 'lost') return { type: 'lost', why: undefined };
