@@ -10,7 +10,7 @@ import {
 import { ChatError, type ChatErrorReason, type Violation } from '../chat/errors.ts';
 import { MAX_ERROR_METADATA_BYTES, MAX_REQUEST_BYTES } from '../chat/limits.ts';
 
-export const ERROR_DOMAIN = 'tailrace.dev';
+const ERROR_DOMAIN = 'tailrace.dev';
 
 /** Every reason has its code; proto/tailrace/v1/error.proto says the same to callers. */
 export const CODE_OF_REASON: Readonly<Record<ChatErrorReason, Code>> = {

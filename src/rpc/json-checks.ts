@@ -23,7 +23,7 @@ import type { Violation } from '../chat/errors.ts';
 import { MAX_MESSAGE_DEPTH, MAX_VIOLATIONS } from '../chat/limits.ts';
 import { blockHint, enumHint, unknownFieldHint, WELL_KNOWN_FORMS } from './request-hints.ts';
 
-export interface JsonFindings {
+interface JsonFindings {
   readonly violations: readonly Violation[];
   /** Nothing but fields that this server does not know. */
   readonly unknownOnly: boolean;

@@ -37,7 +37,7 @@ export interface ObserveCall {
 /** Refuses by throwing a ChatError. */
 export type OpenObserve = (call: ObserveCall) => Promise<ObserveSource>;
 
-export interface ObserveDeps {
+interface ObserveDeps {
   readonly open: OpenObserve;
   readonly logError: LogError;
   /** Ends all observations; observers resume elsewhere. */

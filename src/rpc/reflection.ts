@@ -12,7 +12,7 @@ import { Code, type ServiceImpl } from '@connectrpc/connect';
 import type * as v1 from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import type * as v1alpha from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 
-export interface DescriptorIndex {
+interface DescriptorIndex {
   readonly services: readonly string[];
   readonly files: ReadonlyMap<string, DescFile>;
   readonly symbols: ReadonlyMap<string, DescFile>;

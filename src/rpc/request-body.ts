@@ -8,7 +8,7 @@ import type { HttpRequest } from './listener.ts';
 /** The 5 bytes before each message of gRPC, gRPC-Web and Connect's streams. */
 export const PREFIX_BYTES = 5;
 
-export interface BodyBounds {
+interface BodyBounds {
   /** Of the message; a frame's prefix comes on top. */
   readonly maxBytes: number;
   readonly framed: boolean;

@@ -10,7 +10,7 @@ import type { HttpResponse } from './listener.ts';
 import { framed } from './observe-frames.ts';
 import type { WireForm } from './wire-form.ts';
 
-export interface StreamWriter {
+interface StreamWriter {
   /** Framed messages. False: write no more until `onceDrained` calls back. */
   write(frames: readonly Uint8Array[]): boolean;
   onceDrained(callback: () => void): void;

@@ -9,7 +9,7 @@ import { TENANT_PATTERN, type TokenRow } from './auth.ts';
 
 const SETTLE_MS = 20;
 
-export interface TokensFile extends Disposable {
+interface TokensFile extends Disposable {
   rows(): readonly TokenRow[];
 }
 
