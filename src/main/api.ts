@@ -3,7 +3,7 @@ import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { SHUTDOWN_GRACE_MS } from '../chat/limits.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
-import type { Config } from '../ops/config.ts';
+import { type Config, ConfigError } from '../ops/config.ts';
 import type { Tenants } from '../rpc/auth.ts';
 import { ONE_TENANT, tenantsByToken } from '../rpc/auth.ts';
 import { chatStreamHandlers } from '../rpc/chat-stream-service.ts';
@@ -57,7 +57,9 @@ export async function startApi(parts: {
   });
   const { host, port } = config.listen;
   const logError = (error: unknown): void => logger.error({ err: error }, 'the port failed');
-  const listener = await listen({ host, port, handler, logError });
+  const listener = await listen({ host, port, handler, logError }).catch((cause: unknown) => {
+    throw cannotListen(config, cause);
+  });
   stack.defer(async () => {
     // Observers and watchers are told to come again, then what runs may end.
     const closed = listener.close(SHUTDOWN_GRACE_MS);
@@ -75,9 +77,33 @@ async function openTenants(
   stack: AsyncDisposableStack,
 ): Promise<Tenants> {
   if (config.tokensFile === undefined) return ONE_TENANT;
-  const file = await openTokensFile(config.tokensFile, (error) => {
+  const name = config.tokensFile;
+  const file = await openTokensFile(name, (error) => {
     logger.error({ err: error }, 'the tokens file cannot be used');
+  }).catch((cause: unknown) => {
+    throw new ConfigError(
+      `TAILRACE_TOKENS_FILE is "${name}", and it cannot be used: ${textOf(cause)}. It must be a file with a line "<tenant> <sha256-hex of the token>" for each token; npm run token -- <tenant> makes one.`,
+    );
   });
   stack.use(file);
   return tenantsByToken(() => file.rows());
+}
+
+const LISTEN_REMEDY: Readonly<Record<string, string>> = {
+  EADDRINUSE:
+    'another program listens there already. Stop it, or give another port; 0 picks a free one',
+  EADDRNOTAVAIL: 'this machine has no such address. 127.0.0.1 is always there',
+  EACCES: 'this user may not listen there. Ports from 1024 on are open to everyone',
+  ENOTFOUND: 'there is no such host. 127.0.0.1 is always there',
+};
+
+function cannotListen(config: Config, cause: unknown): ConfigError {
+  const { host, port } = config.listen;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const why = LISTEN_REMEDY[code] ?? textOf(cause);
+  return new ConfigError(`TAILRACE_LISTEN is "${host}:${port}", and ${why}.`);
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

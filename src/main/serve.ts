@@ -1,9 +1,14 @@
 // `npm start`: serves until SIGTERM or SIGINT.
 import type { Tailrace } from './tailrace.ts';
 import { startTailrace } from './tailrace.ts';
+import type { Logger } from '../chat/logger.ts';
+import type { Config } from '../ops/config.ts';
 import { readConfig, ConfigError } from '../ops/config.ts';
 import { createLogger } from '../ops/logging.ts';
 import { readFindings } from './findings.ts';
+
+/** What is being started gets this long to be there, so that it can be stopped cleanly. */
+const STOP_STARTING_MS = 2_000;
 
 const stopped = new Promise<string>((resolve) => {
   process.once('SIGTERM', () => resolve('SIGTERM'));
@@ -13,7 +18,7 @@ const stopped = new Promise<string>((resolve) => {
 try {
   const config = readConfig(process.env);
   const logger = createLogger(config.logLevel);
-  const tailrace: Tailrace = await startTailrace(config, readFindings(), logger, process.env);
+  const tailrace = await startUnlessStopped(config, logger);
   const roles = [...config.roles].join(' and ');
   process.stdout.write(
     tailrace.url === undefined
@@ -30,6 +35,29 @@ try {
   process.exitCode = 1;
 }
 
+/** A start may wait for NATS for as long as it takes: a signal must end it all the same. */
+async function startUnlessStopped(config: Config, logger: Logger): Promise<Tailrace> {
+  let timer: NodeJS.Timeout | undefined;
+  let starting = true;
+  void stopped.then((signal) => {
+    if (!starting) return;
+    timer = setTimeout(() => {
+      logger.info({ signal }, 'stopped before it served');
+      process.exit();
+    }, STOP_STARTING_MS);
+  });
+  try {
+    return await startTailrace(config, readFindings(), logger, process.env);
+  } finally {
+    starting = false;
+    clearTimeout(timer);
+  }
+}
+
 function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause instanceof Error ? error.cause.message : '';
+  return cause === '' || error.message.includes(cause)
+    ? error.message
+    : `${error.message} (${cause})`;
 }

@@ -20,6 +20,8 @@ export interface Tailrace extends AsyncDisposable {
   readonly url: string | undefined;
 }
 
+const STILL_CONNECTING_MS = 5_000;
+
 export async function startTailrace(
   config: Config,
   findings: SetupFindings,
@@ -64,12 +66,23 @@ async function openOwnNats(
   if (config.nats !== undefined) {
     const { servers, user, password } = config.nats;
     logger.info({ servers }, 'connecting to NATS');
-    return openNats({
-      ...common,
-      servers,
-      ...(user === undefined ? {} : { user }),
-      ...(password === undefined ? {} : { password }),
-    });
+    // It may come up after this process; what is waited for is said as long as it lasts.
+    const waiting = setInterval(() => {
+      logger.warn(
+        { servers },
+        'NATS does not answer, or refuses the user and password of TAILRACE_NATS_URL; trying on',
+      );
+    }, STILL_CONNECTING_MS);
+    try {
+      return await openNats({
+        ...common,
+        servers,
+        ...(user === undefined ? {} : { user }),
+        ...(password === undefined ? {} : { password }),
+      });
+    } finally {
+      clearInterval(waiting);
+    }
   }
   const program = config.natsServerProgram ?? findings.natsServer;
   if (program === undefined) {

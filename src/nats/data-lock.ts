@@ -10,9 +10,8 @@ export interface DataLock {
 }
 
 export function lockDataDir(dataDir: string): DataLock {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const holderFile = join(dataDir, 'lock.pid');
-  const database = new DatabaseSync(join(dataDir, 'lock.sqlite'), { timeout: 0 });
+  const database = openLockFile(dataDir);
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;');
   } catch (cause) {
@@ -29,6 +28,18 @@ export function lockDataDir(dataDir: string): DataLock {
       if (database.isOpen) database.close();
     },
   };
+}
+
+function openLockFile(dataDir: string): DatabaseSync {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    return new DatabaseSync(join(dataDir, 'lock.sqlite'), { timeout: 0 });
+  } catch (cause) {
+    throw new Error(
+      `The data folder ${dataDir} cannot be made or written to. Set TAILRACE_DATA_DIR to one that can.`,
+      { cause },
+    );
+  }
 }
 
 function readHolder(file: string): string | undefined {

@@ -92,6 +92,9 @@ function run(
   writeFileSync(file, configText(home, port), { mode: 0o600 });
   return spawn(options.program, ['-c', file], {
     stdio: ['ignore', 'ignore', 'pipe'],
+    // A process group of its own: Ctrl-C is for Tailrace, which hands its chats back before it ends
+    // the server.
+    detached: true,
     env: { ...options.environment, TAILRACE_NATS_PASSWORD: password },
   });
 }
@@ -130,9 +133,14 @@ async function untilReady(child: ChildProcess, home: string): Promise<string> {
     }
     if (failed !== undefined || child.exitCode !== null || performance.now() > deadline) {
       child.kill('SIGKILL');
+      if (failed !== undefined) {
+        throw new Error(
+          `The nats-server program ${child.spawnfile} cannot be run. Set TAILRACE_NATS_SERVER to one that can, or leave it out and run "npm run setup".`,
+          { cause: failed },
+        );
+      }
       throw new Error(
-        `nats-server did not start (exit code ${String(child.exitCode)}). It said: ${said.trim() || 'nothing'}; see ${join(home, 'nats-server.log')}.`,
-        { cause: failed },
+        `nats-server did not start (${child.spawnfile}, exit code ${String(child.exitCode)}). It said: ${said.trim() || 'nothing'}; see ${join(home, 'nats-server.log')}.`,
       );
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
