@@ -132,7 +132,12 @@ export class LogWriter {
   }
 
   async #appendDeltas(events: Event[]): Promise<void> {
-    await this.#append(events, undefined);
+    try {
+      await this.#append(events, undefined);
+    } catch (cause) {
+      // The log holds something that it must not: nothing more can be written to it from here.
+      this.#lose({ type: 'unavailable', cause });
+    }
     this.#appending = undefined;
     if (this.#waitingChars <= MAX_UNSTORED_CHARS) {
       this.#drained?.resolve();
@@ -205,13 +210,17 @@ export class LogWriter {
     if (settled.type === 'stored') {
       this.#storeSequence = settled.storeSequence;
     } else {
-      this.#lost = settled;
-      this.#waiting = [];
-      this.#waitingChars = 0;
-      this.#drained?.resolve();
-      this.#onLost(settled);
+      this.#lose(settled);
     }
     return settled;
+  }
+
+  #lose(settled: Settled): void {
+    this.#lost = settled;
+    this.#waiting = [];
+    this.#waitingChars = 0;
+    this.#drained?.resolve();
+    this.#onLost(settled);
   }
 }
 
