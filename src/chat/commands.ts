@@ -52,6 +52,8 @@ export interface CommandInbox {
   readonly last: (chat: ChatKey) => Promise<Command | undefined>;
   /** The start of a chat at the leader. Rejects with ChatError LOG_UNAVAILABLE. */
   readonly start: (chat: ChatKey) => Promise<Command | undefined>;
+  /** Removes the chat's commands before this sequence. Rejects with ChatError LOG_UNAVAILABLE. */
+  readonly eraseBefore: (chat: ChatKey, sequence: number) => Promise<void>;
 }
 
 /** Hands over every delivery as it arrives; `pull` resolves with how many its request brought. */

@@ -125,6 +125,25 @@ export function decideCancel(tail: LogTail | undefined): CancelDecision {
   return { do: 'command' };
 }
 
+/** What comes next for a chat that has a delete command; each step is safe to repeat (law 8). */
+export type DeleteDecision =
+  /** No worker holds it: end it as cancelled. */
+  | { readonly do: 'cancel' }
+  /** A worker runs it: it has heard the bell; end it as cancelled where it has not acted in time. */
+  | { readonly do: 'await-worker' }
+  /** It is over: from this record on nothing of it can be read. */
+  | { readonly do: 'tombstone' }
+  /** The tombstone stays, so that the fence never goes back; what is before it goes. */
+  | { readonly do: 'erase'; readonly tombstone: number };
+
+export function decideDelete(tail: LogTail | undefined): DeleteDecision {
+  if (tail === undefined) return { do: 'cancel' };
+  const { mark } = tail.status;
+  if (mark.kind === 'tombstone') return { do: 'erase', tombstone: tail.status.storeSequence };
+  if (isOver(mark)) return { do: 'tombstone' };
+  return mark.kind === 'claim' ? { do: 'await-worker' } : { do: 'cancel' };
+}
+
 export function lastSequence(tail: LogTail | undefined): number {
   return tail === undefined ? 0 : tail.lastSequence;
 }

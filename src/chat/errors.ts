@@ -66,6 +66,13 @@ export function streamNotFound(streamId: string): ChatError {
   });
 }
 
+/** For who observes a stream while it is deleted; later callers get streamNotFound. */
+export function streamDeleted(streamId: string): ChatError {
+  return new ChatError('STREAM_DELETED', `The chat stream "${streamId}" was deleted.`, {
+    metadata: { stream_id: streamId },
+  });
+}
+
 export function invalidRequest(
   reason: 'INVALID_REQUEST' | 'UNKNOWN_FIELD' | 'FIELD_NOT_HONOURED',
   violations: readonly Violation[],

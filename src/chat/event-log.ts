@@ -83,6 +83,12 @@ export interface EventLog {
   ) => Promise<{ readonly records: readonly LogRecord[]; readonly more: boolean }>;
 }
 
+/** Erasure of a deleted chat. Kept apart: nothing else may remove a record. */
+export interface LogEraser {
+  /** Removes the chat's records before this store sequence. Rejects with LOG_UNAVAILABLE. */
+  readonly eraseBefore: (chat: ChatKey, storeSequence: number) => Promise<void>;
+}
+
 /** The live edge: best effort, at most once, possibly with gaps; the log is the truth. */
 export interface LiveFeed {
   /** `listening` resolves once every record stored from then on will be heard. */

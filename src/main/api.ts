@@ -25,7 +25,12 @@ export async function startApi(parts: {
   const { config, nats, model, logger } = parts;
   await using stack = new AsyncDisposableStack();
   const tenants = await openTenants(config, logger, stack);
-  const hub = createObserveHub({ ...nats, logger, heartbeatMs: config.heartbeatMs });
+  const hub = createObserveHub({
+    ...nats,
+    onControl: nats.control.onControl,
+    logger,
+    heartbeatMs: config.heartbeatMs,
+  });
   stack.defer(() => hub.close());
   const stopping = new AbortController();
   const changed = new Set<() => void>();
@@ -35,8 +40,7 @@ export async function startApi(parts: {
   stack.defer(nats.onConnectedChange(tellChange));
   const handler = createHttpHandler({
     handlers: chatStreamHandlers({
-      inbox: nats.inbox,
-      log: nats.log,
+      ...nats,
       hub,
       model,
       logger,

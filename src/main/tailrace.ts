@@ -35,7 +35,7 @@ export async function startTailrace(
     openModel(config, findings, logger, stack),
   ]);
   stack.use(nats);
-  const control = startControlLoop({ log: nats.log, queue: nats.control, logger });
+  const control = startControlLoop({ ...nats, queue: nats.control, logger });
   stack.defer(() => control.stop());
   if (config.roles.has('worker')) {
     const worker = startWorker({

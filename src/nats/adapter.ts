@@ -1,13 +1,13 @@
 // src/nats: the only place that knows NATS. Everything above it sees the ports of src/chat. What does
 // not belong here: any decision about a chat; those are in src/chat.
 import type { CommandInbox, ControlQueue, WorkQueue } from '../chat/commands.ts';
-import type { EventLog, LiveFeed } from '../chat/event-log.ts';
+import type { EventLog, LiveFeed, LogEraser } from '../chat/event-log.ts';
 import { MAX_REQUEST_BYTES, NATS_REQUEST_MS } from '../chat/limits.ts';
 import { natsCommandInbox } from './command-inbox.ts';
 import type { NatsOptions } from './connection.ts';
 import { openLink } from './connection.ts';
 import { openExchange } from './exchange.ts';
-import { natsEventLog } from './event-log.ts';
+import { natsEventLog, natsLogEraser } from './event-log.ts';
 import { natsLiveFeed } from './live-feed.ts';
 import type { TopologyOptions } from './topology.ts';
 import { ensureTopology } from './topology.ts';
@@ -15,6 +15,7 @@ import { natsControlQueue, natsWorkQueue } from './work-queue.ts';
 
 export interface NatsAdapter extends AsyncDisposable {
   readonly log: EventLog;
+  readonly eraser: LogEraser;
   readonly live: LiveFeed;
   readonly inbox: CommandInbox;
   readonly work: WorkQueue;
@@ -61,6 +62,7 @@ export async function openNats(options: NatsOptions & TopologyOptions): Promise<
   const maxPayload = writes.nc.info?.max_payload ?? 0;
   return {
     log: natsEventLog(exchange, replays.nc),
+    eraser: natsLogEraser(exchange),
     live: natsLiveFeed(live.nc, onReconnect),
     inbox: natsCommandInbox(exchange),
     work: natsWorkQueue(exchange, live.nc, onReconnect),

@@ -4,6 +4,7 @@ import type { Exchange } from './exchange.ts';
 import { commandHeaders, commandMetaIn } from './headers.ts';
 import type { StoredMessage } from './leader.ts';
 import { lastAtLeader } from './leader.ts';
+import { purgeBefore } from './purge.ts';
 import { publishFenced } from './publish-fenced.ts';
 import {
   COMMANDS,
@@ -27,6 +28,7 @@ export function natsCommandInbox(writes: Exchange): CommandInbox {
     },
     last: (chat) => read(commandFence(chat)),
     start: (chat) => read(startFilter(chat)),
+    eraseBefore: (chat, sequence) => purgeBefore(writes, COMMANDS, commandFence(chat), sequence),
   };
 }
 

@@ -3,13 +3,14 @@ import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { createInbox } from '@nats-io/transport-node';
 import type { ChatKey } from '../chat/chat-key.ts';
 import { ChatError } from '../chat/errors.ts';
-import type { EventLog, LogRecord, LogTail } from '../chat/event-log.ts';
+import type { EventLog, LogEraser, LogRecord, LogTail } from '../chat/event-log.ts';
 import { MAX_CATCH_UP_RECORDS, NATS_REQUEST_MS } from '../chat/limits.ts';
 import { sequenceRange } from '../chat/record.ts';
 import type { Exchange } from './exchange.ts';
 import { appendIdIn, markIn, recordHeaders, storeSequenceIn } from './headers.ts';
 import type { StoredMessage } from './leader.ts';
 import { lastAtLeader, logUnavailable } from './leader.ts';
+import { purgeBefore } from './purge.ts';
 import { publishFenced } from './publish-fenced.ts';
 import { EVENTS, logFence, logSubject } from './subjects.ts';
 
@@ -29,6 +30,13 @@ export function natsEventLog(writes: Exchange, replays: NatsConnection): EventLo
     last,
     tail: (chat) => readTail(writes, chat, last),
     page: (chat, from, maxBytes) => readPage(replays, chat, from, maxBytes),
+  };
+}
+
+export function natsLogEraser(writes: Exchange): LogEraser {
+  return {
+    eraseBefore: (chat, storeSequence) =>
+      purgeBefore(writes, EVENTS, logFence(chat), storeSequence),
   };
 }
 

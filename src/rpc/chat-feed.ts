@@ -6,6 +6,7 @@ import type { ChatKey } from '../chat/chat-key.ts';
 import type { CommandInbox } from '../chat/commands.ts';
 import { isOver, statusOf } from '../chat/decisions.ts';
 import type { ChatError } from '../chat/errors.ts';
+import { streamDeleted } from '../chat/errors.ts';
 import type { EventLog, LiveFeed, LogRecord } from '../chat/event-log.ts';
 import { preciseNowMs } from '../chat/event-time.ts';
 import { LIVE_RING_BYTES, SILENCE_READ_MS } from '../chat/limits.ts';
@@ -204,6 +205,7 @@ export class ChatFeed {
     this.status = mark.status;
     this.attempt = mark.attempt;
     this.over = isOver(mark);
+    if (mark.kind === 'tombstone') this.failure = streamDeleted(this.chat.streamId);
   }
 
   async #fill(): Promise<void> {

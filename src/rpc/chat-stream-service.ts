@@ -1,11 +1,12 @@
 // The rpcs of ChatStreamService that Connect serves, each a function of what it needs, in one file
 // each. ObserveChatStream has a writer of its own: observe-wire.ts.
-import type { CommandInbox } from '../chat/commands.ts';
-import type { EventLog } from '../chat/event-log.ts';
+import type { CommandInbox, ControlQueue } from '../chat/commands.ts';
+import type { EventLog, LogEraser } from '../chat/event-log.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { tenantOf } from './auth.ts';
 import { cancelChatStream } from './cancel-chat-stream.ts';
+import { deleteChatStream } from './delete-chat-stream.ts';
 import { getChatStream } from './get-chat-stream.ts';
 import type { ChatStreamHandlers } from './http-handler.ts';
 import { initiateChatStream } from './initiate-chat-stream.ts';
@@ -16,6 +17,8 @@ import { waitChatStream } from './wait-chat-stream.ts';
 export interface ServiceDeps {
   readonly inbox: CommandInbox;
   readonly log: EventLog;
+  readonly eraser: LogEraser;
+  readonly control: Pick<ControlQueue, 'ring'>;
   readonly hub: ObserveHub;
   readonly model: ModelClient;
   readonly logger: Logger;
@@ -43,6 +46,13 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
       return {
         chatStream: await cancelChatStream({ ...deps, untilOver }, chat, reason, context.signal),
       };
+    },
+    deleteChatStream: async ({ streamId }, context) => {
+      await deleteChatStream(
+        { ...deps, ring: deps.control.ring },
+        { tenant: tenantOf(context.values), streamId },
+      );
+      return {};
     },
     listModels: (_, context) => listModels(deps.model, context.signal),
   };

@@ -2,7 +2,8 @@
 // timer serve any number of observers of a chat.
 import type { ChatKey } from '../chat/chat-key.ts';
 import { keyOf } from '../chat/chat-key.ts';
-import { ChatError, streamNotFound } from '../chat/errors.ts';
+import type { ControlQueue } from '../chat/commands.ts';
+import { ChatError, streamDeleted, streamNotFound } from '../chat/errors.ts';
 import { MAX_OBSERVERS_PER_STREAM } from '../chat/limits.ts';
 import type { FeedDeps, FeedListener } from './chat-feed.ts';
 import { ChatFeed } from './chat-feed.ts';
@@ -18,6 +19,8 @@ export interface ObserveHub {
 }
 
 export interface HubDeps extends FeedDeps {
+  /** Rings for each control command of any chat. */
+  readonly onControl: ControlQueue['onControl'];
   readonly heartbeatMs: number;
 }
 
@@ -114,6 +117,18 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
     for (const feed of open) feed.fillOrWarn();
   });
 
+  // A delete ends its observers as such, before they see the end that it makes; where its bell is
+  // lost, the tombstone says the same.
+  const stopControl = deps.onControl(({ chat, verb }) => {
+    if (verb !== 'delete') return;
+    const opened = feeds.get(keyOf(chat))?.opened;
+    void opened?.then(
+      (feed) => feed.fail(streamDeleted(chat.streamId)),
+      // It could not be opened: whoever wanted it has been told why.
+      () => undefined,
+    );
+  });
+
   return {
     observe,
     untilOver,
@@ -125,6 +140,7 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
     close: () => {
       clearInterval(ticking);
       stopReconnect();
+      stopControl();
       for (const feed of open) feed.close();
     },
   };

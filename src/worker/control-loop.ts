@@ -1,23 +1,15 @@
 // Control commands never wait behind work: a loop in every process takes them. A cancel belongs to
-// the worker that runs the chat; where that has not acted in time, the loop ends the chat itself
-// (law 8). Any number of loops do no harm: the fence lets one of them through.
+// the worker that runs the chat, a delete to the call that made it; what they have not done in time
+// the loop does itself (law 8). Any number of loops do no harm: the fence lets one of them through.
+import type { CarryOutDeps } from '../chat/carry-out.ts';
+import { carryOutCancel, carryOutDelete } from '../chat/carry-out.ts';
 import { keyOf } from '../chat/chat-key.ts';
 import type { ControlQueue, Delivery } from '../chat/commands.ts';
-import { isOver } from '../chat/decisions.ts';
-import { endChat } from '../chat/end-chat.ts';
-import type { EventLog } from '../chat/event-log.ts';
-import {
-  APPEND_SETTLE_MS,
-  CANCEL_TAKEOVER_MS,
-  CONTROL_BATCH,
-  RING_AGAIN_MS,
-  WORKER_POLL_MS,
-} from '../chat/limits.ts';
+import { CANCEL_TAKEOVER_MS, CONTROL_BATCH, WORKER_POLL_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import { fieldsOf } from './run.ts';
 
-export interface ControlLoopDeps {
-  readonly log: EventLog;
+export interface ControlLoopDeps extends Omit<CarryOutDeps, 'ring'> {
   readonly queue: ControlQueue;
   readonly logger: Logger;
 }
@@ -27,7 +19,8 @@ export interface ControlLoop {
 }
 
 export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
-  const { log, queue, logger } = deps;
+  const { queue, logger } = deps;
+  const means: CarryOutDeps = { ...deps, ring: queue.ring };
   const held = new Map<string, Promise<void>>();
   const stopping = new AbortController();
   let pulling: Promise<void> | undefined;
@@ -50,26 +43,14 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
 
   const carryOut = async (delivery: Delivery): Promise<void> => {
     const { command } = delivery;
+    // The call that made it, or the chat's worker, is to be first; a loop is for when they are gone.
     await waitUntil(command.meta.createdAtMs + CANCEL_TAKEOVER_MS, stopping.signal);
     if (stopping.signal.aborted) return delivery.nak(0);
-    for (;;) {
-      const tail = await log.tail(command.chat);
-      if (tail !== undefined && isOver(tail.status.mark)) return delivery.ack();
-      const life = { meta: command.meta, priority: command.priority };
-      const end = { kind: 'cancelled', reason: command.meta.reason } as const;
-      const settled = await endChat(log, command.chat, life, tail, end, APPEND_SETTLE_MS);
-      if (settled.type === 'moved') {
-        // A worker that appends without pause never heard the bell: ring it again, then look again.
-        queue.ring(command);
-        await pause(RING_AGAIN_MS);
-        continue;
-      }
-      if (settled.type === 'stored') {
-        logger.warn(fieldsOf(command), 'a cancel was carried out in place of the chat’s worker');
-        delivery.ack();
-      }
-      return;
+    if (command.verb === 'delete') await carryOutDelete(means, command);
+    else if (await carryOutCancel(means, command)) {
+      logger.warn(fieldsOf(command), 'a cancel was carried out in place of the chat’s worker');
     }
+    delivery.ack();
   };
 
   const wake = (): void => {
@@ -99,10 +80,6 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
       receiving.stop();
     },
   };
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function waitUntil(atMs: number, signal: AbortSignal): Promise<void> {

@@ -214,7 +214,7 @@ export function startWorker(deps: WorkerDeps): Worker {
   const taking = startTaking(queue, deps.slots, () => runs.size, take);
 
   const stopControl = queue.onControl((command) => {
-    if (command.verb !== 'cancel') return;
+    // A delete of a running chat cancels it first.
     const run = runs.get(keyOf(command.chat));
     run?.abort.abort(new RunStop('cancelled', command.meta.reason));
   });

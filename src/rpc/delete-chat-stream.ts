@@ -1,0 +1,59 @@
+// DeleteChatStream: durable first (law 8). From the delete command on the chat is NOT_FOUND for
+// everyone; what the call does not finish is finished by a control loop.
+import { randomUUID } from 'node:crypto';
+import type { CarryOutDeps } from '../chat/carry-out.ts';
+import { carryOutDelete } from '../chat/carry-out.ts';
+import type { ChatKey } from '../chat/chat-key.ts';
+import type { Command } from '../chat/commands.ts';
+import { ChatError } from '../chat/errors.ts';
+import { PUBLISH_TRIES } from '../chat/limits.ts';
+import type { Logger } from '../chat/logger.ts';
+import { readChat } from '../chat/read-chat.ts';
+
+export interface DeleteDeps extends CarryOutDeps {
+  readonly logger: Logger;
+}
+
+export async function deleteChatStream(deps: DeleteDeps, chat: ChatKey): Promise<void> {
+  const command = await commandDelete(deps, chat);
+  await carryOutDelete(deps, command);
+  deps.logger.info(
+    {
+      tenant: chat.tenant,
+      stream_id: chat.streamId,
+      correlation_id: command.meta.correlationId,
+    },
+    'a chat was deleted',
+  );
+}
+
+async function commandDelete(deps: DeleteDeps, chat: ChatKey): Promise<Command> {
+  let cause: unknown;
+  for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
+    const at = await readChat(deps.inbox, deps.log, chat);
+    const command: Omit<Command, 'sequence'> = {
+      chat,
+      verb: 'delete',
+      priority: at.start.priority,
+      meta: {
+        ...at.start.meta,
+        createdAtMs: Date.now(),
+        appendId: randomUUID(),
+        requestHash: '',
+        reason: '',
+      },
+      data: new Uint8Array(0),
+    };
+    const outcome = await deps.inbox.publish(command, at.newest.sequence);
+    if (outcome.type === 'stored') return { ...command, sequence: outcome.storeSequence };
+    if (outcome.type === 'refused') continue;
+    cause = outcome.cause;
+    const newest = await deps.inbox.last(chat);
+    if (newest?.meta.appendId === command.meta.appendId) return newest;
+  }
+  throw new ChatError(
+    'LOG_UNAVAILABLE',
+    'The log (NATS JetStream) did not confirm the delete, so the chat may still be there. Repeat the call.',
+    { retryAfterMs: 1_000, cause },
+  );
+}
