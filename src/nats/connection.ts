@@ -2,7 +2,7 @@
 // replays never share one: the server cuts the whole connection of a slow consumer.
 import type { NatsConnection } from '@nats-io/transport-node';
 import { connect } from '@nats-io/transport-node';
-import { NATS_PING_MS } from '../chat/limits.ts';
+import { NATS_PING_MS, NATS_REQUEST_MS } from '../chat/limits.ts';
 
 export interface NatsOptions {
   readonly servers: readonly string[];
@@ -33,6 +33,8 @@ export async function openLink(options: NatsOptions, role: string): Promise<Nats
     ignoreAuthErrorAbort: true,
     pingInterval: NATS_PING_MS,
     maxPingOut: 2,
+    // The default of 20 s would outlast the ack wait where something takes the connection and is silent.
+    timeout: NATS_REQUEST_MS,
     noAsyncTraces: true,
   });
   const listeners = new Set<(connected: boolean) => void>();
