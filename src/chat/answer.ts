@@ -38,6 +38,14 @@ export class AnswerFold {
   #ending: Ending | undefined;
   #lastSequence = 0;
 
+  /** Of the last record alone: its terminal event, without the blocks that may be in it. */
+  static ofEnd(events: readonly Event[]): AnswerFold {
+    const fold = new AnswerFold();
+    const last = events.at(-1);
+    if (last !== undefined) fold.apply(last);
+    return fold;
+  }
+
   get usage(): Usage | undefined {
     return this.#usage;
   }

@@ -33,12 +33,7 @@ export function basicView(start: Command, tail: LogTail | undefined): ChatStream
   view.latestSequence = tail.lastSequence;
   if (mark.startedAtMs > 0) view.startedAt = timestampFromMs(mark.startedAtMs);
   if (isTerminal(mark.status)) {
-    const fold = new AnswerFold();
-    for (const event of fromBinary(EventBatchSchema, tail.status.data).events) {
-      const kind = event.payload.case;
-      if (kind !== undefined && ENDS.has(kind)) fold.apply(event);
-    }
-    applyFold(view, fold);
+    applyFold(view, AnswerFold.ofEnd(fromBinary(EventBatchSchema, tail.status.data).events));
   }
   return view;
 }
@@ -63,9 +58,8 @@ export function fullView(basic: ChatStream, start: Command, fold: AnswerFold): C
   return basic;
 }
 
-const ENDS: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'error']);
-
-function applyFold(view: ChatStream, fold: AnswerFold): void {
+/** What the end says of a chat. */
+export function applyFold(view: ChatStream, fold: AnswerFold): void {
   if (fold.usage !== undefined) view.usage = fold.usage;
   const ending = fold.ending;
   if (ending === undefined) return;

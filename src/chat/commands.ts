@@ -14,6 +14,8 @@ export interface CommandMeta {
   readonly model: string;
   /** start: hex SHA-256 of the canonical request, for idempotent repeats. Else empty. */
   readonly requestHash: string;
+  /** start: as given, for lists. Else empty. */
+  readonly metadata: Readonly<Record<string, string>>;
   /** cancel: what the caller gave as reason. Else empty. */
   readonly reason: string;
 }

@@ -2,8 +2,10 @@
 // tested. Nothing here knows a clock or a connection; what they need is handed in.
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { CommandMeta } from './commands.ts';
+import { attemptsExhausted, isStartOverdue, startDeadlineExceeded } from './deadlines.ts';
 import type { LogTail, StatusMark } from './event-log.ts';
-import { isTerminal } from './status.ts';
+import { isOver } from './status.ts';
+import type { End } from './terminal.ts';
 
 /** What a worker does with a work command that it was handed. */
 export type ClaimDecision =
@@ -16,8 +18,8 @@ export type ClaimDecision =
 /** What is done with a chat that no worker holds. */
 export type Takeover =
   | { readonly do: 'claim'; readonly claim: Claim }
-  /** Every attempt lost its worker: end the chat in ERROR. */
-  | { readonly do: 'give-up'; readonly attempts: number };
+  /** Every attempt lost its worker, or it is too late to begin: end the chat. */
+  | { readonly do: 'end'; readonly end: End };
 
 export interface Claim {
   readonly expectedLast: number;
@@ -46,7 +48,11 @@ export function decideClaim(
   bounds: { readonly nowMs: number; readonly maxAttempts: number },
 ): ClaimDecision {
   if (command.meta.expiresAtMs <= bounds.nowMs) return { do: 'drop', why: 'expired' };
-  if (tail === undefined) return { do: 'claim', claim: FIRST_CLAIM };
+  if (tail === undefined) {
+    return isStartOverdue(command.meta.createdAtMs, bounds.nowMs)
+      ? { do: 'end', end: startDeadlineExceeded() }
+      : { do: 'claim', claim: FIRST_CLAIM };
+  }
   const mark = tail.status.mark;
   if (isOver(mark)) return { do: 'drop', why: 'over' };
   if (mark.command > command.sequence) return { do: 'drop', why: 'newer-command' };
@@ -57,7 +63,9 @@ export function decideClaim(
 
 function takeOver(tail: LogTail, maxAttempts: number): Takeover {
   const mark = tail.status.mark;
-  if (mark.tries >= maxAttempts) return { do: 'give-up', attempts: mark.attempt };
+  if (mark.tries >= maxAttempts) {
+    return { do: 'end', end: attemptsExhausted(mark.attempt) };
+  }
   const claim: Claim = {
     expectedLast: tail.last.storeSequence,
     attempt: mark.attempt + 1,
@@ -67,10 +75,6 @@ function takeOver(tail: LogTail, maxAttempts: number): Takeover {
     startedAtMs: mark.startedAtMs,
   };
   return { do: 'claim', claim };
-}
-
-export function isOver(mark: StatusMark): boolean {
-  return mark.kind === 'tombstone' || isTerminal(mark.status);
 }
 
 /** What a refusal by the fence means for the writer that got it (law 2). */

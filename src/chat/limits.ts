@@ -136,3 +136,23 @@ export const EMBEDDED_NATS_START_MS = 60 * SECOND_MS;
 export const EMBEDDED_NATS_STOP_MS = 10 * SECOND_MS;
 /** Holds a request of MAX_REQUEST_BYTES with its headers. */
 export const EMBEDDED_NATS_MAX_PAYLOAD_BYTES = MAX_REQUEST_BYTES + MiB;
+
+// The list
+/** Changes are taken into the list in one transaction with what comes within this time. */
+export const LIST_FLUSH_MS = 5;
+/** ListChatStreams waits this long for the list to hold what the leader has. */
+export const LIST_CATCH_UP_MS = 5 * SECOND_MS;
+export const LIST_CLEAN_EVERY_MS = 60 * SECOND_MS;
+/** An expired chat is listed no more, but the sweep must still find it to end it. */
+export const LIST_KEEP_EXPIRED_MS = HOUR_MS;
+export const DEFAULT_PAGE_SIZE = 50;
+/** PENDING chats of one tenant; the next start is refused. */
+export const MAX_QUEUED_PER_TENANT = 10_000;
+
+// Deadlines that the sweep keeps
+export const SWEEP_EVERY_MS = SECOND_MS;
+/** A chat that no worker took for this long ends in ERROR. */
+export const START_DEADLINE_MS = HOUR_MS;
+/** A worker keeps its own run timeout; the sweep comes after it. */
+export const RUN_TIMEOUT_GRACE_MS = 30 * SECOND_MS;
+export const SWEEP_BATCH = 100;

@@ -1,7 +1,9 @@
 // The api role: the hub of observers, the rpcs and the port.
+import { join } from 'node:path';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { SHUTDOWN_GRACE_MS } from '../chat/limits.ts';
+import { openList } from '../list/sqlite-list.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
 import { type Config, ConfigError } from '../ops/config.ts';
 import type { Tenants } from '../rpc/auth.ts';
@@ -11,6 +13,7 @@ import { createHttpHandler } from '../rpc/http-handler.ts';
 import { listen } from '../rpc/listener.ts';
 import { createObserveHub } from '../rpc/observe-hub.ts';
 import { openTokensFile } from '../rpc/tokens-file.ts';
+import { startSweep } from '../worker/sweep.ts';
 
 export interface Api extends AsyncDisposable {
   readonly url: string;
@@ -25,6 +28,11 @@ export async function startApi(parts: {
   const { config, nats, model, logger } = parts;
   await using stack = new AsyncDisposableStack();
   const tenants = await openTenants(config, logger, stack);
+  // The folder is this process's alone only with the embedded server, which locks it.
+  const file = config.nats === undefined ? join(config.dataDir, 'list.sqlite') : ':memory:';
+  const list = stack.use(await openList(file, nats.changes, logger));
+  const sweep = startSweep({ ...nats, list, logger });
+  stack.defer(() => sweep.stop());
   const hub = createObserveHub({
     ...nats,
     onControl: nats.control.onControl,
@@ -41,6 +49,7 @@ export async function startApi(parts: {
   const handler = createHttpHandler({
     handlers: chatStreamHandlers({
       ...nats,
+      list,
       hub,
       model,
       logger,

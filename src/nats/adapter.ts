@@ -1,8 +1,10 @@
 // src/nats: the only place that knows NATS. Everything above it sees the ports of src/chat. What does
 // not belong here: any decision about a chat; those are in src/chat.
+import type { ChangeFeed } from '../chat/chat-list.ts';
 import type { CommandInbox, ControlQueue, WorkQueue } from '../chat/commands.ts';
 import type { EventLog, LiveFeed, LogEraser } from '../chat/event-log.ts';
 import { MAX_REQUEST_BYTES, NATS_REQUEST_MS } from '../chat/limits.ts';
+import { natsChangeFeed } from './change-feed.ts';
 import { natsCommandInbox } from './command-inbox.ts';
 import type { NatsOptions } from './connection.ts';
 import { openLink } from './connection.ts';
@@ -20,6 +22,7 @@ export interface NatsAdapter extends AsyncDisposable {
   readonly inbox: CommandInbox;
   readonly work: WorkQueue;
   readonly control: ControlQueue;
+  readonly changes: ChangeFeed;
   /** The largest request that fits a message of this server. */
   readonly maxRequestBytes: number;
   readonly connected: () => boolean;
@@ -67,6 +70,7 @@ export async function openNats(options: NatsOptions & TopologyOptions): Promise<
     inbox: natsCommandInbox(exchange),
     work: natsWorkQueue(exchange, live.nc, onReconnect),
     control: natsControlQueue(exchange, live.nc),
+    changes: natsChangeFeed(exchange, replays.nc),
     maxRequestBytes: Math.min(MAX_REQUEST_BYTES, maxPayload - MESSAGE_OVERHEAD_BYTES),
     connected,
     onConnectedChange,

@@ -96,6 +96,15 @@ export function parseCommandSubject(subject: string): CommandAddress {
   };
 }
 
+/** Reads `log.0.<tenant>.<chat>.<kind>`. */
+export function parseLogSubject(subject: string): ChatKey {
+  const [, , tenant, streamId] = subject.split('.');
+  if (tenant === undefined || streamId === undefined) {
+    throw new Error(`"${subject}" is not the subject of a record.`);
+  }
+  return { tenant: fromSubjectToken(tenant), streamId: fromSubjectToken(streamId) };
+}
+
 function isVerb(text: string | undefined): text is Verb {
   return text === 'start' || text === 'continue' || text === 'cancel' || text === 'delete';
 }

@@ -1,10 +1,10 @@
 // CancelChatStream: durable first (law 8). A queued chat is ended by whoever takes the call; a
 // running one by its worker, which the command's bell reaches, or else by a control loop.
-import { randomUUID } from 'node:crypto';
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
 import { basicView } from '../chat/chat-view.ts';
 import type { CommandInbox } from '../chat/commands.ts';
+import { controlCommand } from '../chat/control-command.ts';
 import { decideCancel } from '../chat/decisions.ts';
 import { endChat } from '../chat/end-chat.ts';
 import { ChatError } from '../chat/errors.ts';
@@ -66,17 +66,7 @@ async function commandCancel(
   reason: string,
 ): Promise<boolean> {
   if (at.newest.verb === 'cancel') return true;
-  const { createdAtMs: _, ...life } = at.start.meta;
-  const meta = {
-    ...life,
-    createdAtMs: Date.now(),
-    appendId: randomUUID(),
-    requestHash: '',
-    reason,
-  };
-  const { priority } = at.start;
-  const data = new Uint8Array(0);
-  const command = { chat, verb: 'cancel', priority, meta, data } as const;
+  const command = controlCommand(at.start, 'cancel', reason);
   const outcome = await deps.inbox.publish(command, at.newest.sequence);
   switch (outcome.type) {
     case 'stored':
@@ -86,7 +76,7 @@ async function commandCancel(
     case 'doubt':
     case 'full': {
       const found = await deps.inbox.last(chat);
-      if (found?.meta.appendId === meta.appendId) return true;
+      if (found?.meta.appendId === command.meta.appendId) return true;
       throw notDurable(outcome.cause);
     }
   }

@@ -4,7 +4,7 @@
 import type { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { CommandInbox } from '../chat/commands.ts';
-import { isOver, statusOf } from '../chat/decisions.ts';
+import { statusOf } from '../chat/decisions.ts';
 import type { ChatError } from '../chat/errors.ts';
 import { streamDeleted } from '../chat/errors.ts';
 import type { EventLog, LiveFeed, LogRecord } from '../chat/event-log.ts';
@@ -14,6 +14,7 @@ import type { Logger } from '../chat/logger.ts';
 import { readChat } from '../chat/read-chat.ts';
 import { recordsUpTo } from '../chat/read-log.ts';
 import { sequenceRange } from '../chat/record.ts';
+import { isOver } from '../chat/status.ts';
 import type { Frame } from './observe-frames.ts';
 import { batchFrame } from './observe-frames.ts';
 

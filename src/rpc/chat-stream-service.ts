@@ -1,5 +1,6 @@
 // The rpcs of ChatStreamService that Connect serves, each a function of what it needs, in one file
 // each. ObserveChatStream has a writer of its own: observe-wire.ts.
+import type { ChatList } from '../chat/chat-list.ts';
 import type { CommandInbox, ControlQueue } from '../chat/commands.ts';
 import type { EventLog, LogEraser } from '../chat/event-log.ts';
 import type { Logger } from '../chat/logger.ts';
@@ -10,6 +11,7 @@ import { deleteChatStream } from './delete-chat-stream.ts';
 import { getChatStream } from './get-chat-stream.ts';
 import type { ChatStreamHandlers } from './http-handler.ts';
 import { initiateChatStream } from './initiate-chat-stream.ts';
+import { listChatStreams } from './list-chat-streams.ts';
 import { listModels, modelsOrUnavailable } from './list-models.ts';
 import type { ObserveHub } from './observe-hub.ts';
 import { waitChatStream } from './wait-chat-stream.ts';
@@ -19,6 +21,7 @@ export interface ServiceDeps {
   readonly log: EventLog;
   readonly eraser: LogEraser;
   readonly control: Pick<ControlQueue, 'ring'>;
+  readonly list: ChatList;
   readonly hub: ObserveHub;
   readonly model: ModelClient;
   readonly logger: Logger;
@@ -30,7 +33,11 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
   return {
     initiateChatStream: (request, context) =>
       initiateChatStream(
-        { ...deps, models: () => modelsOrUnavailable(deps.model, context.signal) },
+        {
+          ...deps,
+          models: () => modelsOrUnavailable(deps.model, context.signal),
+          queued: deps.list.queued,
+        },
         tenantOf(context.values),
         request,
       ),
@@ -47,6 +54,8 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
         chatStream: await cancelChatStream({ ...deps, untilOver }, chat, reason, context.signal),
       };
     },
+    listChatStreams: (request, context) =>
+      listChatStreams(deps.list, tenantOf(context.values), request),
     deleteChatStream: async ({ streamId }, context) => {
       await deleteChatStream(
         { ...deps, ring: deps.control.ring },

@@ -1,10 +1,10 @@
 // DeleteChatStream: durable first (law 8). From the delete command on the chat is NOT_FOUND for
 // everyone; what the call does not finish is finished by a control loop.
-import { randomUUID } from 'node:crypto';
 import type { CarryOutDeps } from '../chat/carry-out.ts';
 import { carryOutDelete } from '../chat/carry-out.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { Command } from '../chat/commands.ts';
+import { controlCommand } from '../chat/control-command.ts';
 import { ChatError } from '../chat/errors.ts';
 import { PUBLISH_TRIES } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
@@ -31,19 +31,7 @@ async function commandDelete(deps: DeleteDeps, chat: ChatKey): Promise<Command> 
   let cause: unknown;
   for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
     const at = await readChat(deps.inbox, deps.log, chat);
-    const command: Omit<Command, 'sequence'> = {
-      chat,
-      verb: 'delete',
-      priority: at.start.priority,
-      meta: {
-        ...at.start.meta,
-        createdAtMs: Date.now(),
-        appendId: randomUUID(),
-        requestHash: '',
-        reason: '',
-      },
-      data: new Uint8Array(0),
-    };
+    const command = controlCommand(at.start, 'delete', '');
     const outcome = await deps.inbox.publish(command, at.newest.sequence);
     if (outcome.type === 'stored') return { ...command, sequence: outcome.storeSequence };
     if (outcome.type === 'refused') continue;

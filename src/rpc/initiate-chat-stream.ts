@@ -18,7 +18,12 @@ import type { Command, CommandInbox } from '../chat/commands.ts';
 import { conversationViolations, fieldsNotHonoured } from '../chat/conversation.ts';
 import { ChatError, invalidRequest } from '../chat/errors.ts';
 import type { EventLog, LogTail } from '../chat/event-log.ts';
-import { DEFAULT_PRIORITY, DEFAULT_TTL_MS, PUBLISH_TRIES } from '../chat/limits.ts';
+import {
+  DEFAULT_PRIORITY,
+  DEFAULT_TTL_MS,
+  MAX_QUEUED_PER_TENANT,
+  PUBLISH_TRIES,
+} from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelInfo } from '../chat/model-port.ts';
 
@@ -27,6 +32,8 @@ export interface InitiateDeps {
   readonly log: EventLog;
   readonly logger: Logger;
   readonly models: () => Promise<readonly ModelInfo[]>;
+  /** How many chats of a tenant are queued, as far as the list knows. */
+  readonly queued: (tenant: string) => number;
   readonly maxRequestBytes: number;
 }
 
@@ -45,6 +52,7 @@ export async function initiateChatStream(
     throw requestTooLarge(bytes.length, deps.maxRequestBytes);
   const model = chooseModel(request.model, await deps.models());
 
+  if (deps.queued(tenant) >= MAX_QUEUED_PER_TENANT) throw queueFull();
   const chat: ChatKey = { tenant, streamId: call.streamId ?? uuidV7() };
   const createdAtMs = Date.now();
   const start: Omit<Command, 'sequence'> = {
@@ -58,6 +66,7 @@ export async function initiateChatStream(
       correlationId: request.correlationId,
       model,
       requestHash: hash,
+      metadata: request.metadata,
       reason: '',
     },
     data: bytes,
@@ -162,6 +171,14 @@ async function findExisting(
     );
   }
   return { start, tail };
+}
+
+function queueFull(): ChatError {
+  return new ChatError(
+    'QUEUE_FULL',
+    `${MAX_QUEUED_PER_TENANT} chats of this tenant are queued, the most that there may be; nothing was created. Call again when some have begun, or run more workers.`,
+    { metadata: { max_queued: String(MAX_QUEUED_PER_TENANT) }, retryAfterMs: 5_000 },
+  );
 }
 
 function ttlMs(call: InitiateChatStreamRequest): number {

@@ -1,10 +1,10 @@
 // What a claim writes: its mark, which says who holds the chat and by which command, and its event.
-import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { Command } from '../chat/commands.ts';
 import type { Claim } from '../chat/decisions.ts';
 import { FIRST_CLAIM } from '../chat/decisions.ts';
 import type { StatusMark } from '../chat/event-log.ts';
-import type { End, EventPayload } from '../chat/terminal.ts';
+import type { EventPayload } from '../chat/terminal.ts';
 
 export function claimMark(command: Command, claim: Claim, owner: string): StatusMark {
   const { createdAtMs, expiresAtMs, correlationId, model } = command.meta;
@@ -33,14 +33,5 @@ export function claimPayload(command: Command, claim: Claim): EventPayload {
   return {
     case: 'attemptStarted',
     value: { supersedesAfterSequence: claim.stepSequence },
-  };
-}
-
-export function attemptsExhausted(attempts: number): Extract<End, { kind: 'failed' | 'error' }> {
-  return {
-    kind: 'error',
-    reason: FailureReason.ATTEMPTS_EXHAUSTED,
-    message: `All ${attempts} attempts lost their worker. Something in this request, or on the workers, ends them; see the workers' logs before it is sent again.`,
-    retryable: false,
   };
 }

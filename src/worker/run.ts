@@ -6,6 +6,7 @@ import { FailureReason, UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { Settled } from '../chat/append.ts';
 import type { Command } from '../chat/commands.ts';
+import { runTimeout } from '../chat/deadlines.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
@@ -105,15 +106,6 @@ async function ask(
 async function finish(writer: LogWriter, end: End, usage: Usage): Promise<RunResult> {
   const settled = await writer.end(end, usage);
   return settled.type === 'stored' ? { type: 'ended', end } : { type: 'lost', why: settled };
-}
-
-function runTimeout(runTimeoutMs: number): End {
-  return {
-    kind: 'failed',
-    reason: FailureReason.RUN_TIMEOUT,
-    message: `The run took longer than ${runTimeoutMs / 1_000} s, the most that a chat may take. What was said until then is kept.`,
-    retryable: true,
-  };
 }
 
 const INTERNAL_END: End = {

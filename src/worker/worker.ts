@@ -9,7 +9,7 @@ import type { ChatKey } from '../chat/chat-key.ts';
 import { keyOf } from '../chat/chat-key.ts';
 import type { Command, Delivery, WorkQueue } from '../chat/commands.ts';
 import type { Claim, ClaimDecision } from '../chat/decisions.ts';
-import { decideClaim, isOver } from '../chat/decisions.ts';
+import { decideClaim } from '../chat/decisions.ts';
 import { endChat } from '../chat/end-chat.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
@@ -22,7 +22,8 @@ import {
   RENEW_EVERY_MS,
 } from '../chat/limits.ts';
 import { encodeBatch } from '../chat/record.ts';
-import { attemptsExhausted, claimMark, claimPayload } from './claim.ts';
+import { isOver } from '../chat/status.ts';
+import { claimMark, claimPayload } from './claim.ts';
 import { LogWriter } from './log-writer.ts';
 import type { RunDeps, RunResult } from './run.ts';
 import { fieldsOf, runChat, RunStop } from './run.ts';
@@ -138,12 +139,11 @@ export function startWorker(deps: WorkerDeps): Worker {
         return undefined;
       case 'claim':
         return decision;
-      case 'give-up': {
-        const end = attemptsExhausted(decision.attempts);
-        const life = { meta: command.meta, priority: command.priority };
-        const settled = await endChat(log, command.chat, life, tail, end, APPEND_SETTLE_MS);
+      case 'end': {
+        const { end } = decision;
+        const settled = await endChat(log, command.chat, command, tail, end, APPEND_SETTLE_MS);
         if (settled.type === 'stored') {
-          logger.error({ ...fieldsOf(command), attempts: decision.attempts }, end.message);
+          logger.error({ ...fieldsOf(command), end }, 'a chat was ended without a run');
           delivery.ack();
         }
         return undefined;

@@ -17,7 +17,7 @@ import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { AnswerFold } from '../../src/chat/answer.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import type { CommandInbox } from '../../src/chat/commands.ts';
-import { isOver } from '../../src/chat/decisions.ts';
+import { isOver } from '../../src/chat/status.ts';
 import type { EventLog, LogRecord, LogTail } from '../../src/chat/event-log.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { Logger } from '../../src/chat/logger.ts';
@@ -26,6 +26,7 @@ import { recordsUpTo } from '../../src/chat/read-log.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { cancelChatStream } from '../../src/rpc/cancel-chat-stream.ts';
 import { initiateChatStream } from '../../src/rpc/initiate-chat-stream.ts';
+import { startControlLoop } from '../../src/worker/control-loop.ts';
 import type { Worker } from '../../src/worker/worker.ts';
 import { startWorker } from '../../src/worker/worker.ts';
 import { TEST_MODEL } from './hand-model.ts';
@@ -72,6 +73,7 @@ export function initiate(
     ...ports,
     logger: SILENT,
     models: () => Promise.resolve([{ name: TEST_MODEL }]),
+    queued: () => 0,
     maxRequestBytes: 8 * 1024 * 1024,
   };
   return initiateChatStream(deps, TENANT, initiateRequest(init));
@@ -109,6 +111,12 @@ export function runWorker(
   const { log, work } = nats;
   const worker = startWorker({ log, queue: work, model, logger, slots, runTimeoutMs });
   return { ...worker, [Symbol.asyncDispose]: worker.stop };
+}
+
+export function runControlLoop(nats: NatsAdapter, logger: Logger = SILENT): AsyncDisposable {
+  const { log, inbox, eraser, control: queue } = nats;
+  const loop = startControlLoop({ log, inbox, eraser, queue, logger });
+  return { [Symbol.asyncDispose]: loop.stop };
 }
 
 export async function startCommandOf(

@@ -7,11 +7,12 @@ import { test } from 'node:test';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-const ADAPTERS = ['nats', 'model', 'tools', 'ops'];
+const ADAPTERS = ['nats', 'list', 'model', 'tools', 'ops'];
 /** What each floor may import besides itself and gen/. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   chat: [],
   nats: ['chat'],
+  list: ['chat'],
   model: ['chat'],
   tools: ['chat'],
   ops: ['chat'],
@@ -110,7 +111,7 @@ test('imports point down only; adapters, rpc and worker do not know each other',
     const floor = floorOf(to);
     return floor !== found.floor && !BELOW[found.floor]?.includes(floor);
   });
-  none(told(wrong), 'chat ← {nats, model, tools, ops} ← {rpc, worker} ← main');
+  none(told(wrong), 'chat ← {nats, list, model, tools, ops} ← {rpc, worker} ← main');
 });
 
 test('relative imports name a file that is there, with its ending', () => {

@@ -1,0 +1,85 @@
+// The ports of the list: what changes are fed to it, and what it is asked. The list is a view that can
+// be thrown away and built again from the log and the commands; no decision rests on it alone.
+import type { ChatStream, ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { ChatKey } from './chat-key.ts';
+import type { CommandMeta } from './commands.ts';
+import type { StatusMark } from './event-log.ts';
+
+/** Something that the list has to know, with its place in its stream. */
+export type ChatChange =
+  | {
+      readonly kind: 'start' | 'delete';
+      readonly sequence: number;
+      readonly chat: ChatKey;
+      readonly priority: number;
+      readonly meta: CommandMeta;
+    }
+  | {
+      readonly kind: 'status';
+      readonly sequence: number;
+      readonly chat: ChatKey;
+      readonly mark: StatusMark;
+      /** The record: the terminal event is in it. */
+      readonly data: Uint8Array;
+    };
+
+/** How far the list has read: sequences of COMMANDS and EVENTS. */
+export interface ListPosition {
+  readonly commands: number;
+  readonly events: number;
+}
+
+export interface ChangeFeed {
+  /** Which store this is; a list made from another is thrown away. */
+  readonly storeId: () => Promise<string>;
+  /** Hands over every change after the position, in the order of each stream, until it is stopped. */
+  readonly follow: (
+    after: ListPosition,
+    onChange: (change: ChatChange) => void,
+  ) => Promise<{ readonly stop: () => Promise<void> }>;
+  /** The newest changes of a tenant at the leader. Rejects with LOG_UNAVAILABLE. */
+  readonly newest: (tenant: string) => Promise<ListPosition>;
+}
+
+export interface ListFilter {
+  readonly tenant: string;
+  /** Empty: all. */
+  readonly statuses: readonly ChatStreamStatus[];
+  /** Empty: all. */
+  readonly correlationId: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly createdAfterMs: number | undefined;
+  readonly createdBeforeMs: number | undefined;
+}
+
+/** Of the last chat on a page: the next page begins after it. */
+export interface ListPlace {
+  readonly createdAtMs: number;
+  readonly streamId: string;
+}
+
+/** A chat that is past one of its deadlines. */
+export interface OverdueChat {
+  readonly chat: ChatKey;
+  readonly status: ChatStreamStatus;
+}
+
+export interface ChatList {
+  /** Newest first. */
+  readonly page: (
+    filter: ListFilter,
+    after: ListPlace | undefined,
+    size: number,
+  ) => readonly ChatStream[];
+  /** Resolves once everything that the leader has of this tenant is in; rejects with LOG_UNAVAILABLE. */
+  readonly caughtUp: (tenant: string) => Promise<void>;
+  /** Chats that are not over and were created, started or are to expire before these times. */
+  readonly overdue: (before: {
+    readonly pendingCreatedMs: number;
+    readonly processingStartedMs: number;
+    readonly expiresMs: number;
+    readonly limit: number;
+  }) => readonly OverdueChat[];
+  /** How many chats of a tenant are queued. */
+  readonly queued: (tenant: string) => number;
+}

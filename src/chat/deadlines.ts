@@ -1,0 +1,58 @@
+// What ends a chat by the clock or by the count of its attempts, and in which words.
+import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { LogTail } from './event-log.ts';
+import { RUN_TIMEOUT_GRACE_MS, RUN_TIMEOUT_MS, START_DEADLINE_MS } from './limits.ts';
+import { isOver } from './status.ts';
+import type { End } from './terminal.ts';
+
+/**
+ * How a chat ends that is past a deadline; undefined where it is not, or is over already. A chat that
+ * expires before its end is ended too: nothing expires silently.
+ */
+export function overdueEnd(
+  life: { readonly createdAtMs: number; readonly expiresAtMs: number },
+  tail: LogTail | undefined,
+  nowMs: number,
+): End | undefined {
+  const mark = tail?.status.mark;
+  if (mark !== undefined && isOver(mark)) return undefined;
+  const expired = life.expiresAtMs <= nowMs;
+  if (mark === undefined || mark.startedAtMs === 0) {
+    return expired || isStartOverdue(life.createdAtMs, nowMs) ? startDeadlineExceeded() : undefined;
+  }
+  // Its worker keeps the run's time itself; this is for when it is gone.
+  const late = mark.startedAtMs + RUN_TIMEOUT_MS + RUN_TIMEOUT_GRACE_MS <= nowMs;
+  return expired || late ? runTimeout(RUN_TIMEOUT_MS) : undefined;
+}
+
+export function isStartOverdue(createdAtMs: number, nowMs: number): boolean {
+  return createdAtMs + START_DEADLINE_MS <= nowMs;
+}
+
+export function startDeadlineExceeded(): End {
+  return {
+    kind: 'error',
+    reason: FailureReason.START_DEADLINE_EXCEEDED,
+    message:
+      'No worker took this chat before its start deadline or its expiry. Run more workers, or raise TAILRACE_WORKER_SLOTS, and send it again.',
+    retryable: true,
+  };
+}
+
+export function runTimeout(runTimeoutMs: number): End {
+  return {
+    kind: 'failed',
+    reason: FailureReason.RUN_TIMEOUT,
+    message: `The run took longer than ${runTimeoutMs / 1_000} s, or than the chat is kept. What was said until then is kept.`,
+    retryable: true,
+  };
+}
+
+export function attemptsExhausted(attempts: number): End {
+  return {
+    kind: 'error',
+    reason: FailureReason.ATTEMPTS_EXHAUSTED,
+    message: `All ${attempts} attempts lost their worker. Something in this request, or on the workers, ends them; see the workers' logs before it is sent again.`,
+    retryable: false,
+  };
+}

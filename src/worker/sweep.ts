@@ -1,0 +1,95 @@
+// Keeps the deadlines that nobody else may be alive to keep: each second it looks in the list for chats
+// that are past one and decides from the leader's log. It acts by fenced append, so that any number of
+// sweeps do no harm.
+import type { ChatList, OverdueChat } from '../chat/chat-list.ts';
+import type { CommandInbox } from '../chat/commands.ts';
+import { overdueEnd } from '../chat/deadlines.ts';
+import { endChat } from '../chat/end-chat.ts';
+import type { EventLog } from '../chat/event-log.ts';
+import {
+  NATS_REQUEST_MS,
+  RUN_TIMEOUT_GRACE_MS,
+  RUN_TIMEOUT_MS,
+  START_DEADLINE_MS,
+  SWEEP_BATCH,
+  SWEEP_EVERY_MS,
+} from '../chat/limits.ts';
+import type { Logger } from '../chat/logger.ts';
+
+export interface SweepDeps {
+  readonly log: EventLog;
+  readonly inbox: CommandInbox;
+  readonly list: Pick<ChatList, 'overdue'>;
+  readonly logger: Logger;
+}
+
+export interface Sweep {
+  readonly stop: () => Promise<void>;
+}
+
+export function startSweep(deps: SweepDeps): Sweep {
+  let stopped = false;
+  let running: Promise<void> = Promise.resolve();
+  let timer: NodeJS.Timeout;
+  const round = async (): Promise<void> => {
+    for (const overdue of findOverdue(deps.list)) {
+      if (stopped) return;
+      try {
+        await endOverdue(deps, overdue);
+      } catch (error) {
+        const { tenant, streamId } = overdue.chat;
+        // Found again by the next round.
+        deps.logger.warn(
+          { tenant, stream_id: streamId, err: error },
+          'a deadline was not kept yet',
+        );
+      }
+    }
+  };
+  const again = (): void => {
+    if (stopped) return;
+    // Apart from the other processes' sweeps, so that they seldom do the same work.
+    timer = setTimeout(
+      () => {
+        running = round().finally(again);
+      },
+      SWEEP_EVERY_MS * (0.5 + Math.random()),
+    );
+  };
+  again();
+  return {
+    stop: async () => {
+      stopped = true;
+      clearTimeout(timer);
+      await running;
+    },
+  };
+}
+
+function findOverdue(list: SweepDeps['list']): readonly OverdueChat[] {
+  const nowMs = Date.now();
+  return list.overdue({
+    pendingCreatedMs: nowMs - START_DEADLINE_MS,
+    processingStartedMs: nowMs - RUN_TIMEOUT_MS - RUN_TIMEOUT_GRACE_MS,
+    expiresMs: nowMs,
+    limit: SWEEP_BATCH,
+  });
+}
+
+async function endOverdue(deps: SweepDeps, { chat }: OverdueChat): Promise<void> {
+  const [start, tail] = await Promise.all([deps.inbox.start(chat), deps.log.tail(chat)]);
+  if (start === undefined) return;
+  const end = overdueEnd(start.meta, tail, Date.now());
+  if (end === undefined) return;
+  const settled = await endChat(deps.log, chat, start, tail, end, NATS_REQUEST_MS);
+  if (settled.type !== 'stored') return;
+  deps.logger.warn(
+    {
+      tenant: chat.tenant,
+      stream_id: chat.streamId,
+      correlation_id: start.meta.correlationId,
+      end,
+    },
+    'a chat was ended at its deadline',
+  );
+}
