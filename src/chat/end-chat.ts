@@ -50,7 +50,8 @@ export async function endChat(
     startedAtMs: before?.startedAtMs ?? 0,
     firstSequence: sequence,
     lastSequence: sequence,
-    createdAtMs: life.meta.createdAtMs,
+    // The chat's own: a control command was created later.
+    createdAtMs: before?.createdAtMs ?? life.meta.createdAtMs,
     expiresAtMs: life.meta.expiresAtMs,
     correlationId: life.meta.correlationId,
     model: life.meta.model,

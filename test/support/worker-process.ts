@@ -1,0 +1,41 @@
+// A worker as a process of its own, to be killed and paused: connects to NATS and runs chats with a
+// model that says numbers in a steady rhythm. Started by forkWorker in worker-child.ts.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { ModelClient } from '../../src/chat/model-port.ts';
+import { runWorker } from './chat-fixtures.ts';
+import { openAdapter } from './nats.ts';
+import { TEST_MODEL } from './hand-model.ts';
+import { recordingLogger } from './watch.ts';
+import type { WorkerMessage, WorkerOptions } from './worker-child.ts';
+
+const tell = (message: WorkerMessage): void => {
+  process.send?.(message);
+};
+const { access, slots, words, everyMs } = JSON.parse(process.argv[2] ?? '') as WorkerOptions;
+
+const model: ModelClient = {
+  listModels: () => Promise.resolve([{ name: TEST_MODEL }]),
+  generate: async (_call, sink, signal) => {
+    tell({ type: 'call' });
+    signal.addEventListener('abort', () => tell({ type: 'aborted', why: String(signal.reason) }));
+    for (let i = 0; i < words; i++) {
+      await sleep(everyMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+      sink.text(`${i} `);
+    }
+    return { stopReason: StopReason.END_TURN };
+  },
+};
+
+const adapter = await openAdapter(access, `worker ${process.pid}`);
+const logger = recordingLogger((line) => tell({ type: 'said', message: line.message }));
+const worker = runWorker(adapter, model, { slots, logger });
+tell({ type: 'ready', owner: worker.owner });
+process.on('message', () => {
+  void worker
+    .stop()
+    .then(() => adapter[Symbol.asyncDispose]())
+    .then(() => process.exit(0));
+});
+// It never outlives the test.
+process.on('disconnect', () => process.exit(1));
