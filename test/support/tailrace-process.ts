@@ -93,13 +93,15 @@ export async function failedStart(options: ProcessOptions): Promise<Exit & { sai
   return { ...exit, said: log.join('\n') };
 }
 
-/** Starting, not there yet: for a start that waits for something. */
-export function launchTailrace(options: ProcessOptions): {
+export interface Launched extends AsyncDisposable {
   readonly ready: Promise<TailraceProcess>;
   readonly log: readonly string[];
   readonly signal: (signal: NodeJS.Signals) => void;
   readonly exited: Promise<Exit>;
-} {
+}
+
+/** Starting, not there yet: for a start that waits for something. */
+export function launchTailrace(options: ProcessOptions): Launched {
   const launched = launch(options);
   const { child, pid, log, waiters, exited } = launched;
   const lines = createInterface({ input: child.stdout });
@@ -109,13 +111,16 @@ export function launchTailrace(options: ProcessOptions): {
     serving.reject(new Error(`Tailrace ended before it served:\n${log.join('\n')}`));
   });
   const signal = (name: NodeJS.Signals): void => void child.kill(name);
+  const ended = (): Promise<Exit> => within(EXIT_MS, 'the end of the process', exited);
+  const killTree = async (): Promise<void> => {
+    killAll([pid, ...below(pid)]);
+    await ended();
+  };
+  const dispose = async (): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) await killTree();
+  };
   const ready = async (): Promise<TailraceProcess> => {
     const line = await within(START_MS, 'the line that says that it serves', serving.promise);
-    const ended = (): Promise<Exit> => within(EXIT_MS, 'the end of the process', exited);
-    const killTree = async (): Promise<void> => {
-      killAll([pid, ...below(pid)]);
-      await ended();
-    };
     return {
       pid,
       url: /http:\S+/.exec(line)?.[0] ?? '',
@@ -144,21 +149,25 @@ export function launchTailrace(options: ProcessOptions): {
       killTree,
       children: () => below(pid),
       exited,
-      [Symbol.asyncDispose]: async () => {
-        if (child.exitCode === null && child.signalCode === null) await killTree();
-      },
+      [Symbol.asyncDispose]: dispose,
     };
   };
   const promise = ready();
   promise.catch(() => undefined);
-  return { ready: promise, log, signal, exited };
+  return { ready: promise, log, signal, exited, [Symbol.asyncDispose]: dispose };
 }
 
-export function startTailraceProcess(
+export async function startTailraceProcess(
   env: Readonly<Record<string, string>>,
   options: Omit<ProcessOptions, 'env'> = {},
 ): Promise<TailraceProcess> {
-  return launchTailrace({ ...options, env }).ready;
+  const launched = launchTailrace({ ...options, env });
+  try {
+    return await launched.ready;
+  } catch (error) {
+    await launched[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 function below(pid: number): number[] {
@@ -176,11 +185,13 @@ function below(pid: number): number[] {
   return found;
 }
 
+/** A process that ended and that nobody has collected yet is not alive. */
 export function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    const state = execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' });
+    return !state.trim().startsWith('Z');
   } catch {
+    // ps fails where there is no such process.
     return false;
   }
 }

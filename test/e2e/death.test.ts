@@ -1,0 +1,334 @@
+// Processes die, chats do not: killed trees, killed workers, clean stops, orphans. The tests run side
+// by side, since most of their time is the wait for a dead worker's claims to lapse.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { initiateRequest } from '../support/chat-fixtures.ts';
+import type { ChatClient } from '../support/clients.ts';
+import { grpcClient } from '../support/clients.ts';
+import { startNats, temporaryFolder } from '../support/nats.ts';
+import { refusalOf, refused } from '../support/refusal.ts';
+import { natsUrl } from '../support/tailrace.ts';
+import {
+  failedStart,
+  isAlive,
+  launchTailrace,
+  startTailraceProcess,
+  type TailraceProcess,
+} from '../support/tailrace-process.ts';
+import { until, within } from '../support/until.ts';
+import { Watch, watchToEnd } from '../support/watch-chat.ts';
+import { scripted, startModelServer } from '../model-server/model-server.ts';
+import type { ScriptInput } from '../model-server/script.ts';
+
+const { COMPLETED } = ChatStreamStatus;
+/** Ack wait, question to the owner, and a redelivery. */
+const RECOVERY_MS = 25_000;
+const HAND_OVER_MS = 2_000;
+
+interface Observed {
+  readonly streamId: string;
+  readonly watch: Watch;
+  /** How the attachment ended. */
+  readonly ends: Promise<unknown>;
+}
+
+async function start(client: ChatClient, script: ScriptInput): Promise<string> {
+  const { streamId } = await client.initiateChatStream(initiateRequest({ text: scripted(script) }));
+  return streamId;
+}
+
+function follow(client: ChatClient, streamId: string, watch = new Watch()): Observed {
+  const ends = watch.follow(client, streamId).then(
+    () => 'OK',
+    (error: unknown) => error,
+  );
+  return { streamId, watch, ends };
+}
+
+/** The whole answer once, whatever died meanwhile: deltas are numbered by the model server. */
+function assertWholeAnswer(watch: Watch, tokens: number): void {
+  assert.equal(watch.end().status, COMPLETED);
+  const numbers = watch
+    .text()
+    .trim()
+    .split(' ')
+    .map((word) => Number(word.split(':')[0]));
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: tokens }, (_, i) => i),
+  );
+}
+
+async function resumeAll(
+  client: ChatClient,
+  chats: readonly Observed[],
+  tokens: number,
+): Promise<void> {
+  await Promise.all(
+    chats.map(async ({ streamId, watch }) => {
+      await watch.follow(client, streamId);
+      assertWholeAnswer(watch, tokens);
+      const fresh = await watchToEnd(client, streamId);
+      assert.equal(fresh.bytes(), watch.bytes(), 'who resumed saw what others see, once');
+    }),
+  );
+}
+
+/** The chats that a worker process says that it took. */
+function takenBy({ log }: TailraceProcess): Set<string> {
+  return new Set(
+    log
+      .filter((line) => line.includes('a worker took the chat'))
+      .map((line) => String(Reflect.get(JSON.parse(line) as object, 'stream_id'))),
+  );
+}
+
+describe('processes die, chats do not', { concurrency: 4 }, () => {
+  test('the whole tree is killed in the middle of 12 chats: all end, gapless, hashes true, and who resumes misses and repeats nothing', async () => {
+    using folder = temporaryFolder();
+    await using model = await startModelServer();
+    const env = {
+      TAILRACE_DATA_DIR: folder.path,
+      OPENAI_BASE_URL: model.url,
+      // Four of the twelve are still queued when everything dies.
+      TAILRACE_WORKER_SLOTS: '8',
+    };
+    const tokens = 60;
+    await using first = await startTailraceProcess(env);
+    const client = grpcClient(first.url);
+    const ids = await Promise.all(
+      Array.from({ length: 12 }, (_, i) =>
+        start(client, { tokens, interval_ms: 40, id: String(i) }),
+      ),
+    );
+    const chats = ids.map((id) => follow(client, id));
+    await until(
+      '8 chats in the middle',
+      () => chats.filter(({ watch }) => watch.cursor >= 10).length >= 8,
+    );
+    const pids = [first.pid, ...first.children()];
+    assert.ok(pids.length >= 2, 'nats-server is a process of its own');
+    await first.killTree();
+    assert.deepEqual(pids.filter(isAlive), []);
+    const ended = await Promise.all(chats.map(({ ends }) => ends));
+    assert.ok(
+      ended.every((end) => end !== 'OK'),
+      'none was told that its chat was over',
+    );
+
+    await using second = await startTailraceProcess(env);
+    const again = grpcClient(second.url);
+    await within(RECOVERY_MS + 15_000, 'all ends', resumeAll(again, chats, tokens));
+    const attempts = chats.map(({ watch }) => watch.events.at(-1)?.attempt ?? 0);
+    assert.equal(
+      attempts.filter((attempt) => attempt === 2).length,
+      8,
+      'each was visibly taken over',
+    );
+    assert.equal((await second.stop()).code, 0);
+  });
+
+  test('a killed worker’s chats are taken over within 25 s, a stopped one’s at once, seen through another api', async () => {
+    await using nats = await startNats();
+    await using model = await startModelServer();
+    const env = { TAILRACE_NATS_URL: natsUrl(nats.access), OPENAI_BASE_URL: model.url };
+    const api = { ...env, TAILRACE_ROLES: 'api' };
+    const work = { ...env, TAILRACE_ROLES: 'worker' };
+    // All at once on an empty server: the streams and consumers are made by all of them.
+    const [oneApi, otherApi, stopping, dying] = await Promise.all([
+      startTailraceProcess(api),
+      startTailraceProcess(api),
+      startTailraceProcess(work),
+      startTailraceProcess(work),
+    ]);
+    await using stack = new AsyncDisposableStack();
+    for (const each of [oneApi, otherApi, stopping, dying]) stack.use(each);
+    assert.equal(stopping.url, '', 'a worker listens nowhere');
+
+    const tokens = 120;
+    const starter = grpcClient(oneApi.url);
+    const observer = grpcClient(otherApi.url);
+    // Until both workers have some.
+    const chats: Observed[] = [];
+    await until('chats on both workers', async () => {
+      chats.push(follow(observer, await start(starter, { tokens, interval_ms: 50 })));
+      return takenBy(stopping).size >= 3 && takenBy(dying).size >= 3;
+    });
+    await Promise.all(chats.map(({ watch }) => watch.reached(6)));
+
+    const handedOver = chats.filter(({ streamId }) => takenBy(stopping).has(streamId));
+    const stoppedMs = performance.now();
+    const stopped = stopping.stop();
+    await Promise.all(handedOver.map(({ watch }) => watch.saw('attemptStarted')));
+    const handOverMs = performance.now() - stoppedMs;
+    assert.ok(handOverMs <= HAND_OVER_MS, `handed over after ${handOverMs} ms`);
+    assert.equal((await stopped).code, 0);
+
+    const heir = stack.use(await startTailraceProcess(work));
+    const killedMs = performance.now();
+    await dying.killTree();
+    await Promise.all(chats.map(({ watch }) => watch.saw('attemptStarted')));
+    const recoveryMs = performance.now() - killedMs;
+    assert.ok(recoveryMs <= RECOVERY_MS, `recovered after ${recoveryMs} ms`);
+    const ends = await Promise.all(chats.map((chat) => chat.ends));
+    assert.deepEqual(
+      ends,
+      chats.map(() => 'OK'),
+    );
+    for (const { watch } of chats) assertWholeAnswer(watch, tokens);
+    assert.equal(takenBy(heir).size, chats.length);
+    for (const each of [oneApi, otherApi, heir]) assert.equal((await each.stop()).code, 0);
+  });
+
+  test('SIGTERM in the middle: a clean end in a moment; observers are told to come again, and the chats go on after the restart', async () => {
+    using folder = temporaryFolder();
+    await using model = await startModelServer();
+    const env = { TAILRACE_DATA_DIR: folder.path, OPENAI_BASE_URL: model.url };
+    const tokens = 60;
+    await using first = await startTailraceProcess(env);
+    const client = grpcClient(first.url);
+    const ids = await Promise.all(
+      [0, 1, 2, 3].map((i) => start(client, { tokens, interval_ms: 40, id: String(i) })),
+    );
+    const chats = ids.map((id) => follow(client, id));
+    await Promise.all(chats.map(({ watch }) => watch.reached(10)));
+    const waiting = client.waitChatStream({ streamId: ids[0] ?? '' }).then(
+      ({ chatStream }) => chatStream?.status,
+      (error: unknown) => refusalOf(error).code,
+    );
+    // Over the same connection, so that the server has the wait when it answers this.
+    await client.getChatStream({ streamId: ids[0] ?? '' });
+
+    const pids = [first.pid, ...first.children()];
+    const stoppedMs = performance.now();
+    const exit = await first.stop();
+    const tookMs = performance.now() - stoppedMs;
+    assert.deepEqual(exit, { code: 0, signal: null });
+    assert.ok(tookMs < 3_000, `it took ${tookMs} ms`);
+    assert.deepEqual(pids.filter(isAlive), [], 'nothing is left behind');
+    for (const { ends } of chats) {
+      const refusal = refusalOf(await ends);
+      assert.equal(refusal.code, 'Unavailable');
+      assert.equal(refusal.reason, 'SHUTTING_DOWN');
+      assert.ok((refusal.retryMs ?? 0) > 0);
+    }
+    assert.equal(
+      await waiting,
+      ChatStreamStatus.PROCESSING,
+      'a wait is answered as at its timeout',
+    );
+    assert.equal(first.log.filter((line) => line.includes('the chat was handed back')).length, 4);
+    await model.waitForActive(0);
+
+    await using second = await startTailraceProcess(env);
+    const again = grpcClient(second.url);
+    await within(
+      10_000,
+      'all ends without a wait for lapsed claims',
+      resumeAll(again, chats, tokens),
+    );
+    // A clean hand-back is no lost attempt.
+    for (const { watch } of chats) assert.equal(watch.events.at(-1)?.attempt, 2);
+    await second.stop();
+  });
+
+  test('a second server on the same data folder refuses and says why, and harms nothing', async () => {
+    using folder = temporaryFolder();
+    await using model = await startModelServer();
+    const env = { TAILRACE_DATA_DIR: folder.path, OPENAI_BASE_URL: model.url };
+    await using first = await startTailraceProcess(env);
+    const refusal = await failedStart({ env });
+    assert.equal(refusal.code, 1);
+    assert.match(refusal.said, /is in use by another Tailrace \(process \d+\)/);
+    assert.ok(refusal.said.includes(folder.path) && refusal.said.includes('TAILRACE_DATA_DIR'));
+    assert.ok(refusal.said.includes(String(first.pid)));
+    const client = grpcClient(first.url);
+    const watch = await watchToEnd(client, await start(client, {}));
+    assert.equal(watch.end().status, COMPLETED);
+    await first.stop();
+  });
+
+  test('a nats-server that outlived its Tailrace is ended by the next start, and what it stored is there', async () => {
+    using folder = temporaryFolder();
+    await using model = await startModelServer();
+    const env = { TAILRACE_DATA_DIR: folder.path, OPENAI_BASE_URL: model.url };
+    await using first = await startTailraceProcess(env);
+    const client = grpcClient(first.url);
+    const streamId = await start(client, {});
+    const seen = await watchToEnd(client, streamId);
+    const [orphan] = first.children();
+    assert.ok(orphan !== undefined);
+    assert.equal(Number(readFileSync(join(folder.path, 'nats/nats-server.pid'), 'utf8')), orphan);
+    await first.killAlone();
+    assert.ok(isAlive(orphan));
+
+    await using second = await startTailraceProcess(env);
+    assert.ok(!isAlive(orphan));
+    assert.equal((await second.logged('earlier run'))['pid'], orphan);
+    const after = await watchToEnd(grpcClient(second.url), streamId);
+    assert.equal(after.bytes(), seen.bytes());
+    await second.stop();
+  });
+
+  test('Ctrl-C, which reaches the whole process group, is as clean as SIGTERM', async () => {
+    using folder = temporaryFolder();
+    await using model = await startModelServer();
+    const env = { TAILRACE_DATA_DIR: folder.path, OPENAI_BASE_URL: model.url };
+    await using tailrace = await startTailraceProcess(env, { ownGroup: true });
+    const client = grpcClient(tailrace.url);
+    const chat = follow(client, await start(client, { tokens: 500, interval_ms: 20 }));
+    await chat.watch.reached(5);
+    process.kill(-tailrace.pid, 'SIGINT');
+    const exit = await within(5_000, 'the end', tailrace.exited);
+    assert.deepEqual(exit, { code: 0, signal: null });
+    assert.ok(tailrace.log.some((line) => line.includes('the chat was handed back')));
+    assert.deepEqual(
+      tailrace.log.filter((line) => line.includes('"level":"error"')),
+      [],
+    );
+  });
+
+  test('a start that waits for NATS says so and can be stopped', async () => {
+    await using launched = launchTailrace({
+      env: { TAILRACE_NATS_URL: '127.0.0.1:1', OPENAI_BASE_URL: 'http://127.0.0.1:1/v1' },
+    });
+    await until(
+      'the warning',
+      () => launched.log.some((line) => line.includes('NATS does not answer')),
+      30_000,
+    );
+    launched.signal('SIGTERM');
+    assert.equal((await within(5_000, 'the end', launched.exited)).code, 0);
+  });
+
+  test('a chat that a queue holds when its server is killed starts after the restart', async () => {
+    using folder = temporaryFolder();
+    const env = { TAILRACE_DATA_DIR: folder.path };
+    await using hung = await startModelServer();
+    await using first = await startTailraceProcess({
+      ...env,
+      OPENAI_BASE_URL: hung.url,
+      TAILRACE_WORKER_SLOTS: '1',
+    });
+    const client = grpcClient(first.url);
+    await start(client, { fault: 'hang' });
+    await hung.waitForActive(1);
+    const queued = await start(client, { tokens: 3 });
+    const { chatStream } = await client.getChatStream({ streamId: queued });
+    assert.equal(chatStream?.status, ChatStreamStatus.PENDING);
+    await first.killTree();
+
+    await using second = await startTailraceProcess({ ...env, OPENAI_BASE_URL: hung.url });
+    const watch = await within(5_000, 'its end', watchToEnd(grpcClient(second.url), queued));
+    assert.equal(watch.end().status, COMPLETED);
+    assert.equal(watch.events.at(-1)?.attempt, 1);
+    await second.killTree();
+    assert.equal(
+      (await refused(grpcClient(second.url).getChatStream({ streamId: queued }))).code,
+      'Unavailable',
+    );
+  });
+});
