@@ -89,6 +89,9 @@ export const COMMANDS_MAX_AGE_MS = MAX_TTL_MS + DAY_MS;
 export const EVENTS_MAX_AGE_MS = COMMANDS_MAX_AGE_MS + DAY_MS;
 export const MAX_CATCH_UP_RECORDS = 1_024;
 export const PUBLISH_TRIES = 4;
+/** What one pull brings at the most: NATS cuts a connection that holds 64 MiB for its reader. Room
+ * for the largest command. */
+export const PULL_BYTES = MAX_REQUEST_BYTES + MiB;
 
 // Observers
 export const MAX_OBSERVERS_PER_STREAM = 2_000;

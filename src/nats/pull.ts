@@ -2,19 +2,23 @@
 import type { Msg, Subscription } from '@nats-io/transport-node';
 import { createInbox } from '@nats-io/transport-node';
 import type { Delivery } from '../chat/commands.ts';
+import { PULL_BYTES } from '../chat/limits.ts';
 import type { Exchange } from './exchange.ts';
 import { commandMetaIn } from './headers.ts';
 import { COMMANDS, parseCommandSubject } from './subjects.ts';
 
 /** Right after a publish was acknowledged an immediate pull may still find nothing. */
 const LINGER_NS = 50_000_000;
-/** The server ends every pull itself; this is for a server that is away. */
+/** The server ends every pull itself; this is for a server that is away, or says nothing more. */
 const GIVE_UP_MS = 2_000;
+/** What a pull that its size has ended is told. */
+const TOO_LARGE = 'Message Size Exceeds MaxBytes';
 
 export interface Puller {
   /**
    * Hands over each command as it arrives and resolves with their number. One pull at a time. What
-   * arrives after a pull was given up is handed over all the same: a delivery is never lost.
+   * arrives after a pull was given up is handed over all the same: a delivery is never lost. Where
+   * a pull took all the bytes that it may, it counts as full: there is more.
    * `linger`: something was announced, so wait a moment for it if it is not there yet.
    */
   readonly pull: (batch: number, linger: boolean) => Promise<number>;
@@ -28,7 +32,9 @@ export function puller(
 ): Puller {
   const subject = `$JS.API.CONSUMER.MSG.NEXT.${COMMANDS}.${consumer}`;
   const inbox = createInbox();
-  let current: { got: number; readonly batch: number; readonly done: () => void } | undefined;
+  let current:
+    | { got: number; readonly batch: number; readonly more: () => void; readonly done: () => void }
+    | undefined;
 
   // Pulled messages keep the subject that they were stored under, so that a subscription of its own
   // is what tells this consumer's messages from another's.
@@ -39,11 +45,15 @@ export function puller(
         return;
       }
       if (msg.headers !== undefined && msg.headers.code !== 0) {
+        if (current !== undefined && msg.headers.description === TOO_LARGE) {
+          current.got = current.batch;
+        }
         current?.done();
         return;
       }
       onDelivery(deliveryOf(exchange, msg));
       if (current === undefined) return;
+      current.more();
       current.got++;
       if (current.got >= current.batch) current.done();
     },
@@ -55,6 +65,9 @@ export function puller(
         const pull = {
           got: 0,
           batch,
+          more: (): void => {
+            timer.refresh();
+          },
           done: (): void => {
             if (current !== pull) return;
             current = undefined;
@@ -65,7 +78,12 @@ export function puller(
         const timer = setTimeout(pull.done, GIVE_UP_MS);
         current = pull;
         const patience = linger ? { expires: LINGER_NS } : {};
-        const asked = JSON.stringify({ batch, no_wait: true, ...patience });
+        const asked = JSON.stringify({
+          batch,
+          max_bytes: PULL_BYTES,
+          no_wait: true,
+          ...patience,
+        });
         exchange.send(subject, Buffer.from(asked), { reply: inbox });
       }),
     close: () => {

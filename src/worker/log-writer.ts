@@ -69,7 +69,10 @@ export class LogWriter {
   /** Adds an event. The first leaves at once; what comes meanwhile leaves together. */
   push(payload: EventPayload): void {
     if (this.#lost !== undefined) return;
-    if (!this.#merge(payload)) this.#waiting.push({ payload, timeMs: preciseNowMs() });
+    if (!this.#merge(payload)) {
+      this.#waiting.push({ payload, timeMs: preciseNowMs() });
+      this.#waitingChars += sizeOf(payload);
+    }
     if (this.#scheduled || this.#appending !== undefined) return;
     this.#scheduled = true;
     // After the chunk that is being read: its tokens are one record.
@@ -114,13 +117,13 @@ export class LogWriter {
   #merge(payload: EventPayload): boolean {
     if (payload.case !== 'textDelta' && payload.case !== 'thinkingDelta') return false;
     const text = payload.value.text ?? '';
-    this.#waitingChars += text.length;
     const last = this.#waiting.at(-1)?.payload;
     if (last === undefined || last.case !== payload.case) return false;
     if (last.value.index !== payload.value.index) return false;
     const merged = (last.value.text ?? '') + text;
     if (merged.length > MAX_DELTA_CHARS) return false;
     last.value.text = merged;
+    this.#waitingChars += text.length;
     return true;
   }
 
@@ -151,7 +154,7 @@ export class LogWriter {
     let chars = 0;
     let count = 0;
     for (const { payload } of this.#waiting) {
-      const size = textOf(payload).length;
+      const size = sizeOf(payload);
       if (count > 0 && chars + size > maxChars) break;
       chars += size;
       count++;
@@ -224,9 +227,24 @@ export class LogWriter {
   }
 }
 
-function textOf(payload: EventPayload): string {
-  if (payload.case === 'textDelta' || payload.case === 'thinkingDelta') {
-    return payload.value.text ?? '';
+/** What an event takes beside its content: its numbers, time and correlation id, counted generously. */
+const EVENT_OVERHEAD_CHARS = 512;
+
+function sizeOf(payload: EventPayload): number {
+  return EVENT_OVERHEAD_CHARS + contentChars(payload);
+}
+
+function contentChars(payload: EventPayload): number {
+  switch (payload.case) {
+    case 'textDelta':
+    case 'thinkingDelta':
+      return payload.value.text?.length ?? 0;
+    case 'blockStopped': {
+      const block = payload.value.content?.block;
+      if (block?.case === 'text') return block.value.length;
+      return block?.case === 'thinking' ? (block.value.text?.length ?? 0) : 0;
+    }
+    default:
+      return 0;
   }
-  return '';
 }

@@ -70,7 +70,8 @@ export function startWorker(deps: WorkerDeps): Worker {
       else delivery.nak(OWNED_NAK_DELAY_MS);
       return;
     }
-    if (stopping) return delivery.nak(0);
+    // NATS answers a pull late that it was away for: more than there are slots may come then.
+    if (stopping || runs.size >= deps.slots) return delivery.nak(0);
     const taken: Run = {
       command,
       delivery,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, fromBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_DELTA_CHARS, MAX_EVENT_BYTES } from '../../src/chat/limits.ts';

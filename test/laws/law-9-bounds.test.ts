@@ -1,0 +1,302 @@
+// Law 9: bounded everything. What waits for the log, what one record holds, the chats of one worker,
+// and how long anything waits for a NATS that does not answer.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { create } from '@bufbuild/protobuf';
+import {
+  ChatStreamStatus,
+  FailureReason,
+  UsageSchema,
+} from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { appendSettled } from '../../src/chat/append.ts';
+import { ChatError } from '../../src/chat/errors.ts';
+import type { EventLog } from '../../src/chat/event-log.ts';
+import {
+  HAND_BACK_MS,
+  MAX_EVENT_BYTES,
+  MAX_OUTPUT_CHARS,
+  MAX_UNSTORED_CHARS,
+} from '../../src/chat/limits.ts';
+import type { ModelClient, ModelSink } from '../../src/chat/model-port.ts';
+import { ModelFailure } from '../../src/chat/model-port.ts';
+import { AnswerSink } from '../../src/worker/answer-sink.ts';
+import {
+  assertTrueLog,
+  chatKey,
+  initiate,
+  recordsOf,
+  runWorker,
+  startChat,
+  untilOver,
+  untilText,
+} from '../support/chat-fixtures.ts';
+import { claimedWriter, testAppend, testMark } from '../support/claims.ts';
+import { handModel, promptModel, TEST_MODEL } from '../support/hand-model.ts';
+import { memoryLog } from '../support/memory-log.ts';
+import type { TestNats } from '../support/nats.ts';
+import { startNats } from '../support/nats.ts';
+import { startProxy } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
+import { watchAnswers, watchedLog } from '../support/watch.ts';
+
+const COMPLETED = { kind: 'completed', stopReason: 1 } as const;
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Changes one setting of a stream, as an operator would. */
+async function setStream(
+  nats: TestNats,
+  stream: string,
+  change: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const nc = await nats.bare();
+  const info = await nc.request(`$JS.API.STREAM.INFO.${stream}`);
+  const { config } = info.json<{ config: Record<string, unknown> }>();
+  const answer = await nc.request(
+    `$JS.API.STREAM.UPDATE.${stream}`,
+    JSON.stringify({ ...config, ...change }),
+  );
+  assert.equal(answer.json<{ error?: unknown }>().error, undefined);
+  await nc.close();
+}
+
+/** Says more until it is told to wait, and answers how much it said. */
+function sayUntilPressure(sink: ModelSink, text: string): number {
+  let said = 0;
+  while (sink.pressure() === undefined) {
+    sink.text(text);
+    said += text.length;
+    assert.ok(said < 8 * MAX_UNSTORED_CHARS, 'the sink never said stop');
+  }
+  return said;
+}
+
+test('law 9: while the log does not answer a model is read up to a bound, and then goes on', async () => {
+  await using nats = await startNats();
+  await using proxy = await startProxy(nats.access.url);
+  await using adapter = await nats.open('stalled', proxy.url);
+  await using direct = await nats.open('direct');
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  const chat = await startChat(direct);
+  const { sink, finish } = await model.nextCall();
+  sink.text('begun');
+  await untilText(direct.log, chat, 'begun');
+  proxy.stall('down');
+  sink.text('x'.repeat(10));
+  await nextTurn();
+  const said = sayUntilPressure(sink, 'y'.repeat(1_000));
+  assert.ok(said <= MAX_UNSTORED_CHARS + 1_000, `${said} characters were taken`);
+  let released = false;
+  void sink.pressure()?.then(() => (released = true));
+  await nextTurn();
+  assert.equal(released, false);
+  proxy.pass('down');
+  await until('room again', () => released);
+  sink.text('end');
+  finish();
+  await untilOver(direct.log, chat);
+  const { text } = await assertTrueLog(direct.log, chat);
+  assert.equal(text, `begun${'x'.repeat(10)}${'y'.repeat(said)}end`);
+});
+
+for (const stream of [true, false]) {
+  const how = stream ? 'deltas' : 'whole blocks';
+  test(`law 9: no record outgrows NATS’s smallest payload, whatever waited: ${how}`, async () => {
+    const log = watchedLog(memoryLog());
+    const chat = chatKey();
+    const mark = { correlationId: '\u{30a2}'.repeat(256) };
+    const { writer } = await claimedWriter(log, chat, mark);
+    const release = log.hold();
+    const sink = new AnswerSink(writer, stream);
+    // Blocks of a character each, and blocks as large as an event: both while the log is away.
+    for (let i = 0; i < 5_000; i++) {
+      sink.text('a');
+      sink.thinking('b');
+    }
+    for (let i = 0; i < 12; i++) {
+      sink.text('\u{6c34}'.repeat(60_000));
+      sink.thinking('c');
+    }
+    assert.ok(sink.pressure() !== undefined);
+    release();
+    const usage = sink.finish(COMPLETED);
+    assert.equal((await writer.end(COMPLETED, usage)).type, 'stored');
+    await assertTrueLog(log, chat);
+    const largest = Math.max(...log.appends.map(({ data }) => data.length));
+    assert.ok(largest < MAX_EVENT_BYTES * 0.9, `a record has ${largest} bytes`);
+  });
+}
+
+test('law 9: many small events wait under the same bound as much text', async () => {
+  const log = watchedLog(memoryLog());
+  const { writer } = await claimedWriter(log, chatKey());
+  const release = log.hold();
+  const sink = new AnswerSink(writer, true);
+  let blocks = 0;
+  while (sink.pressure() === undefined && blocks < 100_000) {
+    sink.text('a');
+    sink.thinking('b');
+    blocks += 2;
+  }
+  assert.ok(blocks < 10_000, `${blocks} blocks were taken`);
+  release();
+  await writer.end(COMPLETED, create(UsageSchema, {}));
+});
+
+test('law 9: an answer that grows without end is ended as FAILED', () => {
+  const chunk = 'x'.repeat(1024 * 1024);
+  const sink = new AnswerSink(
+    // Nothing is kept of it here: only the count is of interest.
+    { push: () => undefined, pressure: () => undefined } as never,
+    true,
+  );
+  for (let said = 0; said < MAX_OUTPUT_CHARS; said += chunk.length) sink.text(chunk);
+  assert.throws(
+    () => sink.text('x'),
+    (error) => error instanceof ModelFailure && error.reason === FailureReason.OUTPUT_TOO_LARGE,
+  );
+});
+
+/** Counts the runs that are under way and says when each is to end. */
+function countingModel(): ModelClient & {
+  readonly most: () => number;
+  readonly runs: () => number;
+} {
+  let now = 0;
+  let most = 0;
+  let runs = 0;
+  return {
+    most: () => most,
+    runs: () => runs,
+    listModels: () => Promise.resolve([{ name: TEST_MODEL }]),
+    generate: async (_call, sink) => {
+      runs++;
+      most = Math.max(most, ++now);
+      for (let i = 0; i < 5; i++) {
+        await nextTurn();
+        sink.text(`${i}`);
+      }
+      now--;
+      return { stopReason: 1 };
+    },
+  };
+}
+
+test('law 9: a worker never runs more chats than it has slots, all priorities together', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const model = countingModel();
+  const chats = [];
+  for (let i = 0; i < 60; i++) {
+    chats.push(await startChat(adapter, { request: { priority: i % 10 } }));
+  }
+  await using _worker = runWorker(adapter, model, { slots: 3 });
+  for (const chat of chats) await untilOver(adapter.log, chat);
+  assert.equal(model.runs(), 60, 'each ran once');
+  assert.equal(model.most(), 3, 'and all slots were used');
+});
+
+test('law 9: requests of megabytes that wait together do not cut the connection', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const text = 'm'.repeat(7 * 1024 * 1024);
+  const chats = [];
+  for (let i = 0; i < 16; i++) chats.push(await startChat(adapter, { text }));
+  const changes: boolean[] = [];
+  adapter.onConnectedChange((connected) => changes.push(connected));
+  await using _worker = runWorker(adapter, promptModel(['ok']), { slots: 32 });
+  for (const chat of chats) await untilOver(adapter.log, chat, 30_000);
+  assert.deepEqual(changes, [], 'never disconnected');
+});
+
+test('law 9: a log that takes no more refuses new chats, drops none, and recovers', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const kept = await startChat(adapter);
+  await setStream(nats, 'COMMANDS', { max_bytes: 16 * 1024 });
+  await assert.rejects(
+    initiate(adapter, { streamId: 'too-many', text: 'z'.repeat(32 * 1024) }),
+    (error) =>
+      error instanceof ChatError &&
+      error.reason === 'QUEUE_FULL' &&
+      error.retryAfterMs !== undefined,
+  );
+  assert.equal(await adapter.inbox.last(chatKey('too-many')), undefined);
+  await setStream(nats, 'EVENTS', { max_bytes: 4 * 1024 });
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  const call = await model.nextCall();
+  call.sink.text('f'.repeat(8 * 1024));
+  call.finish();
+  const stored = await recordsOf(adapter.log, kept);
+  await setStream(nats, 'EVENTS', { max_bytes: -1 });
+  await setStream(nats, 'COMMANDS', { max_bytes: -1 });
+  await untilOver(adapter.log, kept);
+  const { records, text } = await assertTrueLog(adapter.log, kept);
+  assert.deepEqual(records.slice(0, stored.length), stored);
+  assert.equal(text, 'f'.repeat(8 * 1024));
+  assert.equal((await initiate(adapter, { streamId: 'too-many' })).created, true);
+});
+
+test('law 9: an append in doubt is settled in a bounded time, or given up', async () => {
+  const log: EventLog = {
+    ...memoryLog(),
+    append: () => Promise.resolve({ type: 'doubt', cause: new Error('nobody there') }),
+  };
+  const view = { expectedLast: 0, afterSequence: 0, attempt: 1, owner: 'x' };
+  const began = performance.now();
+  const settled = await appendSettled(log, chatKey(), view, testAppend(1, testMark()), 500);
+  assert.equal(settled.type, 'unavailable');
+  assert.ok(performance.now() - began < 1_000);
+});
+
+// These wait for real timeouts, and so run side by side.
+describe('law 9', { concurrency: true }, () => {
+  test('law 9: pulls that NATS answers late fill no more than the slots', async () => {
+    await using nats = await startNats();
+    await using proxy = await startProxy(nats.access.url);
+    await using direct = await nats.open('direct');
+    await using adapter = await nats.open('stalled', proxy.url);
+    const model = handModel();
+    const answers = await watchAnswers(await nats.bare());
+    proxy.stall('up');
+    await using worker = runWorker(adapter, model, { slots: 2 });
+    for (let i = 0; i < 20; i++) {
+      await startChat(direct, { request: { priority: 0 } });
+    }
+    // Longer than the worker waits for a pull: it has asked several times by now.
+    await sleep(4_500);
+    proxy.pass('up');
+    await model.nextCall();
+    await model.nextCall();
+    // All that was asked for in vain has been answered when what was too much is back.
+    await until('the rest to be handed back', () => answers.all.some(({ what }) => what === 'nak'));
+    assert.equal(worker.running(), 2);
+    assert.equal(model.running(), 2);
+  });
+
+  test('law 9: a worker stops in a bounded time, also without NATS', async () => {
+    await using nats = await startNats();
+    await using proxy = await startProxy(nats.access.url);
+    await using direct = await nats.open('direct');
+    await using adapter = await nats.open('stalled', proxy.url);
+    const model = handModel();
+    const worker = runWorker(adapter, model);
+    const chat = await startChat(direct);
+    const call = await model.nextCall();
+    call.sink.text('so far');
+    await untilText(direct.log, chat, 'so far');
+    proxy.stall();
+    const began = performance.now();
+    await worker.stop();
+    assert.ok(performance.now() - began < HAND_BACK_MS + 3_000);
+    proxy.pass();
+    // Back in time to be heard: the hand-back is stored after all.
+    await until('the hand-back', async () => {
+      return (await direct.log.last(chat))?.mark?.kind === 'hand-back';
+    });
+    const status = (await direct.log.tail(chat))?.status.mark.status;
+    assert.equal(status, ChatStreamStatus.PROCESSING);
+  });
+});
