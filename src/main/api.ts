@@ -41,6 +41,7 @@ export async function startApi(parts: {
   });
   stack.defer(() => hub.close());
   const stopping = new AbortController();
+  let draining = false;
   const changed = new Set<() => void>();
   const tellChange = (): void => {
     for (const listener of changed) listener();
@@ -58,7 +59,7 @@ export async function startApi(parts: {
     observe: hub.observe,
     tenants,
     serving: {
-      current: () => nats.connected() && !stopping.signal.aborted,
+      current: () => nats.connected() && !draining,
       subscribe: (listener) => {
         changed.add(listener);
         return () => changed.delete(listener);
@@ -74,9 +75,12 @@ export async function startApi(parts: {
     throw cannotListen(config, cause);
   });
   stack.defer(async () => {
-    // Observers and watchers are told to come again, then what runs may end.
-    const closed = listener.close(SHUTDOWN_GRACE_MS);
+    // Watchers of health hear of it before their calls are ended; observers are told to come again,
+    // and what runs may end.
+    draining = true;
     tellChange();
+    await new Promise((resolve) => setImmediate(resolve));
+    const closed = listener.close(SHUTDOWN_GRACE_MS);
     stopping.abort();
     await closed;
   });

@@ -203,15 +203,29 @@ async function handleByConnect(
     }
     if (call.signal.aborted) return;
     const answer = await route(call);
-    const said = answer.trailer?.get('grpc-message');
-    if (said) answer.trailer?.set('grpc-message', grpcMessage(decodeURIComponent(said)));
-    await universalResponseToNodeResponse(answer, res);
+    await universalResponseToNodeResponse(withReadableMessage(answer), res);
   } catch (error) {
     // The caller left while it was answered.
     if (ConnectError.from(error).code !== Code.Aborted) log(error);
   } finally {
     dropBody(req);
   }
+}
+
+type UniversalResponse = Awaited<ReturnType<Route>>;
+
+/** The trailer of a stream is what it is only when its body is through: it is looked at then. */
+function withReadableMessage(answer: UniversalResponse): UniversalResponse {
+  const { trailer } = answer;
+  if (trailer === undefined) return answer;
+  return {
+    ...answer,
+    get trailer() {
+      const said = trailer.get('grpc-message');
+      if (said) trailer.set('grpc-message', grpcMessage(decodeURIComponent(said)));
+      return trailer;
+    },
+  };
 }
 
 type UniversalRequest = ReturnType<typeof universalRequestFromNodeRequest>;
