@@ -1,6 +1,6 @@
 // The rules of a request that reach across its fields, and the fields that are in the contract but
 // not honoured yet. Ranges and sizes of single fields stand in the .proto.
-import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ChatRequest, Thinking } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Violation } from './errors.ts';
@@ -26,11 +26,7 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   if (request.system?.useDefaultPrompt === true) refuse('request.system.use_default_prompt');
   if (request.system?.citations?.enabled === true) refuse('request.system.citations.enabled');
   if ((request.system?.guidelines ?? '') !== '') refuse('request.system.guidelines');
-  if (request.thinking?.enabled === true) refuse('request.thinking.enabled');
-  if (request.thinking !== undefined && request.thinking.effort !== 0) {
-    refuse('request.thinking.effort');
-  }
-  if (request.thinking?.budgetTokens !== undefined) refuse('request.thinking.budget_tokens');
+  if (request.thinking !== undefined) refuseThinking(request.thinking, refuse);
   if (request.limits !== undefined) refuse('request.limits');
   if (request.strict) refuse('request.strict');
   for (const [i, message] of request.messages.entries()) {
@@ -42,6 +38,18 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
     }
   }
   return found;
+}
+
+/** Also when all of it is unset: that says "do not reason", which is no model's own default. */
+function refuseThinking(thinking: Thinking, refuse: (path: string) => void): void {
+  const { enabled, effort, budgetTokens, bestEffort } = thinking;
+  if (enabled) refuse('request.thinking.enabled');
+  if (effort !== 0) refuse('request.thinking.effort');
+  if (budgetTokens !== undefined) refuse('request.thinking.budget_tokens');
+  if (bestEffort) refuse('request.thinking.best_effort');
+  if (!enabled && effort === 0 && budgetTokens === undefined && !bestEffort) {
+    refuse('request.thinking');
+  }
 }
 
 /** Rules across the messages. */

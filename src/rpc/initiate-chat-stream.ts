@@ -8,7 +8,6 @@ import type {
   InitiateChatStreamRequest,
   InitiateChatStreamResponseSchema,
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { canonicalRequest } from '../chat/canonical.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
@@ -42,11 +41,14 @@ export async function initiateChatStream(
   tenant: string,
   call: InitiateChatStreamRequest,
 ): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
-  const refused = fieldsNotHonoured(call);
-  if (refused.length > 0) throw invalidRequest('FIELD_NOT_HONOURED', refused);
   const request = call.request ?? create(ChatRequestSchema);
+  const refused = fieldsNotHonoured(call);
   const violations = conversationViolations(request);
-  if (violations.length > 0) throw invalidRequest('INVALID_REQUEST', violations);
+  if (refused.length + violations.length > 0) {
+    // All that is wrong at once, so that nobody has to come twice.
+    const reason = violations.length > 0 ? 'INVALID_REQUEST' : 'FIELD_NOT_HONOURED';
+    throw invalidRequest(reason, [...violations, ...refused]);
+  }
   const { bytes, hash } = canonicalRequest(call);
   if (bytes.length > deps.maxRequestBytes)
     throw requestTooLarge(bytes.length, deps.maxRequestBytes);
