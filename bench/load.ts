@@ -119,8 +119,13 @@ export function connectJsonLoad(url: string): Load {
       const prefix = Buffer.alloc(5);
       prefix.writeUInt32BE(message.length, 1);
       const body = Buffer.concat([prefix, message]);
+      let rest = '';
       return post('ObserveChatStream', 'application/connect+json', body, (chunk) => {
-        findTokens(chunk.toString('latin1'), onToken);
+        // A chunk may end inside a token, which is then found with the next one.
+        const text = rest + chunk.toString('latin1');
+        const whole = text.lastIndexOf(' ') + 1;
+        rest = text.slice(whole);
+        findTokens(text.slice(0, whole), onToken);
       });
     },
     close: () => agent.destroy(),

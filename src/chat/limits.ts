@@ -142,7 +142,7 @@ export const EMBEDDED_NATS_MAX_PAYLOAD_BYTES = MAX_REQUEST_BYTES + MiB;
 
 // The list
 /** Changes are taken into the list in one transaction with what comes within this time. */
-export const LIST_FLUSH_MS = 5;
+export const LIST_FLUSH_MS = 20;
 /** ListChatStreams waits this long for the list to hold what the leader has. */
 export const LIST_CATCH_UP_MS = 5 * SECOND_MS;
 export const LIST_CLEAN_EVERY_MS = 60 * SECOND_MS;
