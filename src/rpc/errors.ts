@@ -40,6 +40,8 @@ export const CODE_OF_REASON: Readonly<Record<ChatErrorReason, Code>> = {
 };
 
 const MAX_MESSAGE_BYTES = 1_000;
+/** Where the full message would crowd out violations: each of them is told once, in the details. */
+const SHORT_MESSAGE_BYTES = 300;
 const MAX_PATH_CHARS = 200;
 const MAX_DESCRIPTION_CHARS = 400;
 const MAX_METADATA_VALUE_CHARS = 256;
@@ -87,10 +89,9 @@ export function malformedRequest(sentence: string): ChatError {
 }
 
 function wireError(error: ChatError): ConnectError {
-  const total = error.violations.length;
-  const kept = fitting(error.violations, error.message);
-  const left = total - kept.length;
-  const message = clipMessage(error.message) + (left > 0 ? ` (${left} more)` : '');
+  const { said, kept } = fitting(error.violations, error.message);
+  const left = error.violations.length - kept.length;
+  const message = said + (left > 0 ? ` (${left} more)` : '');
   return new ConnectError(
     message,
     CODE_OF_REASON[error.reason],
@@ -133,8 +134,18 @@ function details(error: ChatError, violations: readonly Violation[], left: numbe
  * Error metadata travels in HTTP headers, and clients and proxies refuse long ones: as many
  * violations as fit are sent, the message says how many more there are.
  */
-function fitting(violations: readonly Violation[], message: string): readonly Violation[] {
-  const said = clipMessage(message);
+function fitting(
+  violations: readonly Violation[],
+  message: string,
+): { readonly said: string; readonly kept: readonly Violation[] } {
+  const said = clipMessage(message, MAX_MESSAGE_BYTES);
+  const kept = keptBeside(said, violations);
+  if (kept.length === violations.length) return { said, kept };
+  const short = clipMessage(message, SHORT_MESSAGE_BYTES);
+  return { said: short, kept: keptBeside(short, violations) };
+}
+
+function keptBeside(said: string, violations: readonly Violation[]): readonly Violation[] {
   let bytes = FIXED_BYTES + encodedBytes(said) + base64Bytes(Buffer.byteLength(said));
   const kept: Violation[] = [];
   for (const { path, description } of violations) {
@@ -157,21 +168,21 @@ function clip(text: string, maxChars: number): string {
 }
 
 /** gRPC sends the message percent-encoded: that is the length that counts. */
-function clipMessage(text: string): string {
-  const whole = clip(text, MAX_MESSAGE_BYTES);
-  if (encodedBytes(whole) <= MAX_MESSAGE_BYTES) return whole;
+function clipMessage(text: string, maxBytes: number): string {
+  const whole = clip(text, maxBytes);
+  if (encodedBytes(whole) <= maxBytes) return whole;
   let bytes = encodedBytes('…');
   let cut = '';
   for (const char of whole) {
     bytes += encodedBytes(char);
-    if (bytes > MAX_MESSAGE_BYTES) break;
+    if (bytes > maxBytes) break;
     cut += char;
   }
   return `${cut}…`;
 }
 
 function encodedBytes(text: string): number {
-  return encodeURIComponent(text).length;
+  return grpcMessage(text).length;
 }
 
 function base64Bytes(bytes: number): number {

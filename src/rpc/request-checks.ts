@@ -92,10 +92,15 @@ function brokenRules(schema: DescMessage, message: Message): readonly Violation[
   const result = VALIDATOR.validate(schema, message);
   if (result.kind === 'valid') return [];
   if (result.kind === 'error') throw result.error;
-  return result.violations.slice(0, MAX_VIOLATIONS).map((violation) => ({
-    path: pathToString(violation.field),
-    description: inWords(violation),
-  }));
+  // A field that breaks two rules, as NaN does, is told once.
+  const byPath = new Map<string, string>();
+  for (const violation of result.violations.slice(0, MAX_VIOLATIONS)) {
+    const path = pathToString(violation.field);
+    const before = byPath.get(path);
+    const said = inWords(violation);
+    byPath.set(path, before === undefined ? said : `${before}, and ${said}`);
+  }
+  return Array.from(byPath, ([path, description]) => ({ path, description }));
 }
 
 function inWords(violation: RuleViolation): string {
