@@ -6,7 +6,11 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { EMBEDDED_NATS_MAX_PAYLOAD_BYTES, EMBEDDED_NATS_START_MS } from '../chat/limits.ts';
+import {
+  EMBEDDED_NATS_MAX_PAYLOAD_BYTES,
+  EMBEDDED_NATS_START_MS,
+  EMBEDDED_NATS_STOP_MS,
+} from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import { lockDataDir } from './data-lock.ts';
 import { endOrphan } from './orphan.ts';
@@ -47,6 +51,9 @@ export async function startEmbeddedNats(options: EmbeddedNatsOptions): Promise<E
     const port = Number(new URL(url).port);
 
     const follow = (running: ChildProcess): void => {
+      // Read, so that a long last word does not block the server; an error is followed by the exit.
+      running.stderr?.resume();
+      running.on('error', (err) => logger.error({ err }, 'nats-server cannot be run'));
       running.once('exit', (code, signal) => {
         if (stopping) return;
         logger.error({ code, signal }, 'nats-server died; it is started again on the same store');
@@ -70,7 +77,10 @@ export async function startEmbeddedNats(options: EmbeddedNatsOptions): Promise<E
         if (child.exitCode === null && child.signalCode === null) {
           const exited = once(child, 'exit');
           child.kill('SIGTERM');
+          // One that hangs does not hear it.
+          const hangs = setTimeout(() => child.kill('SIGKILL'), EMBEDDED_NATS_STOP_MS);
           await exited;
+          clearTimeout(hangs);
         }
         lock.release();
       },

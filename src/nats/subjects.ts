@@ -14,7 +14,7 @@ export type LogKind = 's' | 'd';
 
 /** Every byte outside [A-Za-z0-9_-] is %XX, the dot included: it would open a subject level. */
 export function subjectToken(text: string): string {
-  return text.replaceAll(/[^A-Za-z0-9_-]/g, (character) => {
+  return text.replaceAll(/[^A-Za-z0-9_-]/gu, (character) => {
     let escaped = '';
     for (const byte of Buffer.from(character)) {
       escaped += `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;

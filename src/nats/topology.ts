@@ -50,7 +50,7 @@ export async function ensureTopology(nc: NatsConnection, options: TopologyOption
     max_age: nanos(EVENTS_MAX_AGE_MS),
     republish: { src: 'log.>', dest: 'live.>' },
   });
-  const consumers: Partial<ConsumerConfig>[] = [];
+  const consumers: WantedConsumer[] = [];
   for (let priority = 0; priority < PRIORITY_LEVELS; priority++) {
     const filters = WORK_VERBS.map((verb) => `cmd.*.*.${verb}.${priority}`);
     consumers.push(consumer(workConsumer(priority), filters));
@@ -68,11 +68,15 @@ function common(options: TopologyOptions): Partial<StreamConfig> {
     storage: StorageType.File,
     discard: DiscardPolicy.New,
     allow_direct: true,
+    // Anything else would eat the logs from their beginning.
+    max_msgs_per_subject: -1,
     num_replicas: options.replicas,
   };
 }
 
-function consumer(name: string, filters: readonly string[]): Partial<ConsumerConfig> {
+type WantedConsumer = Partial<ConsumerConfig> & { readonly durable_name: string };
+
+function consumer(name: string, filters: readonly string[]): WantedConsumer {
   return {
     durable_name: name,
     filter_subjects: [...filters],
@@ -91,6 +95,7 @@ const FIXED = ['retention', 'storage', 'discard'] as const;
 const STREAM_NAME_IN_USE = 10058;
 const STREAM_NOT_FOUND = 10059;
 const SUBJECTS_OVERLAP = 10065;
+const CONSUMER_EXISTS = 10148;
 
 async function ensureStream(jsm: JetStreamManager, wanted: WantedStream): Promise<void> {
   const stored = await streamConfig(jsm, wanted);
@@ -101,6 +106,11 @@ async function ensureStream(jsm: JetStreamManager, wanted: WantedStream): Promis
         `The NATS stream ${wanted.name} has ${setting} "${String(stored[setting])}", and Tailrace needs "${String(wanted[setting])}". It cannot be changed on a stream that holds chats. Use another NATS account, or move the stream away.`,
       );
     }
+  }
+  if (stored.mirror !== undefined) {
+    throw new TopologyError(
+      `The NATS stream ${wanted.name} is a mirror of ${stored.mirror.name}; nothing can be written to it. Use another NATS account, or rename that stream.`,
+    );
   }
   const foreign = stored.subjects.filter((subject) => !wanted.subjects.includes(subject));
   if (foreign.length > 0) {
@@ -143,6 +153,7 @@ function sameSettings(stored: StreamConfig, wanted: WantedStream): boolean {
   return (
     stored.max_age === wanted.max_age &&
     stored.allow_direct === wanted.allow_direct &&
+    stored.max_msgs_per_subject === wanted.max_msgs_per_subject &&
     stored.num_replicas === wanted.num_replicas &&
     stored.description === wanted.description &&
     stored.republish?.src === wanted.republish?.src &&
@@ -151,12 +162,23 @@ function sameSettings(stored: StreamConfig, wanted: WantedStream): boolean {
   );
 }
 
-async function ensureConsumer(
-  jsm: JetStreamManager,
-  wanted: Partial<ConsumerConfig>,
-): Promise<void> {
-  // Creating an equal consumer again is a no-op, and changes of these settings are updates.
-  await jsm.consumers.add(COMMANDS, wanted);
+async function ensureConsumer(jsm: JetStreamManager, wanted: WantedConsumer): Promise<void> {
+  try {
+    // Making an equal one again is a no-op.
+    await jsm.consumers.add(COMMANDS, wanted);
+    return;
+  } catch (error) {
+    if (apiCode(error) !== CONSUMER_EXISTS) throw error;
+  }
+  try {
+    await jsm.consumers.update(COMMANDS, wanted.durable_name, wanted);
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError)) throw error;
+    throw new TopologyError(
+      `The NATS consumer ${wanted.durable_name} of ${COMMANDS} is not as Tailrace needs it and cannot be changed (${error.message}). Delete that consumer: it holds no chats, only the place in the queue.`,
+      { cause: error },
+    );
+  }
 }
 
 function apiCode(error: unknown): number | undefined {
