@@ -10,7 +10,6 @@ const DAY_MS = 24 * HOUR_MS;
 // Time that a chat may take
 export const DEFAULT_TTL_MS = DAY_MS;
 export const MAX_TTL_MS = 7 * DAY_MS;
-export const MIN_TTL_MS = SECOND_MS;
 export const RUN_TIMEOUT_MS = HOUR_MS;
 /** How often a chat may lose its worker since its last finished step before it ends in ERROR. */
 export const MAX_ATTEMPTS = 3;
@@ -19,7 +18,6 @@ export const MAX_ATTEMPTS = 3;
 export const MAX_REQUEST_BYTES = 8 * MiB;
 export const DEFAULT_PRIORITY = 5;
 export const PRIORITY_LEVELS = 10;
-export const MAX_CANCEL_REASON_CHARS = 1_024;
 /** An unauthenticated peer gets this long to send its request's head. */
 export const REQUEST_HEAD_TIMEOUT_MS = 10 * SECOND_MS;
 export const REQUEST_BODY_TIMEOUT_MS = 60 * SECOND_MS;

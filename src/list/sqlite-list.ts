@@ -1,5 +1,7 @@
 // src/list: the list of chats, a SQLite view of the commands and status records that every api process
 // builds for itself. What does not belong here: a decision about a chat; the log decides.
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { StatementSync } from 'node:sqlite';
 import type { ChangeFeed, ChatChange, ChatList, ListPosition } from '../chat/chat-list.ts';
@@ -14,9 +16,11 @@ import type { Logger } from '../chat/logger.ts';
 import { openQueries } from './queries.ts';
 import { DELETE, LABEL, SCHEMA, SCHEMA_VERSION, START, STATUS } from './schema.ts';
 
+export const MEMORY = ':memory:';
+
 export interface SqliteList extends ChatList, AsyncDisposable {}
 
-/** `file`: ":memory:" where the data folder is not this process's alone. */
+/** `file`: MEMORY where the data folder is not this process's alone. */
 export async function openList(
   file: string,
   feed: ChangeFeed,
@@ -88,6 +92,7 @@ function behind(): ChatError {
 }
 
 function openDatabase(file: string, storeId: string): DatabaseSync {
+  if (file !== MEMORY) mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   const database = new DatabaseSync(file);
   // A view that is lost is built again: it need not survive a loss of power.
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;');

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { SHUTDOWN_GRACE_MS } from '../chat/limits.ts';
-import { openList } from '../list/sqlite-list.ts';
+import { MEMORY, openList } from '../list/sqlite-list.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
 import { type Config, ConfigError } from '../ops/config.ts';
 import type { Tenants } from '../rpc/auth.ts';
@@ -29,7 +29,7 @@ export async function startApi(parts: {
   await using stack = new AsyncDisposableStack();
   const tenants = await openTenants(config, logger, stack);
   // The folder is this process's alone only with the embedded server, which locks it.
-  const file = config.nats === undefined ? join(config.dataDir, 'list.sqlite') : ':memory:';
+  const file = config.nats === undefined ? join(config.dataDir, 'list.sqlite') : MEMORY;
   const list = stack.use(await openList(file, nats.changes, logger));
   const sweep = startSweep({ ...nats, list, logger });
   stack.defer(() => sweep.stop());

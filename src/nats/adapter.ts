@@ -29,8 +29,9 @@ export interface NatsAdapter extends AsyncDisposable {
   readonly onConnectedChange: (listener: (connected: boolean) => void) => () => void;
 }
 
-/** What headers and subject take beside a request in one message. */
-const MESSAGE_OVERHEAD_BYTES = 64 * 1024;
+/** What headers and subject take beside a request in one message: metadata of 32 × 576 characters, of
+ * six bytes each at the worst in JSON, are the most of it. */
+const MESSAGE_OVERHEAD_BYTES = 128 * 1024;
 
 export async function openNats(options: NatsOptions & TopologyOptions): Promise<NatsAdapter> {
   const [live, writes, replays] = await Promise.all([

@@ -53,13 +53,25 @@ export function openExchange(
     const leaving = outgoing;
     outgoing = [];
     if (nc.isClosed() || nc.isDraining()) return;
-    for (const { subject, data, options } of leaving) nc.publish(subject, data, options);
+    for (const { subject, data, options } of leaving) {
+      try {
+        nc.publish(subject, data, options);
+      } catch (cause) {
+        // Larger than NATS takes, or closed under our hands: that is for who asked; the others go on.
+        refuse(options?.reply, cause);
+      }
+    }
   };
 
   const take = (token: string): Waiting | undefined => {
     const entry = waiting.get(token);
     waiting.delete(token);
     return entry;
+  };
+
+  const refuse = (reply: string | undefined, cause: unknown): void => {
+    if (reply?.startsWith(`${inbox}.`) !== true) return;
+    take(reply.slice(inbox.length + 1))?.reject(new Error('NATS cannot be sent this', { cause }));
   };
 
   const subscription = nc.subscribe(`${inbox}.*`, {

@@ -103,7 +103,7 @@ async function ensureStream(jsm: JetStreamManager, wanted: WantedStream): Promis
   for (const setting of FIXED) {
     if (stored[setting] !== wanted[setting]) {
       throw new TopologyError(
-        `The NATS stream ${wanted.name} has ${setting} "${String(stored[setting])}", and Tailrace needs "${String(wanted[setting])}". It cannot be changed on a stream that holds chats. Use another NATS account, or move the stream away.`,
+        `The NATS stream ${wanted.name} has ${setting} "${String(stored[setting])}", and Tailrace needs "${wanted[setting]}". It cannot be changed on a stream that holds chats. Use another NATS account, or move the stream away.`,
       );
     }
   }
