@@ -10,6 +10,7 @@ import { endChat } from './end-chat.ts';
 import { ChatError } from './errors.ts';
 import type { EventLog, LogEraser, LogTail } from './event-log.ts';
 import { APPEND_SETTLE_MS, CANCEL_TAKEOVER_MS, RING_AGAIN_MS } from './limits.ts';
+import { tombstoneMark } from './marks.ts';
 
 export interface CarryOutDeps {
   readonly log: EventLog;
@@ -86,20 +87,19 @@ async function endAsCancelled(
 
 function appendTombstone(log: EventLog, chat: ChatKey, tail: LogTail): Promise<Settled> {
   const { mark } = tail.status;
-  const { lastSequence } = tail;
   return appendSettled(
     log,
     chat,
     {
       expectedLast: tail.last.storeSequence,
-      afterSequence: lastSequence,
+      afterSequence: tail.lastSequence,
       attempt: mark.attempt,
       owner: mark.owner,
     },
     {
       appendId: randomUUID(),
       data: new Uint8Array(0),
-      mark: { ...mark, kind: 'tombstone', firstSequence: lastSequence + 1, lastSequence },
+      mark: tombstoneMark(tail),
     },
     APPEND_SETTLE_MS,
   );

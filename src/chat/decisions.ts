@@ -1,11 +1,60 @@
 // What is done next, given what was read: pure functions, so that they can be explored as well as
 // tested. Nothing here knows a clock or a connection; what they need is handed in.
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { CommandMeta } from './commands.ts';
+import type { Command, CommandMeta, Verb } from './commands.ts';
 import { attemptsExhausted, isStartOverdue, startDeadlineExceeded } from './deadlines.ts';
-import type { LogTail, StatusMark } from './event-log.ts';
+import type { LogRecord, LogTail } from './event-log.ts';
 import { isOver } from './status.ts';
 import type { End } from './terminal.ts';
+
+/** What calls are decided from, read at the leaders; not at one moment. */
+export interface ChatReading {
+  readonly newest: Command | undefined;
+  readonly start: Command | undefined;
+  readonly tail: LogTail | undefined;
+}
+
+export interface ChatAtLeader {
+  readonly start: Command;
+  readonly tail: LogTail | undefined;
+  /** The newest command: what the next one is fenced by. */
+  readonly newest: Command;
+}
+
+/** Undefined for unknown, deleted and expired chats: to callers they are the same. */
+export function chatAt(reading: ChatReading, nowMs: number): ChatAtLeader | undefined {
+  const { newest, start, tail } = reading;
+  if (newest === undefined || newest.verb === 'delete') return undefined;
+  if (start === undefined || start.meta.expiresAtMs <= nowMs) return undefined;
+  if (tail?.status.mark.kind === 'tombstone') return undefined;
+  return { start, tail, newest };
+}
+
+/** What an initiate finds under the id that its caller chose (law 1). */
+export type IdDecision =
+  | { readonly is: 'free' }
+  /** Its chat was deleted or has expired, and something of it is still there. */
+  | { readonly is: 'retired' }
+  /** By a chat with another request. */
+  | { readonly is: 'taken' }
+  | { readonly is: 'same'; readonly at: ChatAtLeader };
+
+export function decideId(reading: ChatReading, requestHash: string, nowMs: number): IdDecision {
+  if (reading.newest === undefined && reading.tail === undefined) return { is: 'free' };
+  const at = chatAt(reading, nowMs);
+  if (at === undefined) return { is: 'retired' };
+  return at.start.meta.requestHash === requestHash ? { is: 'same', at } : { is: 'taken' };
+}
+
+/** What follows a start that was not confirmed, given the start that is there. */
+export function afterStartFailed(
+  outcome: 'refused' | 'doubt',
+  found: Command | undefined,
+  appendId: string,
+): 'stored' | 'look' | 'again' {
+  if (found?.meta.appendId === appendId) return 'stored';
+  return found !== undefined || outcome === 'refused' ? 'look' : 'again';
+}
 
 /** What a worker does with a work command that it was handed. */
 export type ClaimDecision =
@@ -75,6 +124,25 @@ function takeOver(tail: LogTail, maxAttempts: number): Takeover {
     startedAtMs: mark.startedAtMs,
   };
   return { do: 'claim', claim };
+}
+
+/**
+ * A start that was never handed out before is almost always unclaimed: it is claimed as if its log had
+ * been read and found empty. The fence tells if not, and then the log is read.
+ */
+export function claimsUnread(verb: Verb, deliveries: number, refused: boolean): boolean {
+  return verb === 'start' && deliveries === 1 && !refused;
+}
+
+/** Whether a chat is still its writer's, given the newest record: what a renewal rests on (law 7). */
+export function stillOwns(
+  writer: { readonly runId: string; readonly storeSequence: number },
+  last: LogRecord | undefined,
+): boolean {
+  if (last === undefined) return false;
+  if (last.appendId.startsWith(writer.runId)) return last.mark === undefined || !isOver(last.mark);
+  // Read before the newest append of this run was stored.
+  return last.storeSequence < writer.storeSequence;
 }
 
 /** What a refusal by the fence means for the writer that got it (law 2). */

@@ -8,12 +8,13 @@ import type { Settled } from './append.ts';
 import { appendSettled } from './append.ts';
 import type { ChatKey } from './chat-key.ts';
 import type { CommandMeta } from './commands.ts';
-import type { EventLog, LogTail, StatusMark } from './event-log.ts';
+import type { EventLog, LogTail } from './event-log.ts';
 import { timestampFromMillis } from './event-time.ts';
+import { endMark } from './marks.ts';
 import { foldLog } from './read-log.ts';
 import { encodeBatch } from './record.ts';
 import type { End } from './terminal.ts';
-import { endPayload, endStatus } from './terminal.ts';
+import { endPayload } from './terminal.ts';
 
 export async function endChat(
   log: EventLog,
@@ -24,9 +25,8 @@ export async function endChat(
   settleMs: number,
 ): Promise<Settled> {
   const fold = await foldLog(log, chat, tail);
-  const before = tail?.status.mark;
-  const sequence = (tail?.lastSequence ?? 0) + 1;
-  const attempt = before?.attempt ?? 0;
+  const mark = endMark(life, tail, end);
+  const { attempt, lastSequence: sequence } = mark;
   const payload = endPayload(end, {
     sequence,
     sha256: fold.contentSha256(),
@@ -39,24 +39,6 @@ export async function endChat(
     correlationId: life.meta.correlationId,
     payload,
   });
-  const mark: StatusMark = {
-    kind: 'end',
-    status: endStatus(end),
-    attempt,
-    tries: before?.tries ?? 0,
-    stepSequence: before?.stepSequence ?? 0,
-    command: before?.command ?? 0,
-    owner: before?.owner ?? '',
-    startedAtMs: before?.startedAtMs ?? 0,
-    firstSequence: sequence,
-    lastSequence: sequence,
-    // The chat's own: a control command was created later.
-    createdAtMs: before?.createdAtMs ?? life.meta.createdAtMs,
-    expiresAtMs: life.meta.expiresAtMs,
-    correlationId: life.meta.correlationId,
-    model: life.meta.model,
-    priority: life.priority,
-  };
   return appendSettled(
     log,
     chat,

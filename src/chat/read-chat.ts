@@ -1,15 +1,10 @@
 // A chat as it stands, read at the leader: for unary answers and for decisions.
 import type { ChatKey } from './chat-key.ts';
-import type { Command, CommandInbox } from './commands.ts';
+import type { CommandInbox } from './commands.ts';
+import type { ChatAtLeader, ChatReading } from './decisions.ts';
+import { chatAt } from './decisions.ts';
 import { streamNotFound } from './errors.ts';
-import type { EventLog, LogTail } from './event-log.ts';
-
-export interface ChatAtLeader {
-  readonly start: Command;
-  readonly tail: LogTail | undefined;
-  /** The newest command: what the next one is fenced by. */
-  readonly newest: Command;
-}
+import type { EventLog } from './event-log.ts';
 
 /** Rejects with STREAM_NOT_FOUND for unknown, deleted and expired chats, in the same words. */
 export async function readChat(
@@ -17,12 +12,22 @@ export async function readChat(
   log: EventLog,
   chat: ChatKey,
 ): Promise<ChatAtLeader> {
+  const at = chatAt(await readBoth(inbox, log, chat), Date.now());
+  if (at === undefined) throw streamNotFound(chat.streamId);
+  return at;
+}
+
+/** Reads what is decided from; the start by itself only where something rests on it. */
+export async function readBoth(
+  inbox: CommandInbox,
+  log: EventLog,
+  chat: ChatKey,
+): Promise<ChatReading> {
   const [newest, tail] = await Promise.all([inbox.last(chat), log.tail(chat)]);
-  if (newest === undefined || newest.verb === 'delete') throw streamNotFound(chat.streamId);
-  const start = newest.verb === 'start' ? newest : await inbox.start(chat);
-  if (start === undefined || start.meta.expiresAtMs <= Date.now()) {
-    throw streamNotFound(chat.streamId);
-  }
-  if (tail?.status.mark.kind === 'tombstone') throw streamNotFound(chat.streamId);
-  return { start, tail, newest };
+  if (newest?.verb === 'start') return { newest, start: newest, tail };
+  const nothing = newest === undefined && tail === undefined;
+  if (nothing || newest?.verb === 'delete') return { newest, start: undefined, tail };
+  const start = await inbox.start(chat);
+  // A chat that was made between the two reads has a log and no command yet.
+  return { newest: newest ?? start, start, tail };
 }

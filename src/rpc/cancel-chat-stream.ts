@@ -5,13 +5,13 @@ import type { ChatKey } from '../chat/chat-key.ts';
 import { basicView } from '../chat/chat-view.ts';
 import type { CommandInbox } from '../chat/commands.ts';
 import { controlCommand } from '../chat/control-command.ts';
+import type { ChatAtLeader } from '../chat/decisions.ts';
 import { decideCancel } from '../chat/decisions.ts';
 import { endChat } from '../chat/end-chat.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { EventLog } from '../chat/event-log.ts';
 import { CANCEL_ANSWER_MS, NATS_REQUEST_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
-import type { ChatAtLeader } from '../chat/read-chat.ts';
 import { readChat } from '../chat/read-chat.ts';
 
 export interface CancelDeps {

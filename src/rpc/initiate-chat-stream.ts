@@ -15,8 +15,10 @@ import { basicView } from '../chat/chat-view.ts';
 import { chooseModel } from '../chat/choose-model.ts';
 import type { Command, CommandInbox } from '../chat/commands.ts';
 import { conversationViolations, fieldsNotHonoured } from '../chat/conversation.ts';
+import type { ChatAtLeader } from '../chat/decisions.ts';
+import { afterStartFailed, decideId } from '../chat/decisions.ts';
 import { ChatError, invalidRequest } from '../chat/errors.ts';
-import type { EventLog, LogTail } from '../chat/event-log.ts';
+import type { EventLog } from '../chat/event-log.ts';
 import {
   DEFAULT_PRIORITY,
   DEFAULT_TTL_MS,
@@ -25,6 +27,7 @@ import {
 } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelInfo } from '../chat/model-port.ts';
+import { readBoth } from '../chat/read-chat.ts';
 
 export interface InitiateDeps {
   readonly inbox: CommandInbox;
@@ -96,16 +99,11 @@ export async function initiateChatStream(
   };
 }
 
-interface Existing {
-  readonly start: Command;
-  readonly tail: LogTail | undefined;
-}
-
 /** Undefined: the start is stored, and with it the chat. */
 async function publishStart(
   deps: InitiateDeps,
   start: Omit<Command, 'sequence'>,
-): Promise<Existing | undefined> {
+): Promise<ChatAtLeader | undefined> {
   let cause: unknown;
   for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
     const outcome = await deps.inbox.publish(start, 0);
@@ -125,8 +123,9 @@ async function publishStart(
       case 'doubt': {
         // In doubt read back, then send the same again; never a second chat (law 1).
         const found = await deps.inbox.start(start.chat);
-        if (found?.meta.appendId === start.meta.appendId) return undefined;
-        if (found !== undefined || outcome.type === 'refused') {
+        const next = afterStartFailed(outcome.type, found, start.meta.appendId);
+        if (next === 'stored') return undefined;
+        if (next === 'look') {
           const existing = await findExisting(deps, start.chat, start.meta.requestHash);
           if (existing !== undefined) return existing;
         }
@@ -149,30 +148,26 @@ async function findExisting(
   deps: InitiateDeps,
   chat: ChatKey,
   hash: string,
-): Promise<Existing | undefined> {
-  const [newest, tail] = await Promise.all([deps.inbox.last(chat), deps.log.tail(chat)]);
-  if (newest === undefined && tail === undefined) return undefined;
-  const start = newest?.verb === 'start' ? newest : await deps.inbox.start(chat);
-  const gone =
-    start === undefined ||
-    newest?.verb === 'delete' ||
-    tail?.status.mark.kind === 'tombstone' ||
-    start.meta.expiresAtMs <= Date.now();
-  if (gone) {
-    throw new ChatError(
-      'STREAM_ID_RETIRED',
-      `The id "${chat.streamId}" belonged to a chat stream that was deleted or has expired; choose another.`,
-      { metadata: { stream_id: chat.streamId } },
-    );
+): Promise<ChatAtLeader | undefined> {
+  const found = decideId(await readBoth(deps.inbox, deps.log, chat), hash, Date.now());
+  switch (found.is) {
+    case 'free':
+      return undefined;
+    case 'same':
+      return found.at;
+    case 'retired':
+      throw new ChatError(
+        'STREAM_ID_RETIRED',
+        `The id "${chat.streamId}" belonged to a chat stream that was deleted or has expired; choose another.`,
+        { metadata: { stream_id: chat.streamId } },
+      );
+    case 'taken':
+      throw new ChatError(
+        'STREAM_ID_TAKEN',
+        `The id "${chat.streamId}" belongs to a chat stream with another request; choose another id, or send the same request.`,
+        { metadata: { stream_id: chat.streamId } },
+      );
   }
-  if (start.meta.requestHash !== hash) {
-    throw new ChatError(
-      'STREAM_ID_TAKEN',
-      `The id "${chat.streamId}" belongs to a chat stream with another request; choose another id, or send the same request.`,
-      { metadata: { stream_id: chat.streamId } },
-    );
-  }
-  return { start, tail };
 }
 
 function queueFull(): ChatError {

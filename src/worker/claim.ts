@@ -6,7 +6,12 @@ import { FIRST_CLAIM } from '../chat/decisions.ts';
 import type { StatusMark } from '../chat/event-log.ts';
 import type { EventPayload } from '../chat/terminal.ts';
 
-export function claimMark(command: Command, claim: Claim, owner: string): StatusMark {
+export function claimMark(
+  command: Command,
+  claim: Claim,
+  owner: string,
+  nowMs: number,
+): StatusMark {
   const { createdAtMs, expiresAtMs, correlationId, model } = command.meta;
   return {
     kind: 'claim',
@@ -17,7 +22,7 @@ export function claimMark(command: Command, claim: Claim, owner: string): Status
     stepSequence: claim.stepSequence === 0 ? claim.sequence : claim.stepSequence,
     command: command.sequence,
     owner,
-    startedAtMs: claim.startedAtMs === 0 ? Date.now() : claim.startedAtMs,
+    startedAtMs: claim.startedAtMs === 0 ? nowMs : claim.startedAtMs,
     firstSequence: claim.sequence,
     lastSequence: claim.sequence,
     createdAtMs,

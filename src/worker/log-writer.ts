@@ -12,9 +12,11 @@ import type { ChatKey } from '../chat/chat-key.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
 import { preciseNowMs, timestampFromMillis } from '../chat/event-time.ts';
 import { APPEND_SETTLE_MS, MAX_DELTA_CHARS, MAX_UNSTORED_CHARS } from '../chat/limits.ts';
+import type { MarkChange } from '../chat/marks.ts';
+import { changedMark, runEnds, runHandsBack } from '../chat/marks.ts';
 import { encodeBatch } from '../chat/record.ts';
 import type { End, EventPayload } from '../chat/terminal.ts';
-import { endPayload, endStatus } from '../chat/terminal.ts';
+import { endPayload } from '../chat/terminal.ts';
 
 interface Waiting {
   payload: EventPayload;
@@ -101,7 +103,7 @@ export class LogWriter {
     const sequence = this.#sequence + 1;
     const sha256 = this.#hash.digest('hex');
     events.push(this.#event(endPayload(end, { sequence, sha256, usage }), preciseNowMs()));
-    return this.#append(events, { kind: 'end', status: endStatus(end) });
+    return this.#append(events, runEnds(this.#start.mark, end));
   }
 
   /** Gives the chat back; what is not stored is dropped, since the next attempt says it again. */
@@ -110,8 +112,7 @@ export class LogWriter {
     this.#waiting = [];
     await this.#appending;
     if (this.#lost !== undefined) return this.#lost;
-    const { status, tries } = this.#start.mark;
-    return this.#append([], { kind: 'hand-back', status, tries: tries - 1 });
+    return this.#append([], runHandsBack(this.#start.mark));
   }
 
   #merge(payload: EventPayload): boolean {
@@ -181,16 +182,11 @@ export class LogWriter {
     });
   }
 
-  async #append(
-    events: readonly Event[],
-    change:
-      | Pick<StatusMark, 'kind' | 'status'>
-      | Pick<StatusMark, 'kind' | 'status' | 'tries'>
-      | undefined,
-  ): Promise<Settled> {
+  async #append(events: readonly Event[], change: MarkChange | undefined): Promise<Settled> {
     const { chat, mark } = this.#start;
     const lastSequence = this.#sequence;
     const afterSequence = lastSequence - events.length;
+    const range = { firstSequence: afterSequence + 1, lastSequence };
     const settled = await appendSettled(
       this.#log,
       chat,
@@ -203,10 +199,7 @@ export class LogWriter {
       {
         appendId: `${this.runId}-${this.#appends++}`,
         data: encodeBatch(events),
-        mark:
-          change === undefined
-            ? undefined
-            : { ...mark, ...change, firstSequence: afterSequence + 1, lastSequence },
+        mark: change === undefined ? undefined : changedMark(mark, change, range),
       },
       APPEND_SETTLE_MS,
     );

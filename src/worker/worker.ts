@@ -9,7 +9,7 @@ import type { ChatKey } from '../chat/chat-key.ts';
 import { keyOf } from '../chat/chat-key.ts';
 import type { Command, Delivery, WorkQueue } from '../chat/commands.ts';
 import type { Claim, ClaimDecision } from '../chat/decisions.ts';
-import { decideClaim } from '../chat/decisions.ts';
+import { claimsUnread, decideClaim, stillOwns } from '../chat/decisions.ts';
 import { endChat } from '../chat/end-chat.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
@@ -22,7 +22,6 @@ import {
   RENEW_EVERY_MS,
 } from '../chat/limits.ts';
 import { encodeBatch } from '../chat/record.ts';
-import { isOver } from '../chat/status.ts';
 import { claimMark, claimPayload } from './claim.ts';
 import { LogWriter } from './log-writer.ts';
 import type { RunDeps, RunResult } from './run.ts';
@@ -120,8 +119,7 @@ export function startWorker(deps: WorkerDeps): Worker {
   const decide = async (run: Run): Promise<{ readonly claim: Claim } | undefined> => {
     const { command, delivery } = run;
     const bounds = { nowMs: Date.now(), maxAttempts: MAX_ATTEMPTS };
-    // A start that was never handed out before is almost always unclaimed: the fence tells if not.
-    const fresh = delivery.deliveries === 1 && command.verb === 'start' && !run.refused;
+    const fresh = claimsUnread(command.verb, delivery.deliveries, run.refused);
     const tail = fresh ? undefined : await log.tail(command.chat);
     let decision: ClaimDecision = decideClaim(command, tail, bounds);
     if (decision.do === 'ask-owner') {
@@ -160,7 +158,7 @@ export function startWorker(deps: WorkerDeps): Worker {
   > => {
     const { command } = run;
     const runId = randomUUID();
-    const mark = claimMark(command, wanted, owner);
+    const mark = claimMark(command, wanted, owner, Date.now());
     const event = create(EventSchema, {
       sequence: wanted.sequence,
       attempt: wanted.attempt,
@@ -269,8 +267,5 @@ export function startWorker(deps: WorkerDeps): Worker {
 
 async function stillOwn(log: EventLog, chat: ChatKey, writer: LogWriter): Promise<boolean> {
   const last = await log.last(chat);
-  if (last === undefined) return false;
-  if (last.appendId.startsWith(writer.runId)) return last.mark === undefined || !isOver(last.mark);
-  // Read before the newest append of this run was stored.
-  return last.storeSequence < writer.storeSequence;
+  return stillOwns(writer, last);
 }

@@ -61,7 +61,7 @@ export async function writeChat(ports: Ports, init: ChatInit = {}): Promise<Writ
           claimPayload(command, FIRST_CLAIM),
           { case: 'blockStarted', value: { index: 0, kind: BlockKind.TEXT, turn: 1 } },
         ],
-        { ...claimMark(command, FIRST_CLAIM, 'the test'), lastSequence: 2 },
+        { ...claimMark(command, FIRST_CLAIM, 'the test', Date.now()), lastSequence: 2 },
       ),
     say: (...texts) =>
       append(texts.map((text) => ({ case: 'textDelta', value: { index: 0, text } }))),
