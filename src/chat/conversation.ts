@@ -4,6 +4,7 @@ import type { ChatRequest, Thinking } from '../../gen/tailrace/v1/chat_request_p
 import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Violation } from './errors.ts';
+import { MAX_METADATA_BYTES } from './limits.ts';
 
 const LATER = 'is not honoured by this version; leave it out';
 
@@ -52,7 +53,7 @@ function refuseThinking(thinking: Thinking, refuse: (path: string) => void): voi
   }
 }
 
-/** Rules across the messages. */
+/** Rules across the messages, and across the pairs of the metadata. */
 export function conversationViolations(request: ChatRequest): Violation[] {
   const found: Violation[] = [];
   const last = request.messages.length - 1;
@@ -70,6 +71,13 @@ export function conversationViolations(request: ChatRequest): Violation[] {
     found.push({
       path: 'request.messages',
       description: 'all messages are empty; at least one must have text',
+    });
+  }
+  const metadataBytes = Buffer.byteLength(JSON.stringify(request.metadata));
+  if (metadataBytes > MAX_METADATA_BYTES) {
+    found.push({
+      path: 'request.metadata',
+      description: `takes ${metadataBytes} bytes as JSON; at most ${MAX_METADATA_BYTES} are taken`,
     });
   }
   return found;

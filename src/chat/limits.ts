@@ -18,6 +18,8 @@ export const MAX_ATTEMPTS = 3;
 export const MAX_REQUEST_BYTES = 8 * MiB;
 export const DEFAULT_PRIORITY = 5;
 export const PRIORITY_LEVELS = 10;
+/** As JSON in UTF-8: it lies in the headers of the start, and NATS takes 64 KiB of those. */
+export const MAX_METADATA_BYTES = 32 * KiB;
 /** An unauthenticated peer gets this long to send its request's head. */
 export const REQUEST_HEAD_TIMEOUT_MS = 10 * SECOND_MS;
 export const REQUEST_BODY_TIMEOUT_MS = 60 * SECOND_MS;

@@ -51,7 +51,8 @@ export function puller(
         current?.done();
         return;
       }
-      onDelivery(deliveryOf(exchange, msg));
+      const delivery = readDelivery(exchange, msg);
+      if (delivery !== undefined) onDelivery(delivery);
       if (current === undefined) return;
       current.more();
       current.got++;
@@ -95,6 +96,18 @@ export function puller(
 
 const ACK = Buffer.from('+ACK');
 const IN_PROGRESS = Buffer.from('+WPI');
+const TERMINATE = Buffer.from('+TERM');
+
+/** Undefined: no command of ours. It must neither come again and again nor end the connection. */
+function readDelivery(exchange: Exchange, msg: Msg): Delivery | undefined {
+  try {
+    return deliveryOf(exchange, msg);
+  } catch {
+    // Nothing of ours writes such a message: publishing to these subjects is not for others.
+    if (msg.reply !== undefined) exchange.send(msg.reply, TERMINATE);
+    return undefined;
+  }
+}
 
 function deliveryOf(exchange: Exchange, msg: Msg): Delivery {
   const token = msg.reply ?? '';

@@ -67,7 +67,9 @@ export function natsWorkQueue(
       const subscription = live.subscribe(ownerSubject(owner), {
         callback: (error, msg) => {
           if (error !== null) return;
-          const { tenant, streamId, command } = msg.json<OwnerQuestion>();
+          const question = readQuestion(msg);
+          if (question === undefined) return;
+          const { tenant, streamId, command } = question;
           msg.respond(holds({ tenant, streamId }, command) ? 'yes' : 'no');
         },
       });
@@ -76,6 +78,15 @@ export function natsWorkQueue(
       };
     },
   };
+}
+
+function readQuestion(msg: Msg): OwnerQuestion | undefined {
+  try {
+    return msg.json<OwnerQuestion>();
+  } catch {
+    // Not a question of ours: unanswered, it counts as a no.
+    return undefined;
+  }
 }
 
 interface OwnerQuestion extends ChatKey {
@@ -118,7 +129,12 @@ function onBells(
   const subscriptions = verbs.map((verb) =>
     live.subscribe(`bell.cmd.*.*.${verb}.*`, {
       callback: (error, msg) => {
-        if (error === null) listener(msg);
+        if (error !== null) return;
+        try {
+          listener(msg);
+        } catch {
+          // Not a command of ours. An error would end the connection; the queue itself is the truth.
+        }
       },
     }),
   );

@@ -16,6 +16,7 @@ export interface Proxy extends AsyncDisposable {
   readonly drop: (direction?: Direction) => void;
   /** Ends every connection; new ones are served. */
   readonly cut: () => void;
+  readonly connections: () => number;
 }
 
 type Mode = 'pass' | 'stall' | 'drop';
@@ -82,6 +83,7 @@ export async function startProxy(target: string): Promise<Proxy> {
     stall: (direction) => set('stall', direction),
     drop: (direction) => set('drop', direction),
     cut,
+    connections: () => flows.size / 2,
     [Symbol.asyncDispose]: async () => {
       cut();
       await new Promise((resolve) => server.close(resolve));

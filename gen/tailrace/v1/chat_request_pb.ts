@@ -182,7 +182,7 @@ export type ChatRequest = Message<"tailrace.v1.ChatRequest"> & {
 
   /**
    * Returned as given, and a filter in lists. At most 32 pairs, keys of 1 to 64 characters, values
-   * of at most 512.
+   * of at most 512, all of it at most 32 KiB as JSON.
    *
    * @generated from field: map<string, string> metadata = 23;
    */
