@@ -63,6 +63,10 @@ export class LogWriter {
     this.#storeSequence = start.storeSequence;
   }
 
+  get attempt(): number {
+    return this.#start.mark.attempt;
+  }
+
   /** The newest record that this writer knows to be stored. */
   get storeSequence(): number {
     return this.#storeSequence;

@@ -2,7 +2,11 @@
 import { create, fromBinary } from '@bufbuild/protobuf';
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { FailureReason, UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import {
+  FailureReason,
+  FailureReasonSchema,
+  UsageSchema,
+} from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { Settled } from '../chat/append.ts';
 import type { Command } from '../chat/commands.ts';
@@ -55,7 +59,7 @@ export async function runChat(
     const { request } = fromBinary(InitiateChatStreamRequestSchema, command.data);
     if (request === undefined) throw new Error('The start command holds no request.');
     const sink = new AnswerSink(writer, request.stream ?? true);
-    const end = await ask(deps, command, request, sink, abort.signal);
+    const end = await ask(deps, command, request, sink, abort.signal, writer.attempt);
     return await finish(writer, end, sink.finish(end));
   } catch (error) {
     const stop: unknown = abort.signal.aborted ? abort.signal.reason : error;
@@ -64,7 +68,10 @@ export async function runChat(
       const settled = await writer.handBack();
       return settled.type === 'stored' ? { type: 'handed-back' } : { type: 'lost', why: settled };
     }
-    deps.logger.error({ ...fieldsOf(command), err: error }, 'a run failed inside Tailrace');
+    deps.logger.error(
+      { ...fieldsOf(command), attempt: writer.attempt, err: error },
+      'a run failed inside Tailrace',
+    );
     return await finish(writer, INTERNAL_END, create(UsageSchema, {}));
   } finally {
     clearTimeout(timer);
@@ -78,6 +85,7 @@ async function ask(
   request: ChatRequest,
   sink: AnswerSink,
   signal: AbortSignal,
+  attempt: number,
 ): Promise<End> {
   try {
     signal.throwIfAborted();
@@ -96,7 +104,12 @@ async function ask(
     if (stop !== undefined || !(error instanceof ModelFailure)) throw error;
     const { reason, message, retryable } = error;
     deps.logger.warn(
-      { ...fieldsOf(command), reason, err: error.cause ?? error },
+      {
+        ...fieldsOf(command),
+        attempt,
+        reason: FailureReasonSchema.value[reason]?.localName,
+        err: error.cause ?? error,
+      },
       'the model server failed a chat',
     );
     return { kind: 'failed', reason, message, retryable };

@@ -237,7 +237,8 @@ export function startWorker(deps: WorkerDeps): Worker {
       }
     } catch (error) {
       // Without the log nothing can be said; the renewal is left out and tried again.
-      logger.warn({ ...fieldsOf(run.command), err: error }, 'a claim could not be renewed');
+      const fields = { ...fieldsOf(run.command), attempt: writer?.attempt };
+      logger.warn({ ...fields, err: error }, 'a claim could not be renewed');
     }
   };
   const renewing = setInterval(renewAll, RENEW_EVERY_MS);
