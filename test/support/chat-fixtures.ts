@@ -70,10 +70,10 @@ export function initiate(
   init: ChatInit = {},
 ): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
   const deps = {
+    queued: () => 0,
     ...ports,
     logger: SILENT,
     models: () => Promise.resolve([{ name: TEST_MODEL }]),
-    queued: () => 0,
     maxRequestBytes: 8 * 1024 * 1024,
   };
   return initiateChatStream(deps, TENANT, initiateRequest(init));

@@ -1,0 +1,237 @@
+// Law 8, delete: durable first, each step safe to repeat; what is deleted cannot be read or revived, and
+// its id stays taken.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { CarryOutDeps } from '../../src/chat/carry-out.ts';
+import { carryOutDelete } from '../../src/chat/carry-out.ts';
+import type { ChatKey } from '../../src/chat/chat-key.ts';
+import type { Command } from '../../src/chat/commands.ts';
+import { controlCommand } from '../../src/chat/control-command.ts';
+import { ChatError } from '../../src/chat/errors.ts';
+import type { NatsAdapter } from '../../src/nats/adapter.ts';
+import { deleteChatStream } from '../../src/rpc/delete-chat-stream.ts';
+import { getChatStream } from '../../src/rpc/get-chat-stream.ts';
+import {
+  chatKey,
+  initiate,
+  runControlLoop,
+  runWorker,
+  startChat,
+  startCommandOf,
+  untilOver,
+  untilText,
+} from '../support/chat-fixtures.ts';
+import { claimedWriter, openBlock, say, untilStored } from '../support/claims.ts';
+import { grpcClient } from '../support/clients.ts';
+import { handModel } from '../support/hand-model.ts';
+import { SILENT, startNats } from '../support/nats.ts';
+import { refused } from '../support/refusal.ts';
+import { startTestApi } from '../support/tailrace.ts';
+import { until, within } from '../support/until.ts';
+import { watchAnswers } from '../support/watch.ts';
+import { Watch } from '../support/watch-chat.ts';
+
+const MARKER = 'the heron stands in the shallow water';
+
+function means(nats: NatsAdapter): CarryOutDeps {
+  return { ...nats, ring: nats.control.ring };
+}
+
+function remove(nats: NatsAdapter, chat: ChatKey): Promise<void> {
+  return deleteChatStream({ ...means(nats), logger: SILENT }, chat);
+}
+
+/** Only the delete command is there, as after a call that died right behind it. */
+async function commandDelete(nats: NatsAdapter, chat: ChatKey): Promise<Command> {
+  const start = await startCommandOf(nats.inbox, chat);
+  const command = controlCommand(start, 'delete', '');
+  const newest = await nats.inbox.last(chat);
+  const outcome = await nats.inbox.publish(command, newest?.sequence ?? 0);
+  assert.ok(outcome.type === 'stored');
+  return { ...command, sequence: outcome.storeSequence };
+}
+
+async function reasonOf(call: Promise<unknown>): Promise<string> {
+  const error: unknown = await call.then(
+    () => undefined,
+    (failure: unknown) => failure,
+  );
+  assert.ok(error instanceof ChatError, 'the call was refused');
+  return error.reason;
+}
+
+async function assertGone(nats: NatsAdapter, chat: ChatKey): Promise<void> {
+  assert.equal(await reasonOf(getChatStream(nats, chat, 1)), 'STREAM_NOT_FOUND');
+  assert.equal(await reasonOf(remove(nats, chat)), 'STREAM_NOT_FOUND');
+  const { streamId } = chat;
+  assert.equal(await reasonOf(initiate(nats, { streamId })), 'STREAM_ID_RETIRED');
+  assert.equal(await reasonOf(initiate(nats, { streamId, text: MARKER })), 'STREAM_ID_RETIRED');
+}
+
+async function assertErased(nats: NatsAdapter, chat: ChatKey): Promise<void> {
+  const { records } = await nats.log.page(chat, 0, 1_000_000);
+  assert.deepEqual(
+    records.map((record) => [record.mark?.kind, record.data.length]),
+    [['tombstone', 0]],
+  );
+  assert.equal(await nats.inbox.start(chat), undefined, 'the request is erased');
+  assert.equal((await nats.inbox.last(chat))?.verb, 'delete', 'the id stays taken');
+}
+
+test('law 8: of a deleted chat nothing can be read, and its id stays taken', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  const chat = await startChat(adapter, { text: MARKER });
+  const call = await model.nextCall();
+  call.sink.text(MARKER);
+  call.finish();
+  await untilOver(adapter.log, chat);
+  await remove(adapter, chat);
+  await assertGone(adapter, chat);
+  await assertErased(adapter, chat);
+});
+
+test('law 8: a delete of a running chat stops its model call first', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  const chat = await startChat(adapter);
+  const call = await model.nextCall();
+  call.sink.text(MARKER);
+  await untilText(adapter.log, chat, MARKER);
+  const deleted = remove(adapter, chat);
+  await within(1_000, 'the abort', call.aborted);
+  await deleted;
+  await assertGone(adapter, chat);
+  await assertErased(adapter, chat);
+  await until('the run to be over', () => model.running() === 0);
+});
+
+test('law 8: a queued chat that is deleted never starts', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const answers = await watchAnswers(await nats.bare());
+  const chat = await startChat(adapter, { text: MARKER });
+  await remove(adapter, chat);
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  await using _loop = runControlLoop(adapter);
+  // The delete is what is left to be handed out; its acknowledgement comes after the loop's look.
+  await answers.next('ack');
+  assert.equal(model.begun(), 0);
+  await assertErased(adapter, chat);
+});
+
+test('law 8: a chat whose worker is dead is deleted all the same', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const chat = await startChat(adapter);
+  const { writer, lost } = await claimedWriter(adapter.log, chat);
+  openBlock(writer);
+  say(writer, MARKER);
+  await untilStored(adapter.log, chat, 3);
+  await remove(adapter, chat);
+  await assertErased(adapter, chat);
+  say(writer, 'more of it');
+  await until('the stale writer to be refused', () => lost() !== undefined);
+  await assertErased(adapter, chat);
+  await assertGone(adapter, chat);
+});
+
+test('law 8: a delete that stops after any step is finished by a control loop', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const stop = new Error('the process dies here');
+  // Each of these is what a call does before it dies; the erasures are its last two steps.
+  const deaths: readonly ((command: Command) => Promise<void>)[] = [
+    async () => undefined,
+    (command) =>
+      carryOutDelete(
+        { ...means(adapter), eraser: { eraseBefore: () => Promise.reject(stop) } },
+        command,
+      ),
+    (command) =>
+      carryOutDelete(
+        { ...means(adapter), inbox: { ...adapter.inbox, eraseBefore: () => Promise.reject(stop) } },
+        command,
+      ),
+    (command) => carryOutDelete(means(adapter), command),
+  ];
+  const chats: ChatKey[] = [];
+  for (const die of deaths) {
+    const chat = await startChat(adapter, { text: MARKER });
+    const command = await commandDelete(adapter, chat);
+    await die(command).catch((error: unknown) => assert.equal(error, stop));
+    assert.equal(await reasonOf(getChatStream(adapter, chat, 1)), 'STREAM_NOT_FOUND');
+    chats.push(chat);
+  }
+  await using _loop = runControlLoop(adapter);
+  for (const chat of chats) {
+    await until(`${chat.streamId} to be erased`, async () => {
+      const start = await adapter.inbox.start(chat);
+      return start === undefined && (await adapter.log.page(chat, 0, 1_000)).records.length === 1;
+    });
+    await assertErased(adapter, chat);
+    await assertGone(adapter, chat);
+  }
+});
+
+test('law 8: two deletes at once are one', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  await using other = await nats.open('other');
+  const chat = await startChat(adapter);
+  const results = await Promise.allSettled([remove(adapter, chat), remove(other, chat)]);
+  assert.ok(results.some((result) => result.status === 'fulfilled'));
+  for (const result of results) {
+    if (result.status === 'fulfilled') continue;
+    assert.ok(result.reason instanceof ChatError && result.reason.reason === 'STREAM_NOT_FOUND');
+  }
+  await assertErased(adapter, chat);
+});
+
+test('law 8: deleting `job` leaves `job.s` and `job1` alone', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  for (const id of ['job', 'job.s', 'job1']) await startChat(adapter, { streamId: id });
+  await remove(adapter, chatKey('job'));
+  for (const id of ['job.s', 'job1']) {
+    const view = await getChatStream(adapter, chatKey(id), 1);
+    assert.equal(view.status, ChatStreamStatus.PENDING);
+  }
+});
+
+test('law 8: observers of a chat that is deleted are told so, later callers only that there is none', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  await using api = await startTestApi(adapter);
+  await using second = await nats.open('second');
+  await using otherApi = await startTestApi(second);
+  const client = grpcClient(api.url);
+  const chat = await startChat(adapter);
+  const { streamId } = chat;
+  const call = await model.nextCall();
+  call.sink.text(MARKER);
+  await untilText(adapter.log, chat, MARKER);
+  const watches = [new Watch(), new Watch()];
+  const ends = [
+    refused(watches[0]?.follow(client, streamId) ?? Promise.resolve()),
+    refused(watches[1]?.follow(grpcClient(otherApi.url), streamId) ?? Promise.resolve()),
+  ];
+  await until('both to be attached', () => watches.every((watch) => watch.events.length > 0));
+  await client.deleteChatStream({ streamId });
+  for (const end of ends) {
+    const { code, reason } = await within(1_000, 'the end of an observer', end);
+    assert.deepEqual({ code, reason }, { code: 'NotFound', reason: 'STREAM_DELETED' });
+  }
+  const later = await refused(new Watch().follow(client, streamId));
+  assert.equal(later.reason, 'STREAM_NOT_FOUND');
+  const again = await refused(client.deleteChatStream({ streamId }));
+  assert.equal(again.reason, 'STREAM_NOT_FOUND');
+});

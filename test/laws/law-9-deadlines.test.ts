@@ -1,0 +1,142 @@
+// Law 9, time: deadlines that nobody else may be alive to keep are kept by the sweep, whenever it comes
+// to life, and by a worker that is handed what is overdue.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { ChatKey } from '../../src/chat/chat-key.ts';
+import type { Command } from '../../src/chat/commands.ts';
+import { RUN_TIMEOUT_GRACE_MS, RUN_TIMEOUT_MS, START_DEADLINE_MS } from '../../src/chat/limits.ts';
+import { openList } from '../../src/list/sqlite-list.ts';
+import type { NatsAdapter } from '../../src/nats/adapter.ts';
+import { startSweep } from '../../src/worker/sweep.ts';
+import {
+  assertTrueLog,
+  chatKey,
+  initiateRequest,
+  runWorker,
+  startChat,
+  startCommandOf,
+  untilOver,
+} from '../support/chat-fixtures.ts';
+import { canonicalRequest } from '../../src/chat/canonical.ts';
+import { claimedWriter, openBlock, say, untilStored } from '../support/claims.ts';
+import { handModel } from '../support/hand-model.ts';
+import { SILENT, startNats } from '../support/nats.ts';
+import { watchAnswers } from '../support/watch.ts';
+
+async function runSweep(nats: NatsAdapter): Promise<AsyncDisposable> {
+  const list = await openList(':memory:', nats.changes, SILENT);
+  const sweep = startSweep({ ...nats, list, logger: SILENT });
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await sweep.stop();
+      await list[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A chat that was accepted long ago, as one is after every process was down. */
+async function startedAt(
+  nats: NatsAdapter,
+  createdAtMs: number,
+  expiresAtMs: number,
+): Promise<ChatKey> {
+  const chat = chatKey();
+  const { bytes, hash } = canonicalRequest(initiateRequest());
+  const start: Omit<Command, 'sequence'> = {
+    chat,
+    verb: 'start',
+    priority: 5,
+    meta: {
+      appendId: chat.streamId,
+      createdAtMs,
+      expiresAtMs,
+      correlationId: 'trace',
+      model: 'test-model',
+      requestHash: hash,
+      metadata: {},
+      reason: '',
+    },
+    data: bytes,
+  };
+  assert.equal((await nats.inbox.publish(start, 0)).type, 'stored');
+  return chat;
+}
+
+const DAY_MS = 24 * 3_600_000;
+
+test('law 9: a chat that no worker took by its deadline ends in ERROR, and says so', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const overdue = await startedAt(adapter, Date.now() - START_DEADLINE_MS - 1, Date.now() + DAY_MS);
+  const inTime = await startChat(adapter);
+  await using _sweep = await runSweep(adapter);
+  await untilOver(adapter.log, overdue);
+  const { events } = await assertTrueLog(adapter.log, overdue);
+  const end = events.at(-1);
+  assert.ok(end?.payload.case === 'error');
+  assert.equal(end.payload.value.failure?.reason, FailureReason.START_DEADLINE_EXCEEDED);
+  assert.equal(end.correlationId, 'trace');
+  assert.equal(await adapter.log.tail(inTime), undefined, 'another waits on');
+});
+
+test('law 9: a worker that is handed an overdue start ends it and does not run it', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const answers = await watchAnswers(await nats.bare());
+  const overdue = await startedAt(adapter, Date.now() - START_DEADLINE_MS - 1, Date.now() + DAY_MS);
+  const start = await startCommandOf(adapter.inbox, overdue);
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  assert.equal((await answers.next('ack')).command, start.sequence);
+  assert.equal(model.begun(), 0);
+  const { events } = await assertTrueLog(adapter.log, overdue);
+  assert.equal(events.at(-1)?.payload.case, 'error');
+});
+
+test('law 9: a run whose worker is gone is ended after its time, what it said kept', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const chat = await startChat(adapter);
+  const startedAtMs = Date.now() - RUN_TIMEOUT_MS - RUN_TIMEOUT_GRACE_MS - 1;
+  const { writer } = await claimedWriter(adapter.log, chat, { startedAtMs });
+  openBlock(writer);
+  say(writer, 'so far');
+  await untilStored(adapter.log, chat, 3);
+  await using _sweep = await runSweep(adapter);
+  await untilOver(adapter.log, chat);
+  const { events, text } = await assertTrueLog(adapter.log, chat);
+  const end = events.at(-1)?.payload;
+  assert.ok(end?.case === 'failed');
+  assert.equal(end.value.failure?.reason, FailureReason.RUN_TIMEOUT);
+  assert.equal(text, 'so far');
+});
+
+test('law 9: nothing expires silently: a queued and a running chat are ended at their expiry', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const queued = await startedAt(adapter, Date.now() - 5_000, Date.now() - 1);
+  const running = await startedAt(adapter, Date.now() - 5_000, Date.now() - 1);
+  await claimedWriter(adapter.log, running);
+  await using _sweep = await runSweep(adapter);
+  const ends = await Promise.all([queued, running].map((chat) => untilOver(adapter.log, chat)));
+  assert.deepEqual(
+    ends.map((tail) => tail.status.mark.status),
+    [ChatStreamStatus.ERROR, ChatStreamStatus.FAILED],
+  );
+});
+
+test('law 9: two sweeps over the same chats end each once', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  await using other = await nats.open('other');
+  const chats = await Promise.all(
+    Array.from({ length: 20 }, () =>
+      startedAt(adapter, Date.now() - START_DEADLINE_MS - 1, Date.now() + DAY_MS),
+    ),
+  );
+  await using _first = await runSweep(adapter);
+  await using _second = await runSweep(other);
+  await Promise.all(chats.map((chat) => untilOver(adapter.log, chat)));
+  for (const chat of chats) await assertTrueLog(adapter.log, chat);
+});
