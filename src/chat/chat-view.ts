@@ -45,17 +45,21 @@ export function fullView(basic: ChatStream, start: Command, fold: AnswerFold): C
   const { request } = fromBinary(InitiateChatStreamRequestSchema, start.data);
   if (request !== undefined) basic.request = request;
   if (isTerminal(basic.status)) basic.contentSha256 = fold.contentSha256();
-  const bare = toBinary(ChatStreamSchema, basic).length;
-  if (bare > MAX_FULL_VIEW_BYTES / 2 && basic.request !== undefined) {
-    // A request of many megabytes would leave no room for its answer: its sender has it.
+  // A request of megabytes would leave no room for its answer: its sender has it.
+  if (basic.request !== undefined && isTooLarge(basic)) {
     basic.request.messages = [];
     basic.outputTruncated = true;
   }
+  if (isTooLarge(basic)) delete basic.request;
   const left = MAX_FULL_VIEW_BYTES - toBinary(ChatStreamSchema, basic).length;
   const { blocks, cut } = cutTo(fold.output(), left);
   basic.output = blocks;
   basic.outputTruncated ||= cut;
   return basic;
+}
+
+function isTooLarge(bare: ChatStream): boolean {
+  return toBinary(ChatStreamSchema, bare).length > MAX_FULL_VIEW_BYTES / 2;
 }
 
 /** What the end says of a chat. */
