@@ -9,11 +9,12 @@ import { type Config, ConfigError } from '../ops/config.ts';
 import type { Tenants } from '../rpc/auth.ts';
 import { ONE_TENANT, tenantsByToken } from '../rpc/auth.ts';
 import { chatStreamHandlers } from '../rpc/chat-stream-service.ts';
-import { createHttpHandler } from '../rpc/http-handler.ts';
+import { createHttpHandler, type HttpHandlerOptions } from '../rpc/http-handler.ts';
 import { listen } from '../rpc/listener.ts';
 import { createObserveHub } from '../rpc/observe-hub.ts';
 import { openTokensFile } from '../rpc/tokens-file.ts';
 import { startSweep } from '../worker/sweep.ts';
+import { warmUp } from './warm-up.ts';
 
 export interface Api extends AsyncDisposable {
   readonly url: string;
@@ -47,7 +48,7 @@ export async function startApi(parts: {
     for (const listener of changed) listener();
   };
   stack.defer(nats.onConnectedChange(tellChange));
-  const handler = createHttpHandler({
+  const edge: HttpHandlerOptions = {
     handlers: chatStreamHandlers({
       ...nats,
       list,
@@ -68,9 +69,11 @@ export async function startApi(parts: {
     corsOrigins: config.corsOrigins,
     logError: (error, rpc) => logger.error({ rpc, err: error }, 'a call failed'),
     shutdownSignal: stopping.signal,
-  });
+  };
+  const handler = createHttpHandler(edge);
   const { host, port } = config.listen;
   const logError = (error: unknown): void => logger.error({ err: error }, 'the port failed');
+  await warmUp(createHttpHandler({ ...edge, tenants: ONE_TENANT }), logError);
   const listener = await listen({ host, port, handler, logError }).catch((cause: unknown) => {
     throw cannotListen(config, cause);
   });

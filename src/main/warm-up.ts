@@ -1,0 +1,38 @@
+// The first calls of a process are ten times slower than the thousandth: code that never ran is
+// compiled while the caller waits. So the way of a call is walked before the port opens, by calls
+// that create nothing: a start that names no model there is, and the reading of a chat that is not.
+import { ConnectError, createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import { Role } from '../../gen/tailrace/v1/content_pb.ts';
+import type { HttpHandler } from '../rpc/listener.ts';
+import { listen } from '../rpc/listener.ts';
+
+const ROUNDS = 20;
+const NO_MODEL = 'warm-up: there is no such model';
+const NO_CHAT = 'warm-up';
+
+/** `handler` is the real one, for callers without a token. It is reachable on loopback meanwhile. */
+export async function warmUp(
+  handler: HttpHandler,
+  logError: (error: unknown) => void,
+): Promise<void> {
+  await using listener = await listen({ host: '127.0.0.1', port: 0, handler, logError });
+  const client = createClient(ChatStreamService, createGrpcTransport({ baseUrl: listener.url }));
+  const messages = [
+    { role: Role.USER, content: [{ block: { case: 'text', value: 'hi' } as const }] },
+  ];
+  for (let round = 0; round < ROUNDS; round++) {
+    await refused(client.initiateChatStream({ request: { model: NO_MODEL, messages } }));
+    await refused(client.getChatStream({ streamId: NO_CHAT }));
+  }
+}
+
+/** Every answer is a refusal here; which one tells nothing, since the model server may be away. */
+async function refused(call: Promise<unknown>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+  }
+}
