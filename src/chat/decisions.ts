@@ -197,6 +197,25 @@ export function decideCancel(tail: LogTail | undefined): CancelDecision {
   return { do: 'command' };
 }
 
+/** What a call to delete does; a publish of its own that was in doubt may have landed since. */
+export type DeleteCallDecision =
+  | { readonly do: 'carry-out'; readonly command: Command }
+  | { readonly do: 'publish'; readonly at: ChatAtLeader }
+  | { readonly do: 'answer-not-found' };
+
+export function decideDeleteCall(
+  reading: ChatReading,
+  ownAppendId: string | undefined,
+  nowMs: number,
+): DeleteCallDecision {
+  const { newest } = reading;
+  if (newest !== undefined && newest.meta.appendId === ownAppendId) {
+    return { do: 'carry-out', command: newest };
+  }
+  const at = chatAt(reading, nowMs);
+  return at === undefined ? { do: 'answer-not-found' } : { do: 'publish', at };
+}
+
 /** What comes next for a chat that has a delete command; each step is safe to repeat (law 8). */
 export type DeleteDecision =
   /** No worker holds it: end it as cancelled. */

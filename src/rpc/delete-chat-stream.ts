@@ -5,10 +5,11 @@ import { carryOutDelete } from '../chat/carry-out.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { Command } from '../chat/commands.ts';
 import { controlCommand } from '../chat/control-command.ts';
-import { ChatError } from '../chat/errors.ts';
+import { decideDeleteCall } from '../chat/decisions.ts';
+import { ChatError, streamNotFound } from '../chat/errors.ts';
 import { PUBLISH_TRIES } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
-import { readChat } from '../chat/read-chat.ts';
+import { readBoth } from '../chat/read-chat.ts';
 
 export interface DeleteDeps extends CarryOutDeps {
   readonly logger: Logger;
@@ -29,15 +30,18 @@ export async function deleteChatStream(deps: DeleteDeps, chat: ChatKey): Promise
 
 async function commandDelete(deps: DeleteDeps, chat: ChatKey): Promise<Command> {
   let cause: unknown;
-  for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
-    const at = await readChat(deps.inbox, deps.log, chat);
-    const command = controlCommand(at.start, 'delete', '');
-    const outcome = await deps.inbox.publish(command, at.newest.sequence);
-    if (outcome.type === 'stored') return { ...command, sequence: outcome.storeSequence };
-    if (outcome.type === 'refused') continue;
-    cause = outcome.cause;
-    const newest = await deps.inbox.last(chat);
-    if (newest?.meta.appendId === command.meta.appendId) return newest;
+  // One command for all tries: what was in doubt may land late, and is then this call's own.
+  let own: Omit<Command, 'sequence'> | undefined;
+  for (let tries = 0; tries <= PUBLISH_TRIES; tries++) {
+    const reading = await readBoth(deps.inbox, deps.log, chat);
+    const next = decideDeleteCall(reading, own?.meta.appendId, Date.now());
+    if (next.do === 'carry-out') return next.command;
+    if (next.do === 'answer-not-found') throw streamNotFound(chat.streamId);
+    if (tries === PUBLISH_TRIES) break;
+    own ??= controlCommand(next.at.start, 'delete', '');
+    const outcome = await deps.inbox.publish(own, next.at.newest.sequence);
+    if (outcome.type === 'stored') return { ...own, sequence: outcome.storeSequence };
+    if (outcome.type !== 'refused') cause = outcome.cause;
   }
   throw new ChatError(
     'LOG_UNAVAILABLE',

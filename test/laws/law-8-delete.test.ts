@@ -94,6 +94,34 @@ test('law 8: of a deleted chat nothing can be read, and its id stays taken', asy
   await assertErased(adapter, chat);
 });
 
+test('law 8: a delete whose command lands late knows it for its own', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const chat = await startChat(adapter);
+  // In doubt, not there when it is looked for, and there a moment later.
+  let land: (() => Promise<unknown>) | undefined;
+  let publishes = 0;
+  const inbox: NatsAdapter['inbox'] = {
+    ...adapter.inbox,
+    publish: (command, expectedLast) => {
+      const publish = (): ReturnType<typeof adapter.inbox.publish> =>
+        adapter.inbox.publish(command, expectedLast);
+      if (++publishes > 1) return publish();
+      land = publish;
+      return Promise.resolve({ type: 'doubt', cause: new Error('no answer') });
+    },
+    last: async (chat) => {
+      const newest = await adapter.inbox.last(chat);
+      await land?.();
+      land = undefined;
+      return newest;
+    },
+  };
+  await remove({ ...adapter, inbox }, chat);
+  await assertGone(adapter, chat);
+  await assertErased(adapter, chat);
+});
+
 test('law 8: a delete of a running chat stops its model call first', async () => {
   await using nats = await startNats();
   await using adapter = await nats.open();
