@@ -85,6 +85,10 @@ export const RING_AGAIN_MS = 100;
 // NATS
 export const NATS_REQUEST_MS = 5 * SECOND_MS;
 export const NATS_PING_MS = 3 * SECOND_MS;
+/** At a start JetStream may have no leader for this long; an election takes up to 14 s. */
+export const JETSTREAM_START_MS = 60 * SECOND_MS;
+/** How long the list's feed may hear nothing from its consumer before it makes itself another. */
+export const CHANGES_PULL_MS = 4 * SECOND_MS;
 export const COMMANDS_MAX_AGE_MS = MAX_TTL_MS + DAY_MS;
 export const EVENTS_MAX_AGE_MS = COMMANDS_MAX_AGE_MS + DAY_MS;
 export const MAX_CATCH_UP_RECORDS = 1_024;

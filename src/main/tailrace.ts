@@ -70,7 +70,7 @@ async function openOwnNats(
     const waiting = setInterval(() => {
       logger.warn(
         { servers },
-        'NATS does not answer, or refuses the user and password of TAILRACE_NATS_URL; trying on',
+        'NATS does not answer, refuses the user and password of TAILRACE_NATS_URL, or has no JetStream leader yet; trying on',
       );
     }, STILL_CONNECTING_MS);
     try {

@@ -1,8 +1,9 @@
 // What the list is made of: the commands without their bodies, and the records that change a status.
-import type { JsMsg } from '@nats-io/jetstream';
+import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { ChangeFeed, ChatChange } from '../chat/chat-list.ts';
+import { CHANGES_PULL_MS } from '../chat/limits.ts';
 import type { Exchange } from './exchange.ts';
 import { commandMetaIn, markIn } from './headers.ts';
 import { lastAtLeader } from './leader.ts';
@@ -13,33 +14,27 @@ import {
   parseLogSubject,
   subjectToken,
 } from './subjects.ts';
+import { untilLeader } from './until-leader.ts';
 
 const LISTED_VERBS = ['start', 'delete'] as const;
 
 /** `writes` asks the leader; `replays` carries the reading of what may be a long past. */
 export function natsChangeFeed(writes: Exchange, replays: NatsConnection): ChangeFeed {
   return {
-    storeId: async () => {
-      const jsm = await jetstreamManager(replays, { checkAPI: false });
-      const [commands, events] = await Promise.all([
-        jsm.streams.info(COMMANDS),
-        jsm.streams.info(EVENTS),
-      ]);
-      return `${commands.created}/${events.created}`;
-    },
+    storeId: () => untilLeader(() => storeId(replays)),
     follow: async (after, onChange) => {
       const followed = await Promise.all([
-        consume(replays, COMMANDS, commandFilters('*'), after.commands, true, (msg) => {
+        followStream(replays, COMMANDS, commandFilters('*'), after.commands, true, (msg) => {
           onChange(commandChange(msg));
         }),
-        consume(replays, EVENTS, [STATUS_RECORDS], after.events, false, (msg) => {
+        followStream(replays, EVENTS, [STATUS_RECORDS], after.events, false, (msg) => {
           const change = statusChange(msg);
           if (change !== undefined) onChange(change);
         }),
       ]);
       return {
         stop: async () => {
-          await Promise.all(followed.map((each) => each.close()));
+          await Promise.all(followed.map((stop) => stop()));
         },
       };
     },
@@ -64,22 +59,76 @@ function commandFilters(tenant: string): string[] {
   return LISTED_VERBS.map((verb) => `cmd.${tenant}.*.${verb}.*`);
 }
 
-async function consume(
+async function storeId(nc: NatsConnection): Promise<string> {
+  const jsm = await jetstreamManager(nc, { checkAPI: false });
+  const [commands, events] = await Promise.all([
+    jsm.streams.info(COMMANDS),
+    jsm.streams.info(EVENTS),
+  ]);
+  return `${commands.created}/${events.created}`;
+}
+
+/**
+ * Hands over what is stored after a sequence, in order, until it is stopped. The client's consumer
+ * lives on one server alone, and waits for that one as long as it is away: where its heartbeats are
+ * missed, or it gave up, another is made that begins after what was seen.
+ */
+async function followStream(
   nc: NatsConnection,
   stream: string,
   filters: readonly string[],
   after: number,
   headersOnly: boolean,
   onMessage: (msg: JsMsg) => void,
-): Promise<{ readonly close: () => Promise<unknown> }> {
-  const js = jetstream(nc);
-  const consumer = await js.consumers.get(stream, {
-    filter_subjects: [...filters],
-    headers_only: headersOnly,
-    deliver_policy: DeliverPolicy.StartSequence,
-    opt_start_seq: after + 1,
-  });
-  return consumer.consume({ callback: onMessage });
+): Promise<() => Promise<void>> {
+  let seen = after;
+  let stopped = false;
+  const consume = async (): Promise<ConsumerMessages> => {
+    const consumer = await jetstream(nc).consumers.get(stream, {
+      filter_subjects: [...filters],
+      headers_only: headersOnly,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: seen + 1,
+    });
+    return consumer.consume({
+      callback: (msg) => {
+        seen = msg.seq;
+        onMessage(msg);
+      },
+      expires: CHANGES_PULL_MS,
+    });
+  };
+  let messages = await untilLeader(consume);
+  const supervise = async (): Promise<void> => {
+    for (;;) {
+      await untilLost(messages);
+      if (stopped || nc.isClosed() || nc.isDraining()) return;
+      messages = await untilLeader(
+        () => (stopped ? Promise.resolve(messages) : consume()),
+        Infinity,
+      );
+      if (stopped) await messages.close();
+    }
+  };
+  // What NATS refuses for good, such as a stream that is gone, is told by every other call as well.
+  const supervised = supervise().catch(() => undefined);
+  return async () => {
+    stopped = true;
+    await messages.close();
+    await supervised;
+  };
+}
+
+/** Resolves when nothing more comes of this consumer; it is closed then. */
+async function untilLost(messages: ConsumerMessages): Promise<void> {
+  const missed = async (): Promise<void> => {
+    for await (const status of messages.status()) {
+      // Two in a row: half of CHANGES_PULL_MS each.
+      if (status.type === 'heartbeats_missed') return;
+    }
+  };
+  await Promise.race([missed(), messages.closed()]);
+  await messages.close();
 }
 
 function commandChange(msg: JsMsg): ChatChange {

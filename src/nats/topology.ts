@@ -26,13 +26,18 @@ import {
   WORK_VERBS,
   workConsumer,
 } from './subjects.ts';
+import { isPassing, untilLeader } from './until-leader.ts';
 
 export interface TopologyOptions {
   /** 1, or 3 on a cluster. */
   readonly replicas: number;
 }
 
-export async function ensureTopology(nc: NatsConnection, options: TopologyOptions): Promise<void> {
+export function ensureTopology(nc: NatsConnection, options: TopologyOptions): Promise<void> {
+  return untilLeader(() => makeTopology(nc, options));
+}
+
+async function makeTopology(nc: NatsConnection, options: TopologyOptions): Promise<void> {
   const jsm = await jetstreamManager(nc, { checkAPI: false });
   await ensureStream(jsm, {
     ...common(options),
@@ -103,7 +108,7 @@ async function ensureStream(jsm: JetStreamManager, wanted: WantedStream): Promis
   for (const setting of FIXED) {
     if (stored[setting] !== wanted[setting]) {
       throw new TopologyError(
-        `The NATS stream ${wanted.name} has ${setting} "${String(stored[setting])}", and Tailrace needs "${wanted[setting]}". It cannot be changed on a stream that holds chats. Use another NATS account, or move the stream away.`,
+        `The NATS stream ${wanted.name} has ${setting} "${stored[setting]}", and Tailrace needs "${wanted[setting]}". It cannot be changed on a stream that holds chats. Use another NATS account, or move the stream away.`,
       );
     }
   }
@@ -173,7 +178,7 @@ async function ensureConsumer(jsm: JetStreamManager, wanted: WantedConsumer): Pr
   try {
     await jsm.consumers.update(COMMANDS, wanted.durable_name, wanted);
   } catch (error) {
-    if (!(error instanceof JetStreamApiError)) throw error;
+    if (!(error instanceof JetStreamApiError) || isPassing(error)) throw error;
     throw new TopologyError(
       `The NATS consumer ${wanted.durable_name} of ${COMMANDS} is not as Tailrace needs it and cannot be changed (${error.message}). Delete that consumer: it holds no chats, only the place in the queue.`,
       { cause: error },
