@@ -45,16 +45,14 @@ export function fullView(basic: ChatStream, start: Command, fold: AnswerFold): C
   const { request } = fromBinary(InitiateChatStreamRequestSchema, start.data);
   if (request !== undefined) basic.request = request;
   if (isTerminal(basic.status)) basic.contentSha256 = fold.contentSha256();
-  // A request of megabytes would leave no room for its answer: its sender has it.
-  if (basic.request !== undefined && isTooLarge(basic)) {
-    basic.request.messages = [];
-    basic.outputTruncated = true;
-  }
+  // A request of megabytes would leave no room for its answer: its sender has it. No request is without
+  // messages, so that their absence is seen.
+  if (basic.request !== undefined && isTooLarge(basic)) basic.request.messages = [];
   if (isTooLarge(basic)) delete basic.request;
   const left = MAX_FULL_VIEW_BYTES - toBinary(ChatStreamSchema, basic).length;
   const { blocks, cut } = cutTo(fold.output(), left);
   basic.output = blocks;
-  basic.outputTruncated ||= cut;
+  basic.outputTruncated = cut;
   return basic;
 }
 

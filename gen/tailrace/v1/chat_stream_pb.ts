@@ -242,7 +242,8 @@ export type ChatStream = Message<"tailrace.v1.ChatStream"> & {
   contentSha256: string;
 
   /**
-   * FULL: the request as accepted; secrets redacted, large bytes replaced by size and SHA-256.
+   * FULL: the request as accepted; secrets redacted, large bytes replaced by size and SHA-256. Without
+   * messages where they would take half of the 3 MiB; unset where the rest of it would.
    *
    * @generated from field: tailrace.v1.ChatRequest request = 20;
    */
