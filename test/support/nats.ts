@@ -75,6 +75,12 @@ export async function startNats(): Promise<TestNats> {
   const { url, user, password } = server;
   const access = { url, user, password };
   const bare: NatsConnection[] = [];
+  // A test process that is ended in the middle leaves no server behind.
+  const end = (): void => {
+    const pid = server.pid();
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+  };
+  process.once('exit', end);
   return {
     server,
     dataDir: folder.path,
@@ -87,6 +93,7 @@ export async function startNats(): Promise<TestNats> {
     },
     [Symbol.asyncDispose]: async () => {
       await Promise.all(bare.map((nc) => nc.close()));
+      process.off('exit', end);
       await server[Symbol.asyncDispose]();
       folder[Symbol.dispose]();
     },
