@@ -200,6 +200,8 @@ async function handleByConnect(
     } catch (error) {
       setReading(values, { refusal: toConnectError(error, log) });
       call = withoutBody(call, form);
+      // At once: who is still sending takes in the answer when the body is through.
+      dropBody(req);
     }
     if (call.signal.aborted) return;
     const answer = await route(call);

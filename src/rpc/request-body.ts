@@ -77,10 +77,17 @@ export function readBody(req: HttpRequest, bounds: BodyBounds): Promise<Uint8Arr
 export function dropBody(req: HttpRequest): void {
   if (req.complete || req.destroyed) return;
   req.on('error', () => {});
-  const timer = setTimeout(() => req.destroy(), DROP_BODY_MS);
+  const timer = setTimeout(() => cutOff(req), DROP_BODY_MS);
   req.once('end', () => clearTimeout(timer));
   req.once('close', () => clearTimeout(timer));
   req.resume();
+}
+
+/** Not every client ends a request of its own accord that was answered before its end. */
+function cutOff(req: HttpRequest): void {
+  // Destroying node's request object for HTTP/2 leaves its stream open for ever.
+  if ('stream' in req) req.stream.destroy();
+  else req.destroy();
 }
 
 /** The one message of a framed request. */
