@@ -21,7 +21,9 @@ export type ChatChange =
       readonly mark: StatusMark;
       /** The record: the terminal event is in it. */
       readonly data: Uint8Array;
-    };
+    }
+  /** Somebody else's message on our subjects: nothing to list, but a place that was passed. */
+  | { readonly kind: 'foreign'; readonly sequence: number; readonly in: keyof ListPosition };
 
 /** How far the list has read: sequences of COMMANDS and EVENTS. */
 export interface ListPosition {

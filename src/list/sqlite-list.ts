@@ -139,6 +139,7 @@ function openWriter(database: DatabaseSync): Writer {
     'DELETE FROM labels WHERE NOT EXISTS (SELECT 1 FROM chats WHERE chats.tenant = labels.tenant AND chats.stream_id = labels.stream_id)',
   );
   const write = (change: ChatChange): void => {
+    if (change.kind === 'foreign') return;
     const { tenant, streamId } = change.chat;
     switch (change.kind) {
       case 'start':
@@ -162,7 +163,7 @@ function openWriter(database: DatabaseSync): Writer {
       database.exec('BEGIN');
       for (const change of changes) {
         write(change);
-        if (change.kind === 'status') events = Math.max(events, change.sequence);
+        if (placeOf(change) === 'events') events = Math.max(events, change.sequence);
         else commands = Math.max(commands, change.sequence);
       }
       move.run(commands, events);
@@ -175,6 +176,11 @@ function openWriter(database: DatabaseSync): Writer {
       database.exec('COMMIT');
     },
   };
+}
+
+function placeOf(change: ChatChange): keyof ListPosition {
+  if (change.kind === 'foreign') return change.in;
+  return change.kind === 'status' ? 'events' : 'commands';
 }
 
 type Row = Parameters<StatementSync['run']>[0];

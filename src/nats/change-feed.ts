@@ -2,7 +2,7 @@
 import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import type { ChangeFeed, ChatChange } from '../chat/chat-list.ts';
+import type { ChangeFeed, ChatChange, ListPosition } from '../chat/chat-list.ts';
 import { CHANGES_PULL_MS } from '../chat/limits.ts';
 import type { Exchange } from './exchange.ts';
 import { commandMetaIn, markIn } from './headers.ts';
@@ -25,11 +25,10 @@ export function natsChangeFeed(writes: Exchange, replays: NatsConnection): Chang
     follow: async (after, onChange) => {
       const followed = await Promise.all([
         followStream(replays, COMMANDS, commandFilters('*'), after.commands, true, (msg) => {
-          onChange(commandChange(msg));
+          onChange(ownOrForeign(msg, 'commands', commandChange));
         }),
         followStream(replays, EVENTS, [STATUS_RECORDS], after.events, false, (msg) => {
-          const change = statusChange(msg);
-          if (change !== undefined) onChange(change);
+          onChange(ownOrForeign(msg, 'events', statusChange));
         }),
       ]);
       return {
@@ -131,6 +130,19 @@ async function untilLost(messages: ConsumerMessages): Promise<void> {
   await messages.close();
 }
 
+/** Who pulls commands says in the log what is not ours; here it is only passed. */
+function ownOrForeign(
+  msg: JsMsg,
+  place: keyof ListPosition,
+  read: (msg: JsMsg) => ChatChange,
+): ChatChange {
+  try {
+    return read(msg);
+  } catch {
+    return { kind: 'foreign', sequence: msg.seq, in: place };
+  }
+}
+
 function commandChange(msg: JsMsg): ChatChange {
   const { chat, verb, priority } = parseCommandSubject(msg.subject);
   if (msg.headers === undefined) throw new Error(`The command ${msg.subject} has no headers.`);
@@ -138,9 +150,9 @@ function commandChange(msg: JsMsg): ChatChange {
   return { kind, sequence: msg.seq, chat, priority, meta: commandMetaIn(msg.headers) };
 }
 
-function statusChange(msg: JsMsg): ChatChange | undefined {
+function statusChange(msg: JsMsg): ChatChange {
   const mark = msg.headers === undefined ? undefined : markIn(msg.headers);
-  if (mark === undefined) return undefined;
+  if (mark === undefined) throw new Error(`The record ${msg.subject} does not say its status.`);
   const chat = parseLogSubject(msg.subject);
   return { kind: 'status', sequence: msg.seq, chat, mark, data: msg.data };
 }

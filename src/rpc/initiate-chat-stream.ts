@@ -57,7 +57,6 @@ export async function initiateChatStream(
     throw requestTooLarge(bytes.length, deps.maxRequestBytes);
   const model = chooseModel(request.model, await deps.models());
 
-  if (deps.queued(tenant) >= MAX_QUEUED_PER_TENANT) throw queueFull();
   const chat: ChatKey = { tenant, streamId: call.streamId ?? uuidV7() };
   const createdAtMs = Date.now();
   const start: Omit<Command, 'sequence'> = {
@@ -77,9 +76,11 @@ export async function initiateChatStream(
     data: bytes,
   };
   // An id that this server has just made can have no past; one that a caller chose can.
-  const existing =
-    (call.streamId === undefined ? undefined : await findExisting(deps, chat, hash)) ??
-    (await publishStart(deps, start));
+  let existing = call.streamId === undefined ? undefined : await findExisting(deps, chat, hash);
+  if (existing === undefined) {
+    if (deps.queued(tenant) >= MAX_QUEUED_PER_TENANT) throw queueFull();
+    existing = await publishStart(deps, start);
+  }
   if (existing === undefined) {
     deps.logger.info(
       { tenant, stream_id: chat.streamId, correlation_id: request.correlationId },

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { jetstream } from '@nats-io/jetstream';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { openList } from '../../src/list/sqlite-list.ts';
@@ -19,6 +20,7 @@ import { handModel, promptModel } from '../support/hand-model.ts';
 import { SILENT, startNats } from '../support/nats.ts';
 import { refused } from '../support/refusal.ts';
 import { startTestApi } from '../support/tailrace.ts';
+import { until } from '../support/until.ts';
 
 async function idsOf(
   client: ChatClient,
@@ -139,6 +141,18 @@ test('a list that is removed and built again gives the same answer', async () =>
   assert.deepEqual(await everything(), before, 'built again');
 });
 
+test('a message of somebody else on our subjects harms no list', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  await using api = await startTestApi(adapter);
+  const foreign = jetstream(await nats.bare());
+  await foreign.publish('cmd.default.intruder.start.5', 'not a request');
+  await foreign.publish('log.0.default.intruder.s', 'not a record');
+  const { streamId } = await startChat(adapter);
+  const client = grpcClient(api.url);
+  await until('the chat to be listed', async () => (await idsOf(client, {})).includes(streamId));
+});
+
 test('a page token is refused where it does not belong, by its path', async () => {
   await using nats = await startNats();
   await using adapter = await nats.open();
@@ -161,6 +175,9 @@ test('a tenant that has as many queued chats as it may is refused the next', asy
   await using nats = await startNats();
   await using adapter = await nats.open();
   const full = { ...adapter, queued: () => 10_000 };
+  await startChat(adapter, { streamId: 'before' });
+  const { created } = await initiate(full, { streamId: 'before' });
+  assert.equal(created, false, 'a repeat of what was accepted is answered all the same');
   await assert.rejects(initiate(full, { streamId: 'one-more' }), { reason: 'QUEUE_FULL' });
   assert.equal(await adapter.inbox.last({ tenant: TENANT, streamId: 'one-more' }), undefined);
 });
