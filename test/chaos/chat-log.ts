@@ -1,0 +1,114 @@
+// The log of one chat as its observers saw it: joined, folded, with its attempts and its end.
+import { fromBinary } from '@bufbuild/protobuf';
+import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
+import { BlockKind, EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
+import { timeMs } from '../../src/chat/answer.ts';
+import type { Observation } from './history.ts';
+
+export type End = Extract<
+  Event['payload'],
+  { case: 'completed' | 'failed' | 'cancelled' | 'error' }
+>['value'];
+
+export interface LoggedEvent {
+  readonly event: Event;
+  readonly bytes: Uint8Array;
+  readonly storedMs: number;
+  /** When the first observer had it. */
+  readonly seenMs: number;
+}
+
+export interface LoggedAttempt {
+  readonly attempt: number;
+  /** When its worker made the claim. */
+  readonly atMs: number;
+}
+
+export interface ChatLog {
+  /** By sequence, from 1. */
+  readonly events: ReadonlyMap<number, LoggedEvent>;
+  readonly last: LoggedEvent | undefined;
+  readonly end: { readonly value: End; readonly at: LoggedEvent } | undefined;
+  readonly ends: number;
+  readonly attempts: readonly LoggedAttempt[];
+}
+
+export function joinLog(observations: readonly Observation[]): ChatLog {
+  const events = new Map<number, LoggedEvent>();
+  for (const { attachments } of observations) {
+    for (const seen of attachments.flatMap((attachment) => attachment.events)) {
+      const known = events.get(seen.sequence);
+      // A replay packs records into one frame that bears the time of its newest: the earliest is it.
+      if (known === undefined) {
+        const { bytes, storedMs, seenMs } = seen;
+        const event = fromBinary(EventSchema, bytes);
+        events.set(seen.sequence, { event, bytes, storedMs, seenMs });
+      } else if (seen.storedMs < known.storedMs || seen.seenMs < known.seenMs) {
+        const storedMs = Math.min(seen.storedMs, known.storedMs);
+        const seenMs = Math.min(seen.seenMs, known.seenMs);
+        events.set(seen.sequence, { ...known, storedMs, seenMs });
+      }
+    }
+  }
+  const ordered = [...events.values()].toSorted((a, b) => a.event.sequence - b.event.sequence);
+  const ends = ordered.flatMap((at) => {
+    const value = endOf(at.event);
+    return value === undefined ? [] : [{ value, at }];
+  });
+  const attempts = ordered
+    .filter(({ event }) => ['started', 'attemptStarted'].includes(event.payload.case ?? ''))
+    .map(({ event }) => ({ attempt: event.attempt, atMs: timeMs(event) }));
+  return {
+    events: new Map(ordered.map((each) => [each.event.sequence, each])),
+    last: ordered.at(-1),
+    end: ends[0],
+    ends: ends.length,
+    attempts,
+  };
+}
+
+function endOf(event: Event): End | undefined {
+  const { payload } = event;
+  switch (payload.case) {
+    case 'completed':
+    case 'failed':
+    case 'cancelled':
+    case 'error':
+      return payload.value;
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * The text that a client has after these events, lost attempts left out. Folded here by the words of the
+ * contract alone: the product's own fold is under test as well.
+ */
+export function textOf(log: ChatLog): string {
+  let blocks: { readonly sequence: number; readonly index: number; text: Piece[] }[] = [];
+  for (const { event } of log.events.values()) {
+    const { sequence, payload } = event;
+    if (payload.case === 'attemptStarted') {
+      const kept = payload.value.supersedesAfterSequence ?? 0;
+      blocks = blocks.filter((block) => block.sequence <= kept);
+      for (const block of blocks) block.text = block.text.filter((p) => p.sequence <= kept);
+    } else if (payload.case === 'blockStarted' && payload.value.kind === BlockKind.TEXT) {
+      blocks.push({ sequence, index: payload.value.index ?? 0, text: [] });
+    } else if (payload.case === 'textDelta') {
+      const index = payload.value.index ?? 0;
+      const block = blocks.findLast((each) => each.index === index);
+      block?.text.push({ sequence, text: payload.value.text });
+    } else if (payload.case === 'blockStopped') {
+      const content = payload.value.content?.block;
+      const index = payload.value.index ?? 0;
+      const block = blocks.findLast((each) => each.index === index);
+      if (content?.case === 'text') block?.text.push({ sequence, text: content.value });
+    }
+  }
+  return blocks.map((block) => block.text.map((piece) => piece.text).join('')).join('');
+}
+
+interface Piece {
+  readonly sequence: number;
+  readonly text: string;
+}

@@ -1,0 +1,98 @@
+// How long things took after a fault, read from a history.
+import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { timeMs } from '../../src/chat/answer.ts';
+import { isNatsFault } from './check-attempts.ts';
+import type { ChatHistory } from './chat-history.ts';
+import type { Fault, FaultKind, History } from './history.ts';
+
+export interface Quantiles {
+  readonly count: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+export interface Recovery {
+  /** From the worker's SIGKILL to the next attempt of each chat that it ran. */
+  readonly killedWorker: Quantiles;
+  /** The same, without those during which a nats-server was killed too. */
+  readonly killedWorkerAlone: Quantiles;
+  /** The longest time without any record stored that began with the fault. */
+  readonly killedNatsLeader: Quantiles;
+  readonly killedNats: Quantiles;
+  /** From the call of CancelChatStream to the model server's socket closed, with no fault near. */
+  readonly cancelToClosed: Quantiles;
+}
+
+/** A fault within this time of a cancel may be what it waited for. */
+const NEAR_MS = 30_000;
+
+export function recoveryOf(history: History, chats: readonly ChatHistory[]): Recovery {
+  const kills = history.faults.filter(({ kind }) => kind === 'kill-worker');
+  const recovered = kills.flatMap((kill) => chats.flatMap((chat) => takeover(chat, kill)));
+  const natsFaults = history.faults.filter(isNatsFault);
+  const alone = recovered.filter(
+    ({ fromMs, toMs }) => !natsFaults.some((f) => f.atMs <= toMs && f.untilMs >= fromMs),
+  );
+  const stalls = stallsOf(history, chats);
+  return {
+    killedWorker: quantiles(recovered.map(({ fromMs, toMs }) => toMs - fromMs)),
+    killedWorkerAlone: quantiles(alone.map(({ fromMs, toMs }) => toMs - fromMs)),
+    killedNatsLeader: quantiles(stalls(['kill-nats-leader'])),
+    killedNats: quantiles(stalls(['kill-nats'])),
+    cancelToClosed: quantiles(chats.flatMap((chat) => closedAfter(chat, history.faults))),
+  };
+}
+
+function takeover(chat: ChatHistory, kill: Fault): { fromMs: number; toMs: number }[] {
+  const claim = chat.taken.find(({ worker }) => worker === kill.target);
+  if (claim === undefined) return [];
+  const { attempts, end } = chat.log;
+  const began = attempts.find(({ attempt }) => attempt === claim.attempt);
+  const next = attempts.find(({ attempt }) => attempt === claim.attempt + 1);
+  const toMs = next?.atMs ?? (end === undefined ? undefined : timeMs(end.at.event));
+  if (began === undefined || toMs === undefined) return [];
+  if (began.atMs > kill.atMs || toMs <= kill.atMs) return [];
+  return [{ fromMs: kill.atMs, toMs }];
+}
+
+function stallsOf(
+  history: History,
+  chats: readonly ChatHistory[],
+): (kinds: readonly FaultKind[]) => number[] {
+  const stored = chats
+    .flatMap(({ log }) => [...log.events.values()].map(({ storedMs }) => storedMs))
+    .toSorted((a, b) => a - b);
+  return (kinds) =>
+    history.faults
+      .filter(({ kind }) => kinds.includes(kind))
+      .map(({ atMs }) => {
+        let longest = 0;
+        for (let i = 1; i < stored.length; i++) {
+          const before = stored[i - 1] ?? 0;
+          if (before < atMs - 500 || before > atMs + 1_000) continue;
+          longest = Math.max(longest, (stored[i] ?? 0) - Math.max(before, atMs));
+        }
+        return longest;
+      });
+}
+
+function closedAfter(chat: ChatHistory, faults: readonly Fault[]): number[] {
+  return chat.cancels.flatMap(({ status, beganMs }) => {
+    if (status !== ChatStreamStatus.CANCELLED) return [];
+    if (faults.some((f) => f.atMs <= beganMs + NEAR_MS && f.untilMs >= beganMs - NEAR_MS))
+      return [];
+    return chat.calls.flatMap((call) =>
+      call.how === 'aborted' && call.beganMs < beganMs && (call.endedMs ?? 0) > beganMs
+        ? [(call.endedMs ?? 0) - beganMs]
+        : [],
+    );
+  });
+}
+
+export function quantiles(values: readonly number[]): Quantiles {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (q: number): number =>
+    Math.round(sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0);
+  return { count: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+}
