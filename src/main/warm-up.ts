@@ -9,6 +9,8 @@ import type { HttpHandler } from '../rpc/listener.ts';
 import { listen } from '../rpc/listener.ts';
 
 const ROUNDS = 20;
+/** A model server that does not answer holds the port up no longer than this. */
+const LONGEST_MS = 500;
 const NO_MODEL = 'warm-up: there is no such model';
 const NO_CHAT = 'warm-up';
 
@@ -22,9 +24,13 @@ export async function warmUp(
   const messages = [
     { role: Role.USER, content: [{ block: { case: 'text', value: 'hi' } as const }] },
   ];
+  const deadlineMs = performance.now() + LONGEST_MS;
   for (let round = 0; round < ROUNDS; round++) {
-    await refused(client.initiateChatStream({ request: { model: NO_MODEL, messages } }));
-    await refused(client.getChatStream({ streamId: NO_CHAT }));
+    const timeoutMs = Math.ceil(deadlineMs - performance.now());
+    if (timeoutMs <= 0) return;
+    const request = { model: NO_MODEL, messages };
+    await refused(client.initiateChatStream({ request }, { timeoutMs }));
+    await refused(client.getChatStream({ streamId: NO_CHAT }, { timeoutMs }));
   }
 }
 
