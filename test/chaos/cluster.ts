@@ -20,7 +20,8 @@ export interface ClusterOptions {
   /** Worker 1 reaches NATS by proxies that can be cut. */
   readonly proxied: boolean;
   readonly slots?: number;
-  readonly onWorkerLine?: (line: string, incarnation: string) => void;
+  /** What apis and workers log. */
+  readonly onLine?: (line: string, incarnation: string) => void;
   readonly onModelLine?: (line: string) => void;
   readonly onDeath?: (incarnation: string, said: string) => void;
 }
@@ -77,11 +78,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const direct = nats.map(({ url }) => url).join(',');
   const proxied = proxies.map(({ url }) => url).join(',');
 
-  const program = (
-    name: string,
-    env: Readonly<Record<string, string>>,
-    onLine?: (line: string, incarnation: string) => void,
-  ): Member =>
+  const program = (name: string, env: Readonly<Record<string, string>>): Member =>
     stack.use(
       createMember({
         name,
@@ -97,20 +94,16 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
         }),
         ready: /Tailrace (?:serves|works)/,
         logFile: join(folder, `${name}.out`),
-        onLine: (line, incarnation) => onLine?.(line, incarnationName(name, incarnation)),
+        onLine: (line, incarnation) => options.onLine?.(line, incarnationName(name, incarnation)),
         onDeath: (said, incarnation) => onDeath(incarnationName(name, incarnation), said),
       }),
     );
   const workers = Array.from({ length: options.workers }, (_, i) =>
-    program(
-      `worker-${i + 1}`,
-      {
-        TAILRACE_ROLES: 'worker',
-        TAILRACE_WORKER_SLOTS: String(options.slots ?? 64),
-        ...(i === 0 && options.proxied ? { TAILRACE_NATS_URL: proxied } : {}),
-      },
-      options.onWorkerLine,
-    ),
+    program(`worker-${i + 1}`, {
+      TAILRACE_ROLES: 'worker',
+      TAILRACE_WORKER_SLOTS: String(options.slots ?? 64),
+      ...(i === 0 && options.proxied ? { TAILRACE_NATS_URL: proxied } : {}),
+    }),
   );
   const addresses = Array.from({ length: options.apis }, () => '127.0.0.1:0');
   const apis = addresses.map((_, i) => ({

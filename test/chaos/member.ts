@@ -44,6 +44,12 @@ export interface Member extends AsyncDisposable {
 
 const SAID_LINES = 20;
 
+const RUNNING = new Set<ChildProcess>();
+// They are in sessions of their own: no signal to this process's group reaches them.
+process.on('exit', () => {
+  for (const child of RUNNING) child.kill('SIGKILL');
+});
+
 export function incarnationName(name: string, incarnation: number): string {
   return `${name}#${incarnation}`;
 }
@@ -68,6 +74,7 @@ export function createMember(spec: MemberSpec): Member {
       env: { ...kept(), ...spec.env(mine) },
     });
     child = started;
+    RUNNING.add(started);
     // What it reads of its own stdin, if anything, is the end of this process.
     started.stdin.on('error', () => undefined);
     const ready = Promise.withResolvers<string>();
@@ -85,6 +92,7 @@ export function createMember(spec: MemberSpec): Member {
     }
     started.once('error', ready.reject);
     started.once('exit', (code, signal) => {
+      RUNNING.delete(started);
       const how = `${name} ended with ${code ?? signal}`;
       ready.reject(new Error(how));
       if (!told) spec.onDeath?.(`${how}: ${said.slice(-3).join(' | ')}`, mine);

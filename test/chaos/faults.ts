@@ -1,0 +1,205 @@
+// The faults: drawn from the seed, done to the processes, undone again, and written down. Two at once
+// are meant; what would take a cluster below its promise (two nats-servers at once) is not.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { connect } from '@nats-io/transport-node';
+import type { Cluster } from './cluster.ts';
+import type { FaultKind, Recording } from './history.ts';
+import { nowMs } from './history.ts';
+import type { Member } from './member.ts';
+import { randomOf } from './random.ts';
+
+export interface FaultOptions {
+  readonly seed: number;
+  readonly everyMs: number;
+  readonly weights: Readonly<Partial<Record<FaultKind, number>>>;
+  readonly cluster: Cluster;
+  readonly history: Recording;
+}
+
+export interface Faults {
+  /** Does no more, and resolves when all is undone. */
+  readonly stop: () => Promise<void>;
+}
+
+const DOWN_MS = [100, 3_000] as const;
+/** The ack wait is 15 s. */
+const PAUSE_MS = [16_000, 20_000] as const;
+const CUT_MS = [500, 20_000] as const;
+const HEALTHY_WITHIN_MS = 60_000;
+
+export function startFaults(options: FaultOptions): Faults {
+  const { cluster, history, seed, everyMs, weights } = options;
+  const random = randomOf(seed, 'faults');
+  const busy = new Set<Member>();
+  const underWay = new Set<Promise<void>>();
+  const stopping = new AbortController();
+  let natsBusy = false;
+  let longBusy = false;
+
+  async function during(
+    kind: FaultKind,
+    member: Member,
+    act: () => Promise<void> | void,
+    undo: () => Promise<unknown> | void,
+    downMs: number,
+  ): Promise<void> {
+    busy.add(member);
+    const target = member.incarnation();
+    const fault = { kind, target, atMs: nowMs(), untilMs: Infinity };
+    history.faults.push(fault);
+    await act();
+    await sleep(downMs);
+    await undo();
+    fault.untilMs = nowMs();
+    busy.delete(member);
+  }
+
+  async function restarted(kind: FaultKind, member: Member | undefined): Promise<void> {
+    if (member === undefined) return;
+    const downMs = random.between(...DOWN_MS);
+    const end = kind.startsWith('stop') ? () => member.stop().then(() => undefined) : member.kill;
+    await during(kind, member, end, member.start, downMs);
+  }
+
+  async function nats(kind: FaultKind): Promise<void> {
+    if (natsBusy) return;
+    natsBusy = true;
+    try {
+      const leader = cluster.nats.length === 1 ? 'nats-1' : await leaderOf(cluster);
+      const wanted = cluster.nats.filter(({ name }) =>
+        kind === 'kill-nats-follower' ? name !== leader : name === leader,
+      );
+      if (wanted.length > 0) await restarted(kind, random.pick(wanted).member);
+      await untilHealthy(cluster);
+    } finally {
+      natsBusy = false;
+    }
+  }
+
+  async function long(kind: 'pause-worker' | 'cut-worker'): Promise<void> {
+    const member = kind === 'cut-worker' ? cluster.workers[0] : idle(cluster.workers);
+    if (longBusy || member === undefined || busy.has(member)) return;
+    longBusy = true;
+    try {
+      if (kind === 'pause-worker') {
+        await during(kind, member, member.pause, member.goOn, random.between(...PAUSE_MS));
+        return;
+      }
+      const cut = (): void => cluster.proxies.forEach((proxy) => proxy.stall());
+      const mend = (): void => {
+        for (const proxy of cluster.proxies) {
+          proxy.cut();
+          proxy.pass();
+        }
+      };
+      await during(kind, member, cut, mend, random.between(...CUT_MS));
+    } finally {
+      longBusy = false;
+    }
+  }
+
+  function idle(members: readonly Member[]): Member | undefined {
+    const free = members.filter((member) => !busy.has(member));
+    return free.length === 0 ? undefined : random.pick(free);
+  }
+
+  /** One api always serves: clients go on at the other. */
+  function idleApi(): Member | undefined {
+    const members = cluster.apis.map(({ member }) => member);
+    return members.some((member) => busy.has(member)) ? undefined : idle(members);
+  }
+
+  function act(kind: FaultKind): Promise<void> {
+    switch (kind) {
+      case 'kill-worker':
+      case 'stop-worker':
+        return restarted(kind, idle(cluster.workers));
+      case 'kill-api':
+      case 'stop-api':
+        return restarted(kind, idleApi());
+      case 'pause-worker':
+      case 'cut-worker':
+        return long(kind);
+      case 'kill-nats':
+      case 'kill-nats-leader':
+      case 'kill-nats-follower':
+        return nats(kind);
+    }
+  }
+
+  async function run(): Promise<void> {
+    const kinds = Object.entries(weights) as [FaultKind, number][];
+    const total = kinds.reduce((sum, [, weight]) => sum + weight, 0);
+    while (!stopping.signal.aborted) {
+      const waitMs = everyMs * random.between(0.5, 1.5);
+      await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+      if (stopping.signal.aborted) return;
+      let at = random.between(0, total);
+      const kind = kinds.find(([, weight]) => (at -= weight) < 0)?.[0] ?? 'kill-worker';
+      const done = act(kind).catch((error: unknown) => {
+        history.deaths.push({ name: kind, atMs: nowMs(), said: String(error) });
+      });
+      underWay.add(done);
+      void done.finally(() => underWay.delete(done));
+    }
+  }
+  const running = run();
+
+  return {
+    stop: async () => {
+      stopping.abort();
+      await running;
+      await Promise.all(underWay);
+    },
+  };
+}
+
+interface StreamInfo {
+  readonly cluster?: {
+    readonly leader?: string;
+    readonly replicas?: readonly { readonly current: boolean; readonly offline?: boolean }[];
+  };
+}
+
+function open(cluster: Cluster): Promise<NatsConnection> {
+  return connect({ servers: cluster.nats.map(({ url }) => url), timeout: 2_000 });
+}
+
+async function streamsOf(nc: NatsConnection): Promise<StreamInfo[]> {
+  return Promise.all(
+    ['EVENTS', 'COMMANDS'].map(async (stream) =>
+      (
+        await nc.request(`$JS.API.STREAM.INFO.${stream}`, '', { timeout: 2_000 })
+      ).json<StreamInfo>(),
+    ),
+  );
+}
+
+async function leaderOf(cluster: Cluster): Promise<string | undefined> {
+  await using nc = await open(cluster);
+  return (await streamsOf(nc))[0]?.cluster?.leader;
+}
+
+/** Every server has everything: another one may be killed. */
+export async function untilHealthy(cluster: Cluster): Promise<void> {
+  if (cluster.nats.length === 1) return;
+  const deadlineMs = performance.now() + HEALTHY_WITHIN_MS;
+  while (performance.now() < deadlineMs) {
+    try {
+      await using nc = await open(cluster);
+      const streams = await streamsOf(nc);
+      const whole = streams.every(
+        ({ cluster: group }) =>
+          group?.leader !== undefined &&
+          group.replicas?.length === 2 &&
+          group.replicas.every(({ current, offline }) => current && offline !== true),
+      );
+      if (whole) return;
+    } catch {
+      // No leader yet: asked again.
+    }
+    await sleep(250);
+  }
+  throw new Error(`the NATS cluster was not whole again within ${HEALTHY_WITHIN_MS} ms`);
+}
