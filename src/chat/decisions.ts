@@ -212,7 +212,8 @@ export function decideDeleteCall(
   if (newest !== undefined && newest.meta.appendId === ownAppendId) {
     return { do: 'carry-out', command: newest };
   }
-  const at = chatAt(reading, nowMs);
+  // By the commands alone: a tombstone beside an older view of them may be this call's own work.
+  const at = chatAt({ ...reading, tail: undefined }, nowMs);
   return at === undefined ? { do: 'answer-not-found' } : { do: 'publish', at };
 }
 

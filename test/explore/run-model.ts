@@ -1,0 +1,98 @@
+// A run between its claim and its last record: mirrors runChat in src/worker/run.ts, LogWriter's
+// #append in src/worker/log-writer.ts and `conclude` in src/worker/worker.ts.
+import { runTimeout } from '../../src/chat/deadlines.ts';
+import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
+import type { MarkChange } from '../../src/chat/marks.ts';
+import { changedMark, runEnds, runHandsBack } from '../../src/chat/marks.ts';
+import type { End } from '../../src/chat/terminal.ts';
+import { appendSteps, freshId } from './jetstream.ts';
+import type { Pending, RunPhase, World, Writer } from './state.ts';
+import type { At, Turn } from './worker-turn.ts';
+import { letGo, put, withLoss } from './worker-turn.ts';
+
+const COMPLETED: End = { kind: 'completed', stopReason: 1 };
+
+const CANCELLED: End = { kind: 'cancelled', reason: '' };
+
+/** Mirrors runChat: what the run does next of itself, or because it was told to stop. */
+export function runSteps(turn: Turn, writer: Writer): void {
+  const { setup, run, emit, who } = turn;
+  const go = (what: string, next: At<'write'>['next'], pending: Pending): void => {
+    const phase: RunPhase = { at: 'write', pending, next, writer };
+    emit(`${who} ${what}`, put(turn, { phase }));
+  };
+  const end = (what: string, end: End): void => {
+    go(what, 'run-end', ownPending(turn, writer, 1, runEnds(writer.claim, end)));
+  };
+  switch (run.abort) {
+    case 'no':
+      if (writer.said < setup.deltas) {
+        go('has something to say', 'delta', ownPending(turn, writer, 1, undefined));
+      } else end('has its answer', COMPLETED);
+      return;
+    case 'cancelled':
+      return end('stops its call', CANCELLED);
+    case 'run-timeout':
+      return end('stops its call', runTimeout(RUN_TIMEOUT_MS));
+    case 'hand-back': {
+      const change = runHandsBack(writer.claim);
+      const counted =
+        setup.broken === 'countHandBacks' ? { ...change, tries: change.tries + 1 } : change;
+      go('stops its call', 'hand-back', ownPending(turn, writer, 0, counted));
+    }
+  }
+}
+
+/** What LogWriter's #append sends. */
+function ownPending(
+  turn: Turn,
+  writer: Writer,
+  events: number,
+  change: MarkChange | undefined,
+): Pending {
+  const { claim, runId, sequence } = writer;
+  const first = sequence + 1;
+  const last = sequence + events;
+  const range = { firstSequence: first, lastSequence: last };
+  const mark = change === undefined ? undefined : changedMark(claim, change, range);
+  return {
+    draft: { id: freshId(turn.world, turn.who), writer: runId, mark, first, last },
+    view: {
+      expectedLast: writer.storeSequence,
+      afterSequence: sequence,
+      attempt: claim.attempt,
+      owner: claim.owner,
+    },
+    phase: 'send',
+    doubt: false,
+  };
+}
+
+/** Mirrors LogWriter's #append and, for its last record, `conclude`. */
+export function writeSteps(turn: Turn, { pending, next, writer }: At<'write'>): void {
+  const { setup, world, emit, who } = turn;
+  const { broken } = setup;
+  const lost = (base: World): World => {
+    if (broken === 'refusedAcks') return sayRefused(turn, 'ack', base);
+    if (broken === 'nakRefused' && next === 'hand-back') return sayRefused(turn, 'nak', base);
+    return letGo(turn, base);
+  };
+  appendSteps(setup, world, emit, {
+    who,
+    pending,
+    at: (base, pending) => put(turn, { phase: { at: 'write', pending, next, writer } }, base),
+    stored: (base, storeSequence) => {
+      if (next === 'run-end') return put(turn, { phase: { at: 'say', what: 'ack' } }, base);
+      if (next === 'hand-back') return put(turn, { phase: { at: 'say', what: 'nak' } }, base);
+      const { last: sequence } = pending.draft;
+      const after = { ...writer, storeSequence, sequence, said: writer.said + 1 };
+      return put(turn, { phase: { at: 'run', writer: after } }, base);
+    },
+    moved: lost,
+    unavailable: (base) => lost(withLoss(setup, base)),
+  });
+}
+
+export function sayRefused(turn: Turn, what: 'ack' | 'nak', base: World): World {
+  return put(turn, { refused: true, phase: { at: 'say', what } }, base);
+}

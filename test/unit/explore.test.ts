@@ -1,0 +1,58 @@
+// The exploration of the decisions holds on its smallest setup, and finds each law that is broken on
+// purpose on the smallest setup that shows it. All setups: `npm run explore`.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { explore } from '../explore/explore.ts';
+import type { Break, Setup } from '../explore/setup.ts';
+import { BREAKS, SMALL } from '../explore/setup.ts';
+
+const MAX_STATES = 200_000;
+
+function setupNamed(name: string): Setup {
+  const found = SMALL.find((setup) => setup.name === name);
+  assert.ok(found !== undefined, `there is a setup ${name}`);
+  return found;
+}
+
+test('every state of one start, two workers and a death keeps the laws and has a way to its end', () => {
+  const { findings, capped, states } = explore(setupNamed('tiny'), MAX_STATES);
+  assert.deepEqual(findings, []);
+  assert.equal(capped, false);
+  assert.ok(states > 50);
+});
+
+test('the faults of a drain, a doubt, a delete and the time keep the laws too', () => {
+  for (const name of ['starts', 'attempts', 'asks', 'doubt', 'again', 'late', 'expiry']) {
+    const { findings, capped } = explore(setupNamed(name), MAX_STATES);
+    assert.deepEqual(findings, [], name);
+    assert.equal(capped, false, name);
+  }
+});
+
+/** Where each breakage shows, and what is said of it. */
+const CAUGHT: Readonly<Record<Break, readonly [setup: string, law: RegExp]>> = {
+  nofence: ['starts', /^law [24]:/],
+  earlyAck: ['tiny', /^law 7: the start is acknowledged and the chat not over/],
+  refusedAcks: ['starts', /^law 7: a run that the fence refused sends an ack/],
+  nakRefused: ['drain', /^law 7: a run that the fence refused sends a nak/],
+  staleClaim: ['starts', /^law 4:/],
+  forgetDoubt: ['starts', /^law 4:/],
+  ownAnywhere: ['run', /^law [24]:/],
+  deleteEarly: ['again', /^law 8: a record \(claim\) after a delete was answered/],
+  ackUnerased: ['again', /^law 8: a delete is acknowledged and content left/],
+  loopForgets: ['cancel', /^law 8: a cancel is acknowledged and the chat not over/],
+  startBlind: ['expiry', /^law 1: a chat on the log of an earlier one/],
+  forgetDelete: ['delete', /^law 8: a delete is answered NOT_FOUND/],
+  countHandBacks: ['drain', /^law 7: ended for its lost attempts/],
+};
+
+for (const [broken, what] of Object.entries(BREAKS) as [Break, string][]) {
+  test(`it is found that ${what}`, () => {
+    const [name, law] = CAUGHT[broken];
+    const { findings } = explore({ ...setupNamed(name), broken }, MAX_STATES);
+    const [first] = findings;
+    assert.ok(first !== undefined, 'it is found');
+    assert.match(first.law, law);
+    assert.ok(first.trace.length > 3, 'with the way there');
+  });
+}
