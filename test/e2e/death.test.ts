@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { z } from 'zod';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
 import type { ChatClient } from '../support/clients.ts';
@@ -28,6 +29,17 @@ const { COMPLETED } = ChatStreamStatus;
 const RECOVERY_MS = 25_000;
 const HAND_OVER_MS = 2_000;
 
+const TOKENS = 60;
+const SIX_SLOTS = { TAILRACE_WORKER_SLOTS: '6' };
+
+/**
+ * Says a third of its answer and falls silent, however slow the machine is; asked again, says it all.
+ * The name tells it from others.
+ */
+function stuckInTheMiddle(id: string): ScriptInput {
+  return { tokens: TOKENS, interval_ms: 10, fault: 'silence', after: TOKENS / 3, times: 1, id };
+}
+
 interface Observed {
   readonly streamId: string;
   readonly watch: Watch;
@@ -49,7 +61,7 @@ function follow(client: ChatClient, streamId: string, watch = new Watch()): Obse
 }
 
 /** The whole answer once, whatever died meanwhile: deltas are numbered by the model server. */
-function assertWholeAnswer(watch: Watch, tokens: number): void {
+function assertWholeAnswer(watch: Watch): void {
   assert.equal(watch.end().status, COMPLETED);
   const numbers = watch
     .text()
@@ -58,31 +70,43 @@ function assertWholeAnswer(watch: Watch, tokens: number): void {
     .map((word) => Number(word.split(':')[0]));
   assert.deepEqual(
     numbers,
-    Array.from({ length: tokens }, (_, i) => i),
+    Array.from({ length: TOKENS }, (_, i) => i),
   );
 }
 
-async function resumeAll(
-  client: ChatClient,
-  chats: readonly Observed[],
-  tokens: number,
-): Promise<void> {
+async function resumeAll(client: ChatClient, chats: readonly Observed[]): Promise<void> {
   await Promise.all(
     chats.map(async ({ streamId, watch }) => {
       await watch.follow(client, streamId);
-      assertWholeAnswer(watch, tokens);
+      assertWholeAnswer(watch);
       const fresh = await watchToEnd(client, streamId);
       assert.equal(fresh.bytes(), watch.bytes(), 'who resumed saw what others see, once');
     }),
   );
 }
 
-/** The chats that a worker process says that it took. */
-function takenBy({ log }: TailraceProcess): Set<string> {
-  return new Set(
-    log
-      .filter((line) => line.includes('a worker took the chat'))
-      .map((line) => String(Reflect.get(JSON.parse(line) as object, 'stream_id'))),
+/** The chats that a worker process says that it took, and at which attempt. */
+function takenBy({ log }: TailraceProcess): Map<string, number> {
+  const Line = z.object({ stream_id: z.string(), attempt: z.number() });
+  const taken = log.filter((line) => line.includes('a worker took the chat'));
+  return new Map(
+    taken.map((line) => {
+      const { stream_id: streamId, attempt } = Line.parse(JSON.parse(line));
+      return [streamId, attempt];
+    }),
+  );
+}
+
+function attemptOf(watch: Watch): number {
+  return watch.events.at(-1)?.attempt ?? 0;
+}
+
+/** Those of the chats that are in this worker's hands now. */
+function heldBy(worker: TailraceProcess, chats: readonly Observed[]): Observed[] {
+  const taken = takenBy(worker);
+  return chats.filter(
+    ({ streamId, watch }) =>
+      taken.get(streamId) === attemptOf(watch) && watch.cases().at(-1) !== 'completed',
   );
 }
 
@@ -96,19 +120,19 @@ describe('processes die, chats do not', { concurrency: 4 }, () => {
       // Four of the twelve are still queued when everything dies.
       TAILRACE_WORKER_SLOTS: '8',
     };
-    const tokens = 60;
     await using first = await startTailraceProcess(env);
     const client = grpcClient(first.url);
-    const ids = await Promise.all(
-      Array.from({ length: 12 }, (_, i) =>
-        start(client, { tokens, interval_ms: 40, id: String(i) }),
-      ),
+    const startOne = async (script: ScriptInput): Promise<Observed> =>
+      follow(client, await start(client, script));
+    const chats = await Promise.all(
+      Array.from({ length: 8 }, (_, i) => startOne(stuckInTheMiddle(String(i)))),
     );
-    const chats = ids.map((id) => follow(client, id));
-    await until(
-      '8 chats in the middle',
-      () => chats.filter(({ watch }) => watch.cursor >= 10).length >= 8,
+    await Promise.all(chats.map(({ watch }) => watch.saw('textDelta')));
+    const queued = await Promise.all(
+      Array.from({ length: 4 }, (_, i) => startOne({ tokens: TOKENS, id: `queued ${i}` })),
     );
+    chats.push(...queued);
+    await Promise.all(queued.map(({ watch }) => watch.attachedTimes(1)));
     const pids = [first.pid, ...first.children()];
     assert.ok(pids.length >= 2, 'nats-server is a process of its own');
     await first.killTree();
@@ -121,7 +145,7 @@ describe('processes die, chats do not', { concurrency: 4 }, () => {
 
     await using second = await startTailraceProcess(env);
     const again = grpcClient(second.url);
-    await within(RECOVERY_MS + 15_000, 'all ends', resumeAll(again, chats, tokens));
+    await within(RECOVERY_MS + 15_000, 'all ends', resumeAll(again, chats));
     const attempts = chats.map(({ watch }) => watch.events.at(-1)?.attempt ?? 0);
     assert.equal(
       attempts.filter((attempt) => attempt === 2).length,
@@ -138,63 +162,65 @@ describe('processes die, chats do not', { concurrency: 4 }, () => {
     const api = { ...env, TAILRACE_ROLES: 'api' };
     const work = { ...env, TAILRACE_ROLES: 'worker' };
     // All at once on an empty server: the streams and consumers are made by all of them.
-    const [oneApi, otherApi, stopping, dying] = await Promise.all([
-      startTailraceProcess(api),
-      startTailraceProcess(api),
-      startTailraceProcess(work),
-      startTailraceProcess(work),
-    ]);
     await using stack = new AsyncDisposableStack();
-    for (const each of [oneApi, otherApi, stopping, dying]) stack.use(each);
+    const started = await Promise.all(
+      [api, api, { ...work, ...SIX_SLOTS }, { ...work, ...SIX_SLOTS }].map(async (each) =>
+        stack.use(await startTailraceProcess(each)),
+      ),
+    );
+    const [oneApi, otherApi, stopping, dying] = started;
+    assert.ok(oneApi && otherApi && stopping && dying);
     assert.equal(stopping.url, '', 'a worker listens nowhere');
 
-    const tokens = 120;
+    // Ten chats for two times six slots: each worker has four of them at least.
     const starter = grpcClient(oneApi.url);
     const observer = grpcClient(otherApi.url);
-    // Until both workers have some.
-    const chats: Observed[] = [];
-    await until('chats on both workers', async () => {
-      chats.push(follow(observer, await start(starter, { tokens, interval_ms: 50 })));
-      return takenBy(stopping).size >= 3 && takenBy(dying).size >= 3;
-    });
-    await Promise.all(chats.map(({ watch }) => watch.reached(6)));
+    const chats = await Promise.all(
+      Array.from({ length: 10 }, async (_, i) =>
+        follow(observer, await start(starter, stuckInTheMiddle(String(i)))),
+      ),
+    );
+    await Promise.all(chats.map(({ watch }) => watch.saw('textDelta')));
+    const heir = stack.use(await startTailraceProcess(work));
 
-    const handedOver = chats.filter(({ streamId }) => takenBy(stopping).has(streamId));
+    const handedOver = heldBy(stopping, chats);
+    assert.ok(handedOver.length >= 4);
     const stoppedMs = performance.now();
     const stopped = stopping.stop();
-    await Promise.all(handedOver.map(({ watch }) => watch.saw('attemptStarted')));
+    await Promise.all(handedOver.map(({ watch }) => watch.attempted(2)));
     const handOverMs = performance.now() - stoppedMs;
     assert.ok(handOverMs <= HAND_OVER_MS, `handed over after ${handOverMs} ms`);
-    assert.equal((await stopped).code, 0);
 
-    const heir = stack.use(await startTailraceProcess(work));
+    const lost = heldBy(dying, chats).map((chat) => ({
+      ...chat,
+      next: attemptOf(chat.watch) + 1,
+    }));
+    assert.ok(lost.length >= 4);
     const killedMs = performance.now();
     await dying.killTree();
-    await Promise.all(chats.map(({ watch }) => watch.saw('attemptStarted')));
+    await Promise.all(lost.map(({ watch, next }) => watch.attempted(next)));
     const recoveryMs = performance.now() - killedMs;
     assert.ok(recoveryMs <= RECOVERY_MS, `recovered after ${recoveryMs} ms`);
-    const ends = await Promise.all(chats.map((chat) => chat.ends));
-    assert.deepEqual(
-      ends,
-      chats.map(() => 'OK'),
-    );
-    for (const { watch } of chats) assertWholeAnswer(watch, tokens);
-    assert.equal(takenBy(heir).size, chats.length);
-    for (const each of [oneApi, otherApi, heir]) assert.equal((await each.stop()).code, 0);
+
+    for (const { watch, ends } of chats) {
+      assert.equal(await ends, 'OK');
+      assertWholeAnswer(watch);
+    }
+    assert.equal((await stopped).code, 0);
+    for (const each of [heir, oneApi, otherApi]) assert.equal((await each.stop()).code, 0);
   });
 
   test('SIGTERM in the middle: a clean end in a moment; observers are told to come again, and the chats go on after the restart', async () => {
     using folder = temporaryFolder();
     await using model = await startModelServer();
     const env = { TAILRACE_DATA_DIR: folder.path, OPENAI_BASE_URL: model.url };
-    const tokens = 60;
     await using first = await startTailraceProcess(env);
     const client = grpcClient(first.url);
     const ids = await Promise.all(
-      [0, 1, 2, 3].map((i) => start(client, { tokens, interval_ms: 40, id: String(i) })),
+      [0, 1, 2, 3].map((i) => start(client, stuckInTheMiddle(String(i)))),
     );
     const chats = ids.map((id) => follow(client, id));
-    await Promise.all(chats.map(({ watch }) => watch.reached(10)));
+    await Promise.all(chats.map(({ watch }) => watch.saw('textDelta')));
     const waiting = client.waitChatStream({ streamId: ids[0] ?? '' }).then(
       ({ chatStream }) => chatStream?.status,
       (error: unknown) => refusalOf(error).code,
@@ -225,11 +251,7 @@ describe('processes die, chats do not', { concurrency: 4 }, () => {
 
     await using second = await startTailraceProcess(env);
     const again = grpcClient(second.url);
-    await within(
-      10_000,
-      'all ends without a wait for lapsed claims',
-      resumeAll(again, chats, tokens),
-    );
+    await within(10_000, 'all ends without a wait for lapsed claims', resumeAll(again, chats));
     // A clean hand-back is no lost attempt.
     for (const { watch } of chats) assert.equal(watch.events.at(-1)?.attempt, 2);
     await second.stop();
@@ -279,8 +301,8 @@ describe('processes die, chats do not', { concurrency: 4 }, () => {
     const env = { TAILRACE_DATA_DIR: folder.path, OPENAI_BASE_URL: model.url };
     await using tailrace = await startTailraceProcess(env, { ownGroup: true });
     const client = grpcClient(tailrace.url);
-    const chat = follow(client, await start(client, { tokens: 500, interval_ms: 20 }));
-    await chat.watch.reached(5);
+    const chat = follow(client, await start(client, stuckInTheMiddle('one')));
+    await chat.watch.saw('textDelta');
     process.kill(-tailrace.pid, 'SIGINT');
     const exit = await within(5_000, 'the end', tailrace.exited);
     assert.deepEqual(exit, { code: 0, signal: null });

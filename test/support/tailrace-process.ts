@@ -9,7 +9,7 @@ import { natsServerProgram } from './nats.ts';
 import { within } from './until.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const START_MS = 30_000;
+const START_MS = 60_000;
 const EXIT_MS = 30_000;
 
 export interface Exit {

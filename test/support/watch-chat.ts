@@ -10,7 +10,7 @@ import { AnswerFold } from '../../src/chat/answer.ts';
 import type { ChatClient } from './clients.ts';
 import { within } from './until.ts';
 
-const EVENT_WAIT_MS = 30_000;
+const EVENT_WAIT_MS = 60_000;
 const ENDS = ['completed', 'failed', 'cancelled', 'error'];
 
 interface Waiter {
@@ -62,6 +62,10 @@ export class Watch {
 
   beaten(count: number): Promise<void> {
     return this.#once(`heartbeat ${count}`, () => this.heartbeats.length >= count);
+  }
+
+  attempted(attempt: number): Promise<void> {
+    return this.#once(`attempt ${attempt}`, () => (this.events.at(-1)?.attempt ?? 0) >= attempt);
   }
 
   saw(payload: Event['payload']['case']): Promise<void> {
