@@ -73,9 +73,7 @@ export async function startApi(parts: {
   const handler = createHttpHandler(edge);
   const { host, port } = config.listen;
   const logError = (error: unknown): void => logger.error({ err: error }, 'the port failed');
-  // Its calls fail where the model server is away: the first real one says so, not each of these.
-  const unlogged = { ...edge, tenants: ONE_TENANT, logError: () => undefined };
-  await warmUp(createHttpHandler(unlogged), logError);
+  await warmUp(edge, logError);
   const listener = await listen({ host, port, handler, logError }).catch((cause: unknown) => {
     throw cannotListen(config, cause);
   });

@@ -5,8 +5,10 @@ import { ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import type { HttpHandler } from '../rpc/listener.ts';
+import { DEFAULT_TENANT, makeToken, tenantsByToken } from '../rpc/auth.ts';
+import { createHttpHandler, type HttpHandlerOptions } from '../rpc/http-handler.ts';
 import { listen } from '../rpc/listener.ts';
+import { parseTokens } from '../rpc/tokens-file.ts';
 
 const ROUNDS = 20;
 /** A model server that does not answer holds the port up no longer than this. */
@@ -14,13 +16,21 @@ const LONGEST_MS = 500;
 const NO_MODEL = 'warm-up: there is no such model';
 const NO_CHAT = 'warm-up';
 
-/** `handler` is the real one, for callers without a token. It is reachable on loopback meanwhile. */
+/**
+ * `edge` is the real one, on a loopback port that takes no token but one that only this call has. Its
+ * calls fail where the model server is away: the first real one says so, not each of these.
+ */
 export async function warmUp(
-  handler: HttpHandler,
+  edge: HttpHandlerOptions,
   logError: (error: unknown) => void,
 ): Promise<void> {
+  const { token, line } = makeToken(DEFAULT_TENANT);
+  const rows = parseTokens(line, 'warm-up');
+  const tenants = tenantsByToken(() => rows);
+  const handler = createHttpHandler({ ...edge, tenants, logError: () => undefined });
   await using listener = await listen({ host: '127.0.0.1', port: 0, handler, logError });
   const client = createClient(ChatStreamService, createGrpcTransport({ baseUrl: listener.url }));
+  const headers = { authorization: `Bearer ${token}` };
   const messages = [
     { role: Role.USER, content: [{ block: { case: 'text', value: 'hi' } as const }] },
   ];
@@ -29,8 +39,8 @@ export async function warmUp(
     const timeoutMs = Math.ceil(deadlineMs - performance.now());
     if (timeoutMs <= 0) return;
     const request = { model: NO_MODEL, messages };
-    await refused(client.initiateChatStream({ request }, { timeoutMs }));
-    await refused(client.getChatStream({ streamId: NO_CHAT }, { timeoutMs }));
+    await refused(client.initiateChatStream({ request }, { timeoutMs, headers }));
+    await refused(client.getChatStream({ streamId: NO_CHAT }, { timeoutMs, headers }));
   }
 }
 
