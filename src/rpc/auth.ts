@@ -4,7 +4,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { type ContextValues, createContextKey } from '@connectrpc/connect';
 import { ChatError } from '../chat/errors.ts';
 
-const DEFAULT_TENANT = 'default';
+export const DEFAULT_TENANT = 'default';
 export const TENANT_PATTERN = /^[a-z0-9-]{1,63}$/;
 
 export interface TokenRow {
