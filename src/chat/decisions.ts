@@ -139,10 +139,11 @@ export function stillOwns(
   writer: { readonly runId: string; readonly storeSequence: number },
   last: LogRecord | undefined,
 ): boolean {
-  if (last === undefined) return false;
-  if (last.appendId.startsWith(writer.runId)) return last.mark === undefined || !isOver(last.mark);
-  // Read before the newest append of this run was stored.
-  return last.storeSequence < writer.storeSequence;
+  if (last?.appendId.startsWith(writer.runId)) {
+    return last.mark === undefined || !isOver(last.mark);
+  }
+  // Older than the newest append of this run, or before its first: it says nothing against it.
+  return (last?.storeSequence ?? 0) < writer.storeSequence;
 }
 
 /** What a refusal by the fence means for the writer that got it (law 2). */
