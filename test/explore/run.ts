@@ -52,7 +52,7 @@ for (const setup of chosen()) {
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   const said = capped ? 'bound reached' : 'all states seen';
   console.log(
-    `${setup.name.padEnd(10)} ${states} states, ${steps} steps, ${said}, ${findings.length} violations, ${seconds} s`,
+    `${setup.name.padEnd(12)} ${states} states, ${steps} steps, ${said}, ${findings.length} violations, ${seconds} s`,
   );
   for (const { law, trace } of findings) {
     console.log(`\n  VIOLATED ${law}`);
