@@ -130,6 +130,8 @@ export const DROP_BODY_MS = 5 * SECOND_MS;
 export const KEEP_ALIVE_MS = 75 * SECOND_MS;
 /** An HTTP/2 connection without calls is told to go away after this long. */
 export const H2_IDLE_MS = 10 * 60 * SECOND_MS;
+/** A peer gets this long to close its side of an HTTP/2 connection that is over. */
+export const H2_CLOSE_MS = SECOND_MS;
 /** Error details travel in headers; clients and proxies refuse more than 4 to 8 KiB of them. */
 export const MAX_ERROR_METADATA_BYTES = 3_800;
 /** Broken rules that are looked for in one request. */

@@ -9,6 +9,7 @@ import type {
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
 import {
+  H2_CLOSE_MS,
   H2_IDLE_MS,
   KEEP_ALIVE_MS,
   LISTEN_BACKLOG,
@@ -69,7 +70,10 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     peekProtocol(socket, headTimeoutMs, (protocol) => {
       undecided.delete(socket);
       // An HTTP/2 session would not notice the end of a half-open socket.
-      if (protocol === 'h2') socket.allowHalfOpen = false;
+      if (protocol === 'h2') {
+        socket.allowHalfOpen = false;
+        socket.once('finish', () => destroySoon(socket));
+      }
       (protocol === 'h2' ? h2.server : h1.server).emit('connection', socket);
     });
   });
@@ -158,6 +162,15 @@ function http2Server(handler: HttpHandler, headTimeoutMs: number, idleMs: number
       for (const session of sessions) session.close();
     },
   };
+}
+
+/**
+ * A session that is over has said so to its peer. One that does not close its own side then would keep
+ * the connection, and with it a server that is stopping.
+ */
+function destroySoon(socket: net.Socket): void {
+  const timer = setTimeout(() => socket.destroy(), H2_CLOSE_MS);
+  socket.once('close', () => clearTimeout(timer));
 }
 
 /** node:http2 keeps a session for ever, whether it ever says anything or not. */

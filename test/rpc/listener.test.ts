@@ -149,6 +149,21 @@ test('closing lets running calls end, sends GOAWAY and takes no new connection',
   agent.destroy();
 });
 
+test('closing does not wait for an HTTP/2 peer that never closes its own side', async () => {
+  await using listener = await start(says('hello'));
+  const socket = net.connect({ port: listener.port, host: '127.0.0.1', allowHalfOpen: true });
+  await once(socket, 'connect');
+  const emptySettings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+  socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), emptySettings]));
+  await once(socket, 'data');
+  socket.resume();
+  socket.on('error', () => undefined);
+  const beganMs = performance.now();
+  await listener.close(10_000);
+  assert.ok(performance.now() - beganMs < 3_000, 'it took the whole grace');
+  socket.destroy();
+});
+
 test('closing cuts what is left after the grace', async () => {
   const listener = await start((_req, res) => {
     res.writeHead(200);
