@@ -1,4 +1,5 @@
 // `npm start`: serves until SIGTERM or SIGINT.
+import { writeSync } from 'node:fs';
 import type { Tailrace } from './tailrace.ts';
 import { startTailrace } from './tailrace.ts';
 import type { Logger } from '../chat/logger.ts';
@@ -30,9 +31,11 @@ try {
   await tailrace[Symbol.asyncDispose]();
   logger.info({}, 'stopped');
 } catch (error) {
-  if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
-  else process.stderr.write(`Tailrace could not start: ${describe(error)}\n`);
-  process.exitCode = 1;
+  const said =
+    error instanceof ConfigError ? error.message : `Tailrace could not start: ${describe(error)}`;
+  // Synchronously, and then at once: a part that hangs in its own end must not hold a failed start.
+  writeSync(process.stderr.fd, `${said}\n`);
+  process.exit(1);
 }
 
 /** A start may wait for NATS for as long as it takes: a signal must end it all the same. */

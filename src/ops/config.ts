@@ -155,7 +155,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
         return `${name} is ${value}; it must be ${wanted(issue)}`;
       });
   for (const name of unknown) {
-    faults.push(`${name} is not a setting of Tailrace; those there are: ${[...KNOWN].join(', ')}`);
+    faults.push(
+      `${name} is not a setting of Tailrace; those there are: ${Object.keys(Environment.shape).join(', ')}`,
+    );
   }
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults.join('\n'));
   const e = parsed.data;
@@ -205,6 +207,11 @@ function checkTogether(config: Config): void {
       `TAILRACE_ROLES is "${only}", and TAILRACE_NATS_URL is not set: the embedded nats-server serves one process, which must have both roles. Set TAILRACE_NATS_URL, or leave TAILRACE_ROLES out.`,
     );
   }
+  if (config.natsReplicas > 1 && config.nats === undefined) {
+    throw new ConfigError(
+      `TAILRACE_NATS_REPLICAS is "${config.natsReplicas}", and TAILRACE_NATS_URL is not set: the embedded nats-server is one server and keeps one copy. Set TAILRACE_NATS_URL to a cluster, or leave TAILRACE_NATS_REPLICAS out.`,
+    );
+  }
   const { models, defaultModel } = config;
   if (models !== undefined && defaultModel !== undefined && !models.includes(defaultModel)) {
     throw new ConfigError(
@@ -214,6 +221,6 @@ function checkTogether(config: Config): void {
 }
 
 function wanted(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'invalid_value') return issue.values.map(String).join(', ');
+  if (issue.code === 'invalid_value') return `one of ${issue.values.map(String).join(', ')}`;
   return issue.message;
 }

@@ -56,6 +56,7 @@ export type LogError = (error: unknown) => void;
 export function toConnectError(error: unknown, logError: LogError): ConnectError {
   // Connect's own: deadlines, cancellation, protocol errors.
   if (error instanceof ConnectError) return error;
+  if (callerLeft(error)) return new ConnectError('The caller left.', Code.Canceled);
   if (!(error instanceof ChatError)) {
     logError(error);
     return wireError(
@@ -64,6 +65,11 @@ export function toConnectError(error: unknown, logError: LogError): ConnectError
   }
   if (error.reason === 'INTERNAL' || error.cause !== undefined) logError(error);
   return wireError(error);
+}
+
+/** Node's word for a stream whose other side went away: no fault of anyone's. */
+function callerLeft(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
 }
 
 /**

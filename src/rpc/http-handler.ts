@@ -208,7 +208,8 @@ async function handleByConnect(
     await universalResponseToNodeResponse(withReadableMessage(answer), res);
   } catch (error) {
     // The caller left while it was answered.
-    if (ConnectError.from(error).code !== Code.Aborted) log(error);
+    const { code } = toConnectError(error, log);
+    if (code !== Code.Aborted && code !== Code.Canceled) log(error);
   } finally {
     dropBody(req);
   }

@@ -8,6 +8,9 @@ import type { HttpRequest } from './listener.ts';
 /** The 5 bytes before each message of gRPC, gRPC-Web and Connect's streams. */
 export const PREFIX_BYTES = 5;
 
+/** No flags of a frame, but how JSON without a frame begins. */
+const BRACE = 0x7b;
+
 interface BodyBounds {
   /** Of the message; a frame's prefix comes on top. */
   readonly maxBytes: number;
@@ -39,7 +42,8 @@ export function readBody(req: HttpRequest, bounds: BodyBounds): Promise<Uint8Arr
     function onData(chunk: Buffer): void {
       chunks.push(chunk);
       bytes += chunk.byteLength;
-      if (bytes > limit || declares(chunks) > bounds.maxBytes) {
+      if (bounds.framed && chunks[0]?.[0] === BRACE) refuse(notFramed());
+      else if (bytes > limit || declares(chunks) > bounds.maxBytes) {
         refuse(requestTooLarge(bounds.maxBytes));
       }
     }
@@ -88,6 +92,12 @@ function cutOff(req: HttpRequest): void {
   // Destroying node's request object for HTTP/2 leaves its stream open for ever.
   if ('stream' in req) req.stream.destroy();
   else req.destroy();
+}
+
+function notFramed(): Error {
+  return malformedRequest(
+    'The request is JSON without a frame: on this content type a byte 0 and the length in 4 bytes, big-endian, come before the message.',
+  );
 }
 
 /** The one message of a framed request. */

@@ -109,6 +109,9 @@ function inWords(violation: RuleViolation): string {
     const names = last.enum.values.filter((value) => value.number !== 0).map((value) => value.name);
     return `must be one of ${names.join(', ')}`;
   }
+  if (last?.kind === 'oneof' && violation.ruleId === 'required') {
+    return `one of ${last.fields.map((field) => field.name).join(', ')} must be set`;
+  }
   return violation.message.replace('does not match regex pattern', 'must match');
 }
 
