@@ -26,6 +26,8 @@ export interface ChaosOptions {
   readonly weights: FaultOptions['weights'];
   /** Everything has so long to finish once the faults are over. */
   readonly finishWithinMs: number;
+  /** Logs and history stay also where nothing is wrong. */
+  readonly keep?: boolean;
   readonly onProgress?: (line: string) => void;
 }
 
@@ -74,7 +76,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 
   const violations = check(history);
   const report = reportOf(options, history, chatsOf(history), violations, said);
-  if (violations.length > 0) keep(cluster, history, report);
+  if (violations.length > 0 || options.keep === true) keep(cluster, history, report);
   return report;
 }
 

@@ -19,7 +19,7 @@ export function isNatsFault({ kind }: Fault): boolean {
   return kind === 'kill-nats' || kind === 'kill-nats-leader' || kind === 'kill-nats-follower';
 }
 
-function isWorkerFault({ kind }: Fault): boolean {
+export function isWorkerFault({ kind }: Fault): boolean {
   return (
     kind === 'kill-worker' ||
     kind === 'stop-worker' ||

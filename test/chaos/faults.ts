@@ -110,6 +110,26 @@ export function startFaults(options: FaultOptions): Faults {
     return members.some((member) => busy.has(member)) ? undefined : idle(members);
   }
 
+  /** Whether there is anything to do it to now. */
+  function possible(kind: FaultKind): boolean {
+    switch (kind) {
+      case 'kill-worker':
+      case 'stop-worker':
+        return cluster.workers.some((member) => !busy.has(member));
+      case 'kill-api':
+      case 'stop-api':
+        return !cluster.apis.some(({ member }) => busy.has(member));
+      case 'pause-worker':
+        return !longBusy && cluster.workers.some((member) => !busy.has(member));
+      case 'cut-worker':
+        return !longBusy && !cluster.workers.slice(0, 1).some((member) => busy.has(member));
+      case 'kill-nats':
+      case 'kill-nats-leader':
+      case 'kill-nats-follower':
+        return !natsBusy;
+    }
+  }
+
   function act(kind: FaultKind): Promise<void> {
     switch (kind) {
       case 'kill-worker':
@@ -129,14 +149,15 @@ export function startFaults(options: FaultOptions): Faults {
   }
 
   async function run(): Promise<void> {
-    const kinds = Object.entries(weights) as [FaultKind, number][];
-    const total = kinds.reduce((sum, [, weight]) => sum + weight, 0);
+    const all = Object.entries(weights) as [FaultKind, number][];
     while (!stopping.signal.aborted) {
       const waitMs = everyMs * random.between(0.5, 1.5);
       await sleep(waitMs, undefined, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
-      let at = random.between(0, total);
-      const kind = kinds.find(([, weight]) => (at -= weight) < 0)?.[0] ?? 'kill-worker';
+      const kinds = all.filter(([kind]) => possible(kind));
+      let at = random.next() * kinds.reduce((sum, [, weight]) => sum + weight, 0);
+      const kind = kinds.find(([, weight]) => (at -= weight) < 0)?.[0];
+      if (kind === undefined) continue;
       const done = act(kind).catch((error: unknown) => {
         history.deaths.push({ name: kind, atMs: nowMs(), said: String(error) });
       });

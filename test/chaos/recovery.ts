@@ -1,7 +1,8 @@
 // How long things took after a fault, read from a history.
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { timeMs } from '../../src/chat/answer.ts';
-import { isNatsFault } from './check-attempts.ts';
+import { ACK_WAIT_MS, RENEW_EVERY_MS } from '../../src/chat/limits.ts';
+import { isNatsFault, isWorkerFault } from './check-attempts.ts';
 import type { ChatHistory } from './chat-history.ts';
 import type { Fault, FaultKind, History } from './history.ts';
 
@@ -13,9 +14,12 @@ export interface Quantiles {
 }
 
 export interface Recovery {
+  /** The slowest takeovers after a kill: where to look first. */
+  readonly slowest: readonly Takeover[];
   /** From the worker's SIGKILL to the next attempt of each chat that it ran. */
   readonly killedWorker: Quantiles;
-  /** The same, without those during which a nats-server was killed too. */
+  /** The same for those that nothing else happened to: no nats-server was killed meanwhile, and no
+   * worker met a fault while the command could be taken by it. */
   readonly killedWorkerAlone: Quantiles;
   /** The longest time without any record stored that began with the fault. */
   readonly killedNatsLeader: Quantiles;
@@ -24,18 +28,26 @@ export interface Recovery {
   readonly cancelToClosed: Quantiles;
 }
 
+interface Takeover {
+  readonly chat: string;
+  readonly worker: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+const SLOWEST = 10;
 /** A fault within this time of a cancel may be what it waited for. */
 const NEAR_MS = 30_000;
 
 export function recoveryOf(history: History, chats: readonly ChatHistory[]): Recovery {
   const kills = history.faults.filter(({ kind }) => kind === 'kill-worker');
   const recovered = kills.flatMap((kill) => chats.flatMap((chat) => takeover(chat, kill)));
-  const natsFaults = history.faults.filter(isNatsFault);
-  const alone = recovered.filter(
-    ({ fromMs, toMs }) => !natsFaults.some((f) => f.atMs <= toMs && f.untilMs >= fromMs),
-  );
+  const alone = recovered.filter((takeover) => !disturbed(takeover, history.faults));
   const stalls = stallsOf(history, chats);
   return {
+    slowest: recovered
+      .toSorted((a, b) => b.toMs - b.fromMs - (a.toMs - a.fromMs))
+      .slice(0, SLOWEST),
     killedWorker: quantiles(recovered.map(({ fromMs, toMs }) => toMs - fromMs)),
     killedWorkerAlone: quantiles(alone.map(({ fromMs, toMs }) => toMs - fromMs)),
     killedNatsLeader: quantiles(stalls(['kill-nats-leader'])),
@@ -44,7 +56,7 @@ export function recoveryOf(history: History, chats: readonly ChatHistory[]): Rec
   };
 }
 
-function takeover(chat: ChatHistory, kill: Fault): { fromMs: number; toMs: number }[] {
+function takeover(chat: ChatHistory, kill: Fault): Takeover[] {
   const claim = chat.taken.find(({ worker }) => worker === kill.target);
   if (claim === undefined) return [];
   const { attempts, end } = chat.log;
@@ -53,7 +65,18 @@ function takeover(chat: ChatHistory, kill: Fault): { fromMs: number; toMs: numbe
   const toMs = next?.atMs ?? (end === undefined ? undefined : timeMs(end.at.event));
   if (began === undefined || toMs === undefined) return [];
   if (began.atMs > kill.atMs || toMs <= kill.atMs) return [];
-  return [{ fromMs: kill.atMs, toMs }];
+  return [{ chat: chat.chat, worker: kill.target, fromMs: kill.atMs, toMs }];
+}
+
+/** The killed worker's command may be handed out again from here on. */
+const LAPSE_MS = ACK_WAIT_MS - RENEW_EVERY_MS;
+
+function disturbed({ worker, fromMs, toMs }: Takeover, faults: readonly Fault[]): boolean {
+  return faults.some((fault) => {
+    const hits = (beganMs: number): boolean => fault.atMs <= toMs && fault.untilMs >= beganMs;
+    if (isNatsFault(fault)) return hits(fromMs);
+    return isWorkerFault(fault) && fault.target !== worker && hits(fromMs + LAPSE_MS);
+  });
 }
 
 function stallsOf(

@@ -92,7 +92,7 @@ export function linesOf(report: ChaosReport): string[] {
     `kills: ${report.kills}; faults: ${list(report.faults)}`,
     'recovery:',
     time('worker killed → next attempt', recovery.killedWorker),
-    time('the same, no nats-server killed meanwhile', recovery.killedWorkerAlone),
+    time('the same, nothing else happening to it', recovery.killedWorkerAlone),
     time('NATS leader killed → log goes on', recovery.killedNatsLeader),
     time('the one nats-server killed → log goes on', recovery.killedNats),
     time('cancel → model server’s socket closed', recovery.cancelToClosed),

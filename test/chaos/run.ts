@@ -13,6 +13,7 @@ const { values } = parseArgs({
     cluster: { type: 'boolean', default: false },
     rate: { type: 'string', default: '11' },
     'fault-every-ms': { type: 'string', default: '2000' },
+    keep: { type: 'boolean', default: false },
     out: { type: 'string' },
   },
 });
@@ -33,6 +34,7 @@ const report = await runChaos({
   faultEveryMs: Number(values['fault-every-ms']),
   weights: values.single ? SINGLE_WEIGHTS : CLUSTER_WEIGHTS,
   finishWithinMs: 120_000,
+  keep: values.keep,
   onProgress: (line) => console.log(`  ${line}`),
 });
 const out = values.out ?? join(import.meta.dirname, '../../.cache/chaos', `seed-${seed}.json`);

@@ -500,6 +500,7 @@ test('recovery is counted from the kill to the next claim', () => {
     p99Ms: 18_000,
     maxMs: 18_000,
   });
+  assert.equal(recovery.killedWorkerAlone.count, 3);
   history.faults.push(fault('kill-nats', 'nats-1#1', 21_000, 23_000));
   assert.equal(recoveryOf(history, chatsOf(history)).killedWorkerAlone.count, 2);
 });
