@@ -68,7 +68,7 @@ export function toConnectError(error: unknown, logError: LogError): ConnectError
 }
 
 /** Node's word for a stream whose other side went away: no fault of anyone's. */
-function callerLeft(error: unknown): boolean {
+export function callerLeft(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
 }
 

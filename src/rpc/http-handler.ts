@@ -23,7 +23,7 @@ import { ChatError } from '../chat/errors.ts';
 import { MAX_CONTROL_REQUEST_BYTES } from '../chat/limits.ts';
 import { type Caller, setTenant, type Tenants } from './auth.ts';
 import { applyCors } from './cors.ts';
-import { grpcMessage, toConnectError } from './errors.ts';
+import { callerLeft, grpcMessage, toConnectError } from './errors.ts';
 import { healthService, type ServingStatus } from './health.ts';
 import { edgeInterceptor, refusalGate, setReading } from './interceptor.ts';
 import type { HttpHandler, HttpRequest, HttpResponse } from './listener.ts';
@@ -208,8 +208,7 @@ async function handleByConnect(
     await universalResponseToNodeResponse(withReadableMessage(answer), res);
   } catch (error) {
     // The caller left while it was answered.
-    const { code } = toConnectError(error, log);
-    if (code !== Code.Aborted && code !== Code.Canceled) log(error);
+    if (ConnectError.from(error).code !== Code.Aborted && !callerLeft(error)) log(error);
   } finally {
     dropBody(req);
   }
