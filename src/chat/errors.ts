@@ -66,6 +66,15 @@ export function streamNotFound(streamId: string): ChatError {
   });
 }
 
+/** Deleting needs room too: it is first made durable as a command. */
+export function storeFull(cause: unknown): ChatError {
+  return new ChatError(
+    'QUEUE_FULL',
+    'The store (NATS JetStream) takes no more, so this was not stored and nothing has changed. The operator must give it room.',
+    { retryAfterMs: 10_000, cause },
+  );
+}
+
 /** For who observes a stream while it is deleted; later callers get streamNotFound. */
 export function streamDeleted(streamId: string): ChatError {
   return new ChatError('STREAM_DELETED', `The chat stream "${streamId}" was deleted.`, {

@@ -16,6 +16,8 @@ export const MAX_ATTEMPTS = 3;
 
 // Requests
 export const MAX_REQUEST_BYTES = 8 * MiB;
+/** Fields, items and messages of one request together: decoding and checking them takes about 0.3 s. */
+export const MAX_REQUEST_VALUES = 100_000;
 export const DEFAULT_PRIORITY = 5;
 export const PRIORITY_LEVELS = 10;
 /** As JSON in UTF-8: it lies in the headers of the start, and NATS takes 64 KiB of those. */

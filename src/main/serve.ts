@@ -30,6 +30,8 @@ try {
   logger.info({ signal }, 'stopping');
   await tailrace[Symbol.asyncDispose]();
   logger.info({}, 'stopped');
+  // What could not be handed back in time may still be trying, and would for a minute.
+  process.exit();
 } catch (error) {
   const said =
     error instanceof ConfigError ? error.message : `Tailrace could not start: ${describe(error)}`;

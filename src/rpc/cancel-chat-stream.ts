@@ -8,7 +8,7 @@ import { controlCommand } from '../chat/control-command.ts';
 import type { ChatAtLeader } from '../chat/decisions.ts';
 import { decideCancel } from '../chat/decisions.ts';
 import { endChat } from '../chat/end-chat.ts';
-import { ChatError } from '../chat/errors.ts';
+import { ChatError, storeFull } from '../chat/errors.ts';
 import type { EventLog } from '../chat/event-log.ts';
 import { CANCEL_ANSWER_MS, NATS_REQUEST_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
@@ -77,7 +77,7 @@ async function commandCancel(
     case 'full': {
       const found = await deps.inbox.last(chat);
       if (found?.meta.appendId === command.meta.appendId) return true;
-      throw notDurable(outcome.cause);
+      throw outcome.type === 'full' ? storeFull(outcome.cause) : notDurable(outcome.cause);
     }
   }
 }

@@ -6,7 +6,7 @@ import type { ChatKey } from '../chat/chat-key.ts';
 import type { Command } from '../chat/commands.ts';
 import { controlCommand } from '../chat/control-command.ts';
 import { decideDeleteCall } from '../chat/decisions.ts';
-import { ChatError, streamNotFound } from '../chat/errors.ts';
+import { ChatError, storeFull, streamNotFound } from '../chat/errors.ts';
 import { PUBLISH_TRIES } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import { readBoth } from '../chat/read-chat.ts';
@@ -41,6 +41,7 @@ async function commandDelete(deps: DeleteDeps, chat: ChatKey): Promise<Command> 
     own ??= controlCommand(next.at.start, 'delete', '');
     const outcome = await deps.inbox.publish(own, next.at.newest.sequence);
     if (outcome.type === 'stored') return { ...own, sequence: outcome.storeSequence };
+    if (outcome.type === 'full') throw storeFull(outcome.cause);
     if (outcome.type !== 'refused') cause = outcome.cause;
   }
   throw new ChatError(

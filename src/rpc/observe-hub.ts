@@ -24,24 +24,33 @@ export interface HubDeps extends FeedDeps {
   readonly heartbeatMs: number;
 }
 
+interface Entry {
+  readonly opened: Promise<ChatFeed>;
+  feed: ChatFeed | undefined;
+  users: number;
+}
+
 const LONGEST_TICK_MS = 250;
 const TICKS_PER_HEARTBEAT = 8;
 
 export function createObserveHub(deps: HubDeps): ObserveHub {
-  const feeds = new Map<string, { readonly opened: Promise<ChatFeed>; users: number }>();
-  const open = new Set<ChatFeed>();
+  const feeds = new Map<string, Entry>();
+  /** The feeds that are open, with what holds them. */
+  const open = new Map<ChatFeed, Entry>();
 
   const acquire = async (chat: ChatKey): Promise<ChatFeed> => {
     const key = keyOf(chat);
     let entry = feeds.get(key);
-    if (entry === undefined) {
-      entry = { opened: ChatFeed.open(deps, chat), users: 0 };
+    // A feed that has failed is kept by who still reads from it; who comes now asks the log anew.
+    if (entry === undefined || entry.feed?.failure !== undefined) {
+      entry = { opened: ChatFeed.open(deps, chat), feed: undefined, users: 0 };
       feeds.set(key, entry);
     }
     entry.users++;
     try {
       const feed = await entry.opened;
-      open.add(feed);
+      entry.feed = feed;
+      open.set(feed, entry);
       return feed;
     } catch (error) {
       if (feeds.get(key) === entry) feeds.delete(key);
@@ -50,10 +59,10 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
   };
 
   const release = (feed: ChatFeed): void => {
-    const key = keyOf(feed.chat);
-    const entry = feeds.get(key);
+    const entry = open.get(feed);
     if (entry === undefined || --entry.users > 0) return;
-    feeds.delete(key);
+    const key = keyOf(feed.chat);
+    if (feeds.get(key) === entry) feeds.delete(key);
     open.delete(feed);
     feed.close();
   };
@@ -102,7 +111,7 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
   const tick = (): void => {
     const now = performance.now();
     const wallMs = Date.now();
-    for (const feed of open) {
+    for (const feed of open.keys()) {
       feed.fillIfSilent(now);
       if (feed.expiresAtMs <= wallMs && feed.failure === undefined) {
         feed.fail(streamNotFound(feed.chat.streamId));
@@ -114,7 +123,7 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
   };
   const ticking = setInterval(tick, tickMs);
   const stopReconnect = deps.live.onReconnect(() => {
-    for (const feed of open) feed.fillOrWarn();
+    for (const feed of open.keys()) feed.fillOrWarn();
   });
 
   // A delete ends its observers as such, before they see the end that it makes; where its bell is
@@ -134,14 +143,14 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
     untilOver,
     observers: () => {
       let count = 0;
-      for (const feed of open) count += feed.listeners.size;
+      for (const feed of open.keys()) count += feed.listeners.size;
       return count;
     },
     close: () => {
       clearInterval(ticking);
       stopReconnect();
       stopControl();
-      for (const feed of open) feed.close();
+      for (const feed of open.keys()) feed.close();
     },
   };
 }

@@ -13,6 +13,7 @@ import { malformedRequest, requestTooLarge } from './errors.ts';
 import type { HttpRequest } from './listener.ts';
 import { onlyFrame, readBody } from './request-body.ts';
 import { messageFromBinary, messageFromJson } from './request-checks.ts';
+import { boundBinaryValues, boundJsonValues } from './request-values.ts';
 import { connectForm, type WireForm } from './wire-form.ts';
 
 /** What setTimeout can wait; a longer deadline is none. */
@@ -51,9 +52,12 @@ export async function readRequest<I extends DescMessage>(
     data = await decompressed(compression, body);
   }
   if (data.byteLength > MAX_REQUEST_BYTES) throw requestTooLarge();
-  return form.binary
-    ? messageFromBinary(method.input, data)
-    : messageFromJson(method.input, parsedJson(data));
+  if (form.binary) {
+    boundBinaryValues(method.input, data);
+    return messageFromBinary(method.input, data);
+  }
+  boundJsonValues(data);
+  return messageFromJson(method.input, parsedJson(data));
 }
 
 interface Payload {

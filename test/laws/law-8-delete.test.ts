@@ -2,7 +2,9 @@
 // its id stays taken.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { create } from '@bufbuild/protobuf';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { ObserveChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { CarryOutDeps } from '../../src/chat/carry-out.ts';
 import { carryOutDelete } from '../../src/chat/carry-out.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
@@ -10,6 +12,7 @@ import type { Command } from '../../src/chat/commands.ts';
 import { controlCommand } from '../../src/chat/control-command.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
+import { createObserveHub } from '../../src/rpc/observe-hub.ts';
 import { deleteChatStream } from '../../src/rpc/delete-chat-stream.ts';
 import { getChatStream } from '../../src/rpc/get-chat-stream.ts';
 import {
@@ -262,4 +265,25 @@ test('law 8: observers of a chat that is deleted are told so, later callers only
   assert.equal(later.reason, 'STREAM_NOT_FOUND');
   const again = await refused(client.deleteChatStream({ streamId }));
   assert.equal(again.reason, 'STREAM_NOT_FOUND');
+});
+
+test('law 8: an observer that reads nothing keeps no deleted chat alive for others', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const { onControl } = adapter.control;
+  const hub = createObserveHub({ ...adapter, onControl, logger: SILENT, heartbeatMs: 15_000 });
+  const chat = await startChat(adapter);
+  const request = create(ObserveChatStreamRequestSchema, { streamId: chat.streamId });
+  const { signal } = new AbortController();
+  const call = { tenant: chat.tenant, request, signal };
+  const stalled = await hub.observe(call);
+  assert.ok(stalled.next() !== undefined, 'it is attached');
+  const told = new Promise<void>((resolve) => stalled.onReady(resolve));
+  await remove(adapter, chat);
+  await within(1_000, 'the end of the observer', told);
+  assert.equal(await reasonOf(hub.observe(call)), 'STREAM_NOT_FOUND');
+  assert.equal(stalled.next(), undefined);
+  assert.equal(stalled.end?.error?.reason, 'STREAM_DELETED');
+  stalled.close();
+  hub.close();
 });
