@@ -107,6 +107,8 @@ export function createCallers(
     observe: async (chat, afterSequence, random, signal, onFrame) => {
       const { api, client } = random.pick<Caller>(clients);
       const beganMs = nowMs();
+      // A transport may not look at a signal that is aborted already.
+      if (signal.aborted) return { api, beganMs, end: '' };
       const leaving = new AbortController();
       const either = AbortSignal.any([signal, leaving.signal]);
       try {

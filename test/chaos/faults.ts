@@ -48,9 +48,13 @@ export function startFaults(options: FaultOptions): Faults {
     const target = member.incarnation();
     const fault = { kind, target, atMs: nowMs(), untilMs: Infinity };
     history.faults.push(fault);
-    await act();
+    // Whatever it did not do as told is a finding, and the next thing is done all the same.
+    const note = (error: unknown): void => {
+      history.deaths.push({ name: `${kind} ${target}`, atMs: nowMs(), said: String(error) });
+    };
+    await Promise.resolve(act()).catch(note);
     await sleep(downMs);
-    await undo();
+    await Promise.resolve(undo()).catch(note);
     fault.untilMs = nowMs();
     busy.delete(member);
   }
