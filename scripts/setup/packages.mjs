@@ -50,7 +50,9 @@ export function packagesAreThere() {
 
 export async function installPackages() {
   const startMs = Date.now();
-  say('npm packages: installing exactly what package-lock.json says (about 0.6 GB on disk when done) …');
+  say(
+    'npm packages: installing exactly what package-lock.json says (about 0.6 GB on disk when done) …',
+  );
   // Under `npm run` this is the npm that was called, on the Node that it was called with.
   const cli = process.env.npm_execpath;
   const viaNode = cli !== undefined && /npm-cli\.c?js$/.test(cli) && exists(cli);
