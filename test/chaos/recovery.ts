@@ -2,7 +2,7 @@
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { timeMs } from '../../src/chat/answer.ts';
 import { ACK_WAIT_MS, RENEW_EVERY_MS } from '../../src/chat/limits.ts';
-import { isNatsFault, isWorkerFault } from './check-attempts.ts';
+import { isNatsFault, isWorkerFault, lossOf } from './check-attempts.ts';
 import type { ChatHistory } from './chat-history.ts';
 import type { Fault, FaultKind, History } from './history.ts';
 
@@ -21,6 +21,8 @@ export interface Recovery {
   /** The same for those that nothing else happened to: no nats-server was killed meanwhile, and no
    * worker met a fault while the command could be taken by it. */
   readonly killedWorkerAlone: Quantiles;
+  /** Attempts that a worker lost though nothing but NATS failed. */
+  readonly lostByNatsAlone: number;
   /** The longest time without any record stored that began with the fault. */
   readonly killedNatsLeader: Quantiles;
   readonly killedNats: Quantiles;
@@ -36,8 +38,9 @@ interface Takeover {
 }
 
 const SLOWEST = 10;
-/** A fault within this time of a cancel may be what it waited for. */
-const NEAR_MS = 30_000;
+/** A cancel within this time of a fault may have waited for what came of it. */
+const NEAR_MS = 1_000;
+const NEAR_NATS_MS = 20_000;
 
 export function recoveryOf(history: History, chats: readonly ChatHistory[]): Recovery {
   const kills = history.faults.filter(({ kind }) => kind === 'kill-worker');
@@ -50,10 +53,19 @@ export function recoveryOf(history: History, chats: readonly ChatHistory[]): Rec
       .slice(0, SLOWEST),
     killedWorker: quantiles(recovered.map(({ fromMs, toMs }) => toMs - fromMs)),
     killedWorkerAlone: quantiles(alone.map(({ fromMs, toMs }) => toMs - fromMs)),
+    lostByNatsAlone: chats.reduce((sum, chat) => sum + lostByNats(chat, history.faults), 0),
     killedNatsLeader: quantiles(stalls(['kill-nats-leader'])),
     killedNats: quantiles(stalls(['kill-nats'])),
     cancelToClosed: quantiles(chats.flatMap((chat) => closedAfter(chat, history.faults))),
   };
+}
+
+function lostByNats(chat: ChatHistory, faults: readonly Fault[]): number {
+  const { attempts } = chat.log;
+  return attempts.filter(({ attempt, atMs }, i) => {
+    const next = attempts[i + 1];
+    return next !== undefined && lossOf(chat, attempt, atMs, next.atMs, faults) === 'nats';
+  }).length;
 }
 
 function takeover(chat: ChatHistory, kill: Fault): Takeover[] {
@@ -103,8 +115,11 @@ function stallsOf(
 function closedAfter(chat: ChatHistory, faults: readonly Fault[]): number[] {
   return chat.cancels.flatMap(({ status, beganMs }) => {
     if (status !== ChatStreamStatus.CANCELLED) return [];
-    if (faults.some((f) => f.atMs <= beganMs + NEAR_MS && f.untilMs >= beganMs - NEAR_MS))
-      return [];
+    const near = faults.some((fault) => {
+      const afterMs = isNatsFault(fault) ? NEAR_NATS_MS : NEAR_MS;
+      return fault.atMs <= beganMs + NEAR_MS && fault.untilMs >= beganMs - afterMs;
+    });
+    if (near) return [];
     return chat.calls.flatMap((call) =>
       call.how === 'aborted' && call.beganMs < beganMs && (call.endedMs ?? 0) > beganMs
         ? [(call.endedMs ?? 0) - beganMs]

@@ -93,6 +93,7 @@ export function linesOf(report: ChaosReport): string[] {
     'recovery:',
     time('worker killed → next attempt', recovery.killedWorker),
     time('the same, nothing else happening to it', recovery.killedWorkerAlone),
+    `  runs lost though nothing but NATS failed: ${recovery.lostByNatsAlone}`,
     time('NATS leader killed → log goes on', recovery.killedNatsLeader),
     time('the one nats-server killed → log goes on', recovery.killedNats),
     time('cancel → model server’s socket closed', recovery.cancelToClosed),

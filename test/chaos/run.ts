@@ -12,7 +12,7 @@ const { values } = parseArgs({
     single: { type: 'boolean', default: false },
     cluster: { type: 'boolean', default: false },
     rate: { type: 'string', default: '11' },
-    'fault-every-ms': { type: 'string', default: '2000' },
+    'fault-every-ms': { type: 'string', default: '1300' },
     keep: { type: 'boolean', default: false },
     out: { type: 'string' },
   },
