@@ -11,6 +11,8 @@ import { createMember } from './member.ts';
 export interface NatsNode {
   readonly name: string;
   readonly url: string;
+  /** Of its monitoring endpoints: /subsz, /varz. */
+  readonly monitorUrl: string;
   readonly member: Member;
 }
 
@@ -19,13 +21,14 @@ export async function createNatsNodes(
   folder: string,
   onDeath: (name: string, said: string) => void,
 ): Promise<NatsNode[]> {
-  const ports = await freePorts(count * 2);
-  const routes = ports.slice(count).map((port) => `"nats://127.0.0.1:${port}"`);
+  const ports = await freePorts(count * 3);
+  const routes = ports.slice(count, 2 * count).map((port) => `"nats://127.0.0.1:${port}"`);
   return Array.from({ length: count }, (_, i) => {
     const name = `nats-${i + 1}`;
     const home = join(folder, name);
     mkdirSync(home, { recursive: true });
     const port = ports[i] ?? 0;
+    const monitorPort = ports[2 * count + i] ?? 0;
     const file = join(home, 'nats-server.conf');
     // Members know the addresses that they were given and no others: a proxy is not gone around.
     const cluster =
@@ -37,6 +40,7 @@ export async function createNatsNodes(
       `server_name: "${name}"
 host: "127.0.0.1"
 port: ${port}
+http: "127.0.0.1:${monitorPort}"
 max_payload: ${EMBEDDED_NATS_MAX_PAYLOAD_BYTES}
 jetstream { store_dir: ${JSON.stringify(join(home, 'store'))} }
 ${cluster}`,
@@ -50,7 +54,8 @@ ${cluster}`,
       logFile: join(folder, `${name}.out`),
       onDeath: (said) => onDeath(name, said),
     });
-    return { name, url: `nats://127.0.0.1:${port}`, member };
+    const monitorUrl = `http://127.0.0.1:${monitorPort}`;
+    return { name, url: `nats://127.0.0.1:${port}`, monitorUrl, member };
   });
 }
 
