@@ -39,9 +39,8 @@ const COMMON: Readonly<Partial<Record<FaultKind, number>>> = {
   'kill-api': 24,
   'stop-api': 6,
 };
-// Seldom: everything waits for an election, and nothing else can be tried meanwhile.
-export const SINGLE_WEIGHTS = { ...COMMON, 'kill-nats': 6 };
-export const CLUSTER_WEIGHTS = { ...COMMON, 'kill-nats-leader': 1.5, 'kill-nats-follower': 1.5 };
+export const SINGLE_WEIGHTS = { ...COMMON, 'kill-nats': 10 };
+export const CLUSTER_WEIGHTS = { ...COMMON, 'kill-nats-leader': 6, 'kill-nats-follower': 4 };
 
 const PROGRESS_MS = 15_000;
 

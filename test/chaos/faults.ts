@@ -27,6 +27,8 @@ const DOWN_MS = [100, 3_000] as const;
 const PAUSE_MS = [16_000, 20_000] as const;
 const CUT_MS = [500, 20_000] as const;
 const HEALTHY_WITHIN_MS = 60_000;
+/** Between two faults of NATS: or nothing but elections would be tried. */
+const NATS_REST_MS = [15_000, 45_000] as const;
 
 export function startFaults(options: FaultOptions): Faults {
   const { cluster, history, seed, everyMs, weights } = options;
@@ -35,6 +37,7 @@ export function startFaults(options: FaultOptions): Faults {
   const underWay = new Set<Promise<void>>();
   const stopping = new AbortController();
   let natsBusy = false;
+  let natsRestsUntilMs = 0;
   let longBusy = false;
 
   async function during(
@@ -77,6 +80,7 @@ export function startFaults(options: FaultOptions): Faults {
       if (wanted.length > 0) await restarted(kind, random.pick(wanted).member);
       await untilHealthy(cluster);
     } finally {
+      natsRestsUntilMs = nowMs() + random.between(...NATS_REST_MS);
       natsBusy = false;
     }
   }
@@ -130,7 +134,7 @@ export function startFaults(options: FaultOptions): Faults {
       case 'kill-nats':
       case 'kill-nats-leader':
       case 'kill-nats-follower':
-        return !natsBusy;
+        return !natsBusy && nowMs() >= natsRestsUntilMs;
     }
   }
 

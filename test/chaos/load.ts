@@ -22,7 +22,7 @@ export interface Load {
   readonly finish: (withinMs: number) => Promise<void>;
 }
 
-const MAX_UNDER_WAY = 600;
+const MAX_UNDER_WAY = 800;
 /** A start is tried again for so long. */
 const START_WITHIN_MS = 60_000;
 /** Outcomes after which the same call may be repeated; everything else is final. */
@@ -110,7 +110,7 @@ export function startLoad({ seed, chatsPerSecond, callers, history }: LoadOption
       );
       attachments.push({ api, afterSequence, beganMs, events, end, endedMs: nowMs() });
       if (end !== 'left' && !AGAIN.has(end)) return;
-      await sleep(random.between(10, 500));
+      await sleep(random.between(50, 1_000));
     }
   }
 

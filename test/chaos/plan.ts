@@ -38,7 +38,7 @@ export function planOf(seed: number, n: number): ChatPlan {
   const chat = `c${seed}-${n}`;
   const random = randomOf(seed, chat);
   const words = random.chance(0.05) ? random.whole(200, 400) : random.whole(3, 60);
-  const lastsMs = random.between(50, 3_000);
+  const lastsMs = random.between(50, 2_000);
   const firstMs = random.chance(0.3) ? random.between(0, 500) : 0;
   const some = (probability: number, most = lastsMs): number[] =>
     random.chance(probability) ? [random.between(0, most)] : [];

@@ -91,6 +91,9 @@ function disturbed({ worker, fromMs, toMs }: Takeover, faults: readonly Fault[])
   });
 }
 
+/** A server that is gone may have acknowledged a little more. */
+const SHOWS_WITHIN_MS = 1_000;
+
 function stallsOf(
   history: History,
   chats: readonly ChatHistory[],
@@ -105,8 +108,9 @@ function stallsOf(
         let longest = 0;
         for (let i = 1; i < stored.length; i++) {
           const before = stored[i - 1] ?? 0;
-          if (before < atMs - 500 || before > atMs + 1_000) continue;
-          longest = Math.max(longest, (stored[i] ?? 0) - Math.max(before, atMs));
+          const after = stored[i] ?? 0;
+          if (after < atMs || before > atMs + SHOWS_WITHIN_MS) continue;
+          longest = Math.max(longest, after - Math.max(before, atMs));
         }
         return longest;
       });
