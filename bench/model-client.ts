@@ -10,7 +10,8 @@ import OpenAI from 'openai';
 import { create } from '@bufbuild/protobuf';
 import { ChatRequestSchema } from '../gen/tailrace/v1/chat_request_pb.ts';
 import { MessageSchema, Role } from '../gen/tailrace/v1/content_pb.ts';
-import { createModelClient } from '../src/model/openai-client.ts';
+import { createRegistry } from '../src/model/registry.ts';
+import { oneServer } from '../src/model/registry-spec.ts';
 
 interface Load {
   readonly chats: number;
@@ -39,7 +40,7 @@ const [line] = (await once(createInterface(server.stdout), 'line')) as [string];
 const { url } = JSON.parse(line) as { readonly url: string };
 
 const agent = new Agent({ keepAlive: true });
-const client = createModelClient({ baseUrl: url });
+const client = createRegistry(oneServer({ baseUrl: url }));
 const sdk = new OpenAI({ baseURL: url, apiKey: 'none', maxRetries: 0 });
 const never = new AbortController().signal;
 
@@ -67,12 +68,14 @@ const ours: Reader = async (script, token) => {
     model: 'test-model',
     request: create(ChatRequestSchema),
     messages: [create(MessageSchema, { role: Role.USER, content })],
+    turn: 1,
     correlationId: 'bench',
   };
   const sink = {
     text: token,
     thinking() {},
     usage() {},
+    warning() {},
     pressure: () => undefined,
   };
   await client.generate(call, sink, never);

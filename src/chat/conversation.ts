@@ -29,7 +29,6 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   if ((request.system?.guidelines ?? '') !== '') refuse('request.system.guidelines');
   if (request.thinking !== undefined) refuseThinking(request.thinking, refuse);
   if (request.limits !== undefined) refuse('request.limits');
-  if (request.strict) refuse('request.strict');
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {
       const path = `request.messages[${i}].content[${j}]`;

@@ -6,6 +6,7 @@ export type ChatErrorReason =
   | 'INVALID_REQUEST'
   | 'UNKNOWN_FIELD'
   | 'FIELD_NOT_HONOURED'
+  | 'MODEL_UNFIT'
   | 'UNKNOWN_MODEL'
   | 'MALFORMED_REQUEST'
   | 'STREAM_NOT_FOUND'
@@ -83,13 +84,14 @@ export function streamDeleted(streamId: string): ChatError {
 }
 
 export function invalidRequest(
-  reason: 'INVALID_REQUEST' | 'UNKNOWN_FIELD' | 'FIELD_NOT_HONOURED',
+  reason: 'INVALID_REQUEST' | 'UNKNOWN_FIELD' | 'FIELD_NOT_HONOURED' | 'MODEL_UNFIT',
   violations: readonly Violation[],
 ): ChatError {
   const lead = {
     INVALID_REQUEST: 'The request breaks a rule',
     UNKNOWN_FIELD: 'The request has fields that this server does not know',
     FIELD_NOT_HONOURED: 'The request uses fields that this server does not honour yet',
+    MODEL_UNFIT: 'The model cannot do what the request asks of it',
   }[reason];
   const said = violations.map((v) => `${v.path}: ${v.description}`).join('; ');
   return new ChatError(reason, `${lead}: ${said}`, { violations });

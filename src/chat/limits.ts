@@ -51,6 +51,8 @@ export const MODEL_LIST_FRESH_MS = 30 * SECOND_MS;
 /** After a failed call for the list the failure stands this long, so that callers do not pile up. */
 export const MODEL_LIST_RETRY_MS = SECOND_MS;
 export const MODEL_LIST_BYTES = 8 * MiB;
+/** The operator's file of models. */
+export const MAX_MODELS_FILE_BYTES = MiB;
 /** A finished answer waits this long for what may still follow it: usage, and the stream's end. */
 export const MODEL_TAIL_MS = 5 * SECOND_MS;
 /** Connections to the model server kept for the next call; running calls are not bounded by it. */

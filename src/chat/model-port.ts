@@ -2,19 +2,74 @@
 import type { FailureReason, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
+import type { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
+
+/** The request's fields of sampling, as the contract spells them. */
+export const SAMPLING_FIELDS = [
+  'seed',
+  'min_p',
+  'top_p',
+  'temperature',
+  'top_k',
+  'repetition_penalty',
+  'presence_penalty',
+  'frequency_penalty',
+  'max_tokens',
+  'stop',
+] as const;
+export type SamplingField = (typeof SAMPLING_FIELDS)[number];
+
+/** What a model can do; undefined: nobody has said. */
+export interface ModelCapabilities {
+  readonly tools: boolean | undefined;
+  readonly parallelTools: boolean | undefined;
+  readonly jsonSchema: boolean | undefined;
+  readonly reasoning: boolean | undefined;
+  readonly images: boolean | undefined;
+  readonly documents: boolean | undefined;
+}
+
+/** What a million tokens cost, in the operator's own currency. */
+export interface ModelPrices {
+  readonly currency: string;
+  readonly input: number;
+  /** Undefined: as other input. */
+  readonly cachedInput: number | undefined;
+  readonly output: number;
+}
 
 /** A model that chats can ask for. */
 export interface ModelInfo {
   readonly name: string;
+  readonly aliases: readonly string[];
+  readonly can: ModelCapabilities;
+  readonly contextTokens: number | undefined;
+  readonly maxOutputTokens: number | undefined;
+  /** What its server reads of sampling; the rest is a warning, or refused by a strict request. */
+  readonly reads: ReadonlySet<SamplingField>;
+  /** Asked in this order when the model is down before its first token. */
+  readonly fallbacks: readonly string[];
+  readonly prices: ModelPrices | undefined;
+}
+
+/** Something that is not honoured; the chat goes on. */
+export interface ModelWarning {
+  readonly reason: WarningReason;
+  readonly message: string;
+  /** The request's field, as a path; empty if none. */
+  readonly field: string;
 }
 
 /** One call of a model: one turn. */
 export interface ModelCall {
+  /** A name out of the list of models. */
   readonly model: string;
   /** Sampling, system text and the rest; not the conversation. */
   readonly request: ChatRequest;
   /** The conversation so far, what this chat has added included. */
   readonly messages: readonly Message[];
+  /** Counts the chat's turns from 1; what is not honoured is told in the first. */
+  readonly turn: number;
   /** Goes upstream as a request header, so that both logs can be held together. */
   readonly correlationId: string;
 }
@@ -32,6 +87,7 @@ export interface ModelSink {
   readonly text: (delta: string) => void;
   readonly thinking: (delta: string) => void;
   readonly usage: (usage: ModelUsage) => void;
+  readonly warning: (warning: ModelWarning) => void;
   /** Undefined: go on. A promise: stop reading from the model server until it resolves. */
   readonly pressure: () => Promise<void> | undefined;
 }

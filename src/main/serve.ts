@@ -26,6 +26,8 @@ try {
       ? `Tailrace works as ${roles}\n`
       : `Tailrace serves on ${tailrace.url}\n`,
   );
+  const reload = (): void => void tailrace.reload();
+  process.on('SIGHUP', reload);
   const signal = await stopped;
   logger.info({ signal }, 'stopping');
   await tailrace[Symbol.asyncDispose]();

@@ -3,10 +3,7 @@
 import type { Config } from '../ops/config.ts';
 import { ConfigError } from '../ops/config.ts';
 import type { Logger } from '../chat/logger.ts';
-import type { ModelClient } from '../chat/model-port.ts';
 import { RUN_TIMEOUT_MS } from '../chat/limits.ts';
-import { startEmbeddedModel } from '../model/embedded/embedded-model.ts';
-import { createModelClient } from '../model/openai-client.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
 import { openNats } from '../nats/adapter.ts';
 import { startEmbeddedNats } from '../nats/embedded-server.ts';
@@ -14,10 +11,13 @@ import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
 import { startApi } from './api.ts';
 import type { SetupFindings } from './findings.ts';
+import { openModels } from './models.ts';
 
 export interface Tailrace extends AsyncDisposable {
   /** As a URL; undefined without the api role. */
   readonly url: string | undefined;
+  /** Reads the file of models again; what is wrong with it is logged, and the old one stays. */
+  readonly reload: () => Promise<void>;
 }
 
 const STILL_CONNECTING_MS = 5_000;
@@ -30,9 +30,9 @@ export async function startTailrace(
 ): Promise<Tailrace> {
   // Ended in reverse: first the port, then the worker, then what they stand on.
   await using stack = new AsyncDisposableStack();
-  const [nats, model] = await Promise.all([
+  const [nats, models] = await Promise.all([
     openOwnNats(config, findings, logger, environment, stack),
-    openModel(config, findings, logger, stack),
+    openModels(config, findings, logger, environment, stack),
   ]);
   stack.use(nats);
   const control = startControlLoop({ ...nats, queue: nats.control, logger });
@@ -42,17 +42,21 @@ export async function startTailrace(
       log: nats.log,
       queue: nats.work,
       slots: config.workerSlots,
-      model,
+      model: models.client,
       logger,
       runTimeoutMs: RUN_TIMEOUT_MS,
     });
     stack.defer(() => worker.stop());
   }
   const api = config.roles.has('api')
-    ? stack.use(await startApi({ config, nats, model, logger }))
+    ? stack.use(await startApi({ config, nats, model: models.client, logger }))
     : undefined;
   const owned = stack.move();
-  return { url: api?.url, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return {
+    url: api?.url,
+    reload: models.reload,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
 async function openOwnNats(
@@ -95,43 +99,4 @@ async function openOwnNats(
   stack.use(embedded);
   const { url, user, password } = embedded;
   return openNats({ ...common, servers: [url], user, password });
-}
-
-async function openModel(
-  config: Config,
-  findings: SetupFindings,
-  logger: Logger,
-  stack: AsyncDisposableStack,
-): Promise<ModelClient> {
-  const { models, defaultModel } = config;
-  if (config.modelServer !== undefined) {
-    const { baseUrl, apiKey } = config.modelServer;
-    const client = createModelClient({ baseUrl, apiKey, models, defaultModel });
-    stack.defer(() => client.close());
-    return client;
-  }
-  if (!config.roles.has('worker')) {
-    throw new ConfigError(
-      'The embedded model serves a process with the role worker. Set OPENAI_BASE_URL or OPENAI_API_KEY to the model server that your workers use, so that this api can list its models.',
-    );
-  }
-  if (findings.model === undefined) {
-    throw new ConfigError(
-      'No model server is configured and the embedded model is not set up. Run "npm run setup", or set OPENAI_BASE_URL or OPENAI_API_KEY.',
-    );
-  }
-  const embedded = await startEmbeddedModel({
-    modelPath: findings.model,
-    onEvent: (event) => {
-      if (event.kind === 'exited' || event.kind === 'restart_failed') {
-        logger.error(event, 'the embedded model died; it is started again');
-      } else {
-        logger.debug(event, 'embedded model');
-      }
-    },
-  });
-  stack.use(embedded);
-  const client = createModelClient({ baseUrl: embedded.baseUrl, models, defaultModel });
-  stack.defer(() => client.close());
-  return client;
 }

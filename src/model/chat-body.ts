@@ -3,46 +3,43 @@
 import type { ChatCompletionCreateParamsStreaming } from 'openai/resources/chat/completions';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { type Message, Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { type ModelCall, ModelFailure } from '../chat/model-port.ts';
+import { samplingOf } from '../chat/model-fit.ts';
+import { type ModelCall, ModelFailure, SAMPLING_FIELDS } from '../chat/model-port.ts';
+import type { Dialect } from './dialects.ts';
+import type { SamplingDefaults } from './registry-spec.ts';
 
-/** What vLLM, llama.cpp, SGLang and others read at the top level beside OpenAI's own fields. */
-interface OpenModelSampling {
-  min_p?: number;
-  top_k?: number;
-  repetition_penalty?: number;
+/** Beside OpenAI's own fields, what a dialect reads at the top level. */
+export type ChatBody = ChatCompletionCreateParamsStreaming;
+
+/** What of the body depends on the model rather than on the request. */
+export interface BodyTarget {
+  /** The server's own name for the model. */
+  readonly upstreamModel: string;
+  readonly dialect: Dialect;
+  /** For what the request does not set. */
+  readonly defaults: SamplingDefaults;
 }
 
-export type ChatBody = ChatCompletionCreateParamsStreaming & OpenModelSampling;
-
-/** OpenAI itself has renamed the field, and its newer models refuse the old name. */
-export type MaxTokensField = 'max_tokens' | 'max_completion_tokens';
-
-export function maxTokensFieldOf(baseUrl: string): MaxTokensField {
-  return new URL(baseUrl).hostname === 'api.openai.com' ? 'max_completion_tokens' : 'max_tokens';
-}
-
-/** request.priority is for our queue and request.stream for our events: neither is sent. */
-export function chatBody(call: ModelCall, maxTokensField: MaxTokensField): ChatBody {
+/** request.stream is for our events: it is not sent. */
+export function chatBody(call: ModelCall, target: BodyTarget): ChatBody {
   const { request } = call;
+  const { dialect, upstreamModel } = target;
   const body: ChatBody = {
-    model: call.model,
+    model: upstreamModel,
     messages: messagesOf(call),
     // Also for request.stream = false: timeouts and cancel then see each token.
     stream: true,
     stream_options: { include_usage: true },
   };
-  // A set 0 is a value; only undefined is absent.
-  if (request.temperature !== undefined) body.temperature = request.temperature;
-  if (request.topP !== undefined) body.top_p = request.topP;
-  // The contract keeps seeds within ±(2^53−1), where a JSON number is exact.
-  if (request.seed !== undefined) body.seed = Number(request.seed);
-  if (request.presencePenalty !== undefined) body.presence_penalty = request.presencePenalty;
-  if (request.frequencyPenalty !== undefined) body.frequency_penalty = request.frequencyPenalty;
-  if (request.maxTokens !== undefined) body[maxTokensField] = request.maxTokens;
-  if (request.stop.length > 0) body.stop = [...request.stop];
-  if (request.minP !== undefined) body.min_p = request.minP;
-  if (request.topK !== undefined) body.top_k = request.topK;
-  if (request.repetitionPenalty !== undefined) body.repetition_penalty = request.repetitionPenalty;
+  const sampling = { ...target.defaults, ...Object.fromEntries(samplingOf(request)) };
+  for (const field of SAMPLING_FIELDS) {
+    const sentAs = dialect.sampling[field];
+    const value = sampling[field];
+    if (sentAs !== undefined && value !== undefined) Object.assign(body, { [sentAs]: value });
+  }
+  if (dialect.priority !== undefined && request.priority !== undefined) {
+    Object.assign(body, { [dialect.priority]: request.priority });
+  }
   return body;
 }
 

@@ -1,45 +1,38 @@
-// The models there are. Starting a chat asks for them each time, so the answer is kept: a list that
-// is not fresh is still given at once, and renewed behind the caller's back.
-import type { ModelInfo } from '../chat/model-port.ts';
+// The models that a server lists. Starting a chat asks for them each time, so the answer is kept: a list
+// that is not fresh is still given at once, and renewed behind the caller's back.
+import type { ListedModel } from './openai-client.ts';
 
 export interface ModelList {
-  readonly list: (signal: AbortSignal) => Promise<readonly ModelInfo[]>;
+  readonly list: (signal: AbortSignal) => Promise<readonly ListedModel[]>;
+  /** The newest that was read; undefined before the first. */
+  readonly known: () => readonly ListedModel[] | undefined;
 }
 
 export interface ModelListOptions {
   /** Asks the model server. Rejects with a ModelFailure. */
-  readonly read: () => Promise<readonly string[]>;
-  readonly defaultModel: string | undefined;
+  readonly read: () => Promise<readonly ListedModel[]>;
   readonly freshMs: number;
   /** A failed answer stands this long. */
   readonly retryMs: number;
 }
 
-/** A list that the operator gave: the model server is not asked. */
-export function fixedModelList(
-  names: readonly string[],
-  defaultModel: string | undefined,
-): ModelList {
-  const models = Promise.resolve(defaultFirst(names, defaultModel));
-  return { list: () => models };
-}
-
 export function createModelList(options: ModelListOptions): ModelList {
   // A settled promise, kept as it is: the way that is taken for every chat makes nothing new.
-  let known: Promise<readonly ModelInfo[]> | undefined;
+  let known: Promise<readonly ListedModel[]> | undefined;
+  let knownModels: readonly ListedModel[] | undefined;
   let knownUntil = 0;
-  let reading: Promise<readonly ModelInfo[]> | undefined;
+  let reading: Promise<readonly ListedModel[]> | undefined;
   let failed: { readonly error: Error; readonly until: number } | undefined;
 
-  function refresh(): Promise<readonly ModelInfo[]> {
+  function refresh(): Promise<readonly ListedModel[]> {
     if (reading !== undefined) return reading;
     if (failed !== undefined && failed.until > performance.now()) {
       return Promise.reject(failed.error);
     }
     reading = options.read().then(
-      (names) => {
-        const models = defaultFirst(names, options.defaultModel);
+      (models) => {
         known = Promise.resolve(models);
+        knownModels = models;
         knownUntil = performance.now() + options.freshMs;
         failed = undefined;
         reading = undefined;
@@ -61,16 +54,8 @@ export function createModelList(options: ModelListOptions): ModelList {
       if (knownUntil < performance.now()) refresh().catch(ignore);
       return known;
     },
+    known: () => knownModels,
   };
-}
-
-/** The operator's default counts even where the model server lists it by another name. */
-function defaultFirst(
-  names: readonly string[],
-  defaultModel: string | undefined,
-): readonly ModelInfo[] {
-  const ordered = new Set(defaultModel === undefined ? names : [defaultModel, ...names]);
-  return [...ordered].map((name) => ({ name }));
 }
 
 /** One caller's abort ends its own wait and not the reading that others share. */

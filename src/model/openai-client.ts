@@ -1,6 +1,5 @@
-// src/model: model servers, behind the port in src/chat/model-port.ts. Here: any server that speaks
-// OpenAI's chat completions. The openai SDK makes requests and errors; time, tries and the stream
-// are ours. May not live here: anything of NATS, rpcs, or a chat's life.
+// One model server that speaks OpenAI's chat completions. The openai SDK makes requests and errors; time,
+// tries and the stream are ours. Which model and what of the request is sent is decided in registry.ts.
 import OpenAI from 'openai';
 import {
   FIRST_TOKEN_TIMEOUT_MS,
@@ -11,33 +10,21 @@ import {
   MODEL_IDLE_SOCKET_MS,
   MODEL_IDLE_SOCKETS,
   MODEL_LIST_BYTES,
-  MODEL_LIST_FRESH_MS,
-  MODEL_LIST_RETRY_MS,
   MODEL_LIST_TIMEOUT_MS,
   MODEL_RETRY_BASE_MS,
   MODEL_RETRY_MAX_MS,
   MODEL_SSE_LINE_BYTES,
   MODEL_TAIL_MS,
 } from '../chat/limits.ts';
-import type { ModelCall, ModelClient, ModelOutcome, ModelSink } from '../chat/model-port.ts';
-import { chatBody, type MaxTokensField, maxTokensFieldOf } from './chat-body.ts';
+import type { ModelOutcome, ModelSink } from '../chat/model-port.ts';
+import type { ChatBody } from './chat-body.ts';
 import { failedTry, firstTokenTimeout, listTimeout, notAStream, unreadable } from './failure.ts';
-import { createModelList, fixedModelList } from './model-list.ts';
 import { createNodeFetch } from './node-fetch-transport.ts';
 import { readAnswer } from './read-answer.ts';
 import { retryWaitMs, wait } from './retry.ts';
 
-export interface OpenAiClientOptions {
-  /** With its path, for example http://127.0.0.1:8000/v1. */
-  readonly baseUrl: string;
-  /** Undefined: no Authorization is sent. */
-  readonly apiKey?: string | undefined;
-  /** Given: the model server is not asked which models there are. */
-  readonly models?: readonly string[] | undefined;
-  /** Undefined: the first of the list. */
-  readonly defaultModel?: string | undefined;
-  /** Default: by the address. */
-  readonly maxTokensField?: MaxTokensField;
+/** Times and tries; the defaults stand in limits.ts. Tests shorten them. */
+export interface ModelCallPolicy {
   readonly connectTimeoutMs?: number;
   /** From the start of the call to the model's first word, tries and waits included. */
   readonly firstTokenTimeoutMs?: number;
@@ -48,33 +35,50 @@ export interface OpenAiClientOptions {
   readonly retryMaxMs?: number;
   readonly maxLineBytes?: number;
   readonly listTimeoutMs?: number;
-  readonly listFreshMs?: number;
-  readonly listRetryMs?: number;
 }
 
-export interface OpenAiClient extends ModelClient {
-  /** Ends all connections to the model server. */
+/** A model as its server lists it. */
+export interface ListedModel {
+  readonly id: string;
+  readonly ownedBy: string | undefined;
+  readonly contextTokens: number | undefined;
+}
+
+export interface ServerCall {
+  readonly body: ChatBody;
+  /** Goes upstream as a request header, so that both logs can be held together. */
+  readonly correlationId: string;
+}
+
+export interface ServerClient {
+  /** Rejects with a ModelFailure; may be empty. */
+  readonly listModels: () => Promise<readonly ListedModel[]>;
+  /** As ModelClient.generate. */
+  readonly generate: (
+    call: ServerCall,
+    sink: ModelSink,
+    signal: AbortSignal,
+  ) => Promise<ModelOutcome>;
+  /** Ends all connections to the model server that carry no call. */
   readonly close: () => void;
 }
 
-export function createModelClient(options: OpenAiClientOptions): OpenAiClient {
+export function createServerClient(
+  server: { readonly baseUrl: string; readonly apiKey: string | undefined },
+  timing: ModelCallPolicy,
+): ServerClient {
   const {
-    baseUrl,
-    apiKey,
-    models,
-    defaultModel,
-    maxTokensField = maxTokensFieldOf(baseUrl),
     connectTimeoutMs = MODEL_CONNECT_TIMEOUT_MS,
     firstTokenTimeoutMs = FIRST_TOKEN_TIMEOUT_MS,
     idleTimeoutMs = IDLE_TIMEOUT_MS,
     tailMs = MODEL_TAIL_MS,
     maxLineBytes = MODEL_SSE_LINE_BYTES,
     listTimeoutMs = MODEL_LIST_TIMEOUT_MS,
-  } = options;
+  } = timing;
   const policy = {
-    tries: options.tries ?? MODEL_CALL_TRIES,
-    baseMs: options.retryBaseMs ?? MODEL_RETRY_BASE_MS,
-    maxMs: options.retryMaxMs ?? MODEL_RETRY_MAX_MS,
+    tries: timing.tries ?? MODEL_CALL_TRIES,
+    baseMs: timing.retryBaseMs ?? MODEL_RETRY_BASE_MS,
+    maxMs: timing.retryMaxMs ?? MODEL_RETRY_MAX_MS,
   };
   const transport = createNodeFetch({
     connectTimeoutMs,
@@ -83,39 +87,27 @@ export function createModelClient(options: OpenAiClientOptions): OpenAiClient {
     maxIdleSockets: MODEL_IDLE_SOCKETS,
     idleSocketMs: MODEL_IDLE_SOCKET_MS,
   });
-  const openai = createSdk(baseUrl, apiKey, transport.fetch);
-  const modelList =
-    models !== undefined && models.length > 0
-      ? fixedModelList(models, defaultModel)
-      : createModelList({
-          read: readModels,
-          defaultModel,
-          freshMs: options.listFreshMs ?? MODEL_LIST_FRESH_MS,
-          retryMs: options.listRetryMs ?? MODEL_LIST_RETRY_MS,
-        });
+  const openai = createSdk(server.baseUrl, server.apiKey, transport.fetch);
 
-  async function readModels(): Promise<readonly string[]> {
+  async function listModels(): Promise<readonly ListedModel[]> {
     const signal = AbortSignal.timeout(listTimeoutMs);
     try {
       // Not openai.models.list: it takes for granted that the answer is a list.
-      const names = namesIn(await openai.get<unknown>('/models', { signal }));
-      if (names.length > 0 || defaultModel !== undefined) return names;
+      return modelsIn(await openai.get<unknown>('/models', { signal }));
     } catch (error) {
       if (signal.aborted) throw listTimeout(listTimeoutMs);
       if (error instanceof SyntaxError) throw unreadable('a list of models that is not JSON');
       throw failedTry(error).failure;
     }
-    throw unreadable('a list of models without a model');
   }
 
   async function generate(
-    call: ModelCall,
+    { body, correlationId }: ServerCall,
     sink: ModelSink,
     signal: AbortSignal,
   ): Promise<ModelOutcome> {
     signal.throwIfAborted();
-    const body = chatBody(call, maxTokensField);
-    const headers = correlationHeaders(call.correlationId);
+    const headers = correlationHeaders(correlationId);
     // One way to stop for both: the caller's abort and the first token that does not come.
     const stop = new AbortController();
     const onAbort = (): void => stop.abort(signal.reason);
@@ -136,7 +128,7 @@ export function createModelClient(options: OpenAiClientOptions): OpenAiClient {
       }
       return await readAnswer(stream, {
         sink,
-        stops: call.request.stop,
+        stops: stopsOf(body),
         signal: stop.signal,
         onFirstToken() {
           begun = true;
@@ -168,7 +160,7 @@ export function createModelClient(options: OpenAiClientOptions): OpenAiClient {
     }
   }
 
-  return { listModels: modelList.list, generate, close: transport.closeIdle };
+  return { listModels, generate, close: transport.closeIdle };
 }
 
 /** Everything is said, so that the SDK takes nothing from the environment behind config's back. */
@@ -202,11 +194,35 @@ function correlationHeaders(correlationId: string): Record<string, string> {
   return { 'x-correlation-id': value, 'x-client-request-id': value };
 }
 
-function namesIn(list: unknown): readonly string[] {
-  const data = typeof list === 'object' && list !== null && 'data' in list ? list.data : undefined;
+function stopsOf({ stop }: ChatBody): readonly string[] {
+  if (stop === undefined || stop === null) return [];
+  return typeof stop === 'string' ? [stop] : stop;
+}
+
+function modelsIn(list: unknown): readonly ListedModel[] {
+  const data = fieldOf(list, 'data');
   if (!Array.isArray(data)) return [];
   return data.flatMap((entry: unknown) => {
-    const id = typeof entry === 'object' && entry !== null && 'id' in entry ? entry.id : undefined;
-    return typeof id === 'string' && id !== '' ? [id] : [];
+    const id = fieldOf(entry, 'id');
+    if (typeof id !== 'string' || id === '') return [];
+    const ownedBy = fieldOf(entry, 'owned_by');
+    return [
+      {
+        id,
+        ownedBy: typeof ownedBy === 'string' ? ownedBy : undefined,
+        contextTokens: contextOf(entry),
+      },
+    ];
   });
+}
+
+/** vLLM and SGLang; OpenRouter; llama.cpp, whose own window may be smaller than what it was trained with. */
+function contextOf(entry: unknown): number | undefined {
+  const said = fieldOf(entry, 'max_model_len') ?? fieldOf(entry, 'context_length');
+  return typeof said === 'number' && Number.isInteger(said) && said > 0 ? said : undefined;
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined;
+  return Reflect.get(value, name);
 }

@@ -21,13 +21,15 @@ export interface Config {
   /** The program for the embedded nats-server; undefined: the one that set-up found. */
   readonly natsServerProgram: string | undefined;
   readonly roles: ReadonlySet<Role>;
-  /** Undefined: the embedded model. */
+  /** Undefined, and no modelsFile: the embedded model. */
   readonly modelServer:
     | { readonly baseUrl: string; readonly apiKey: string | undefined }
     | undefined;
   /** Undefined: what the model server lists. */
   readonly models: readonly string[] | undefined;
   readonly defaultModel: string | undefined;
+  /** Servers and models; then none of the four above is given. */
+  readonly modelsFile: string | undefined;
   readonly tokensFile: string | undefined;
   readonly corsOrigins: readonly string[];
   readonly workerSlots: number;
@@ -118,6 +120,7 @@ const Environment = z.object({
   TAILRACE_ROLES: roles.prefault('api,worker'),
   TAILRACE_MODELS: commaList.optional(),
   TAILRACE_DEFAULT_MODEL: z.string().optional(),
+  TAILRACE_MODELS_FILE: z.string().optional(),
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   TAILRACE_TOKENS_FILE: z.string().optional(),
@@ -162,7 +165,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults.join('\n'));
   const e = parsed.data;
 
-  const embeddedModel = e.OPENAI_API_KEY === undefined && e.OPENAI_BASE_URL === undefined;
+  const oneServer = e.OPENAI_API_KEY !== undefined || e.OPENAI_BASE_URL !== undefined;
+  const embeddedModel = !oneServer && e.TAILRACE_MODELS_FILE === undefined;
   const config: Config = {
     listen: e.TAILRACE_LISTEN,
     dataDir: resolve(e.TAILRACE_DATA_DIR),
@@ -170,11 +174,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     natsReplicas: e.TAILRACE_NATS_REPLICAS,
     natsServerProgram: e.TAILRACE_NATS_SERVER,
     roles: e.TAILRACE_ROLES,
-    modelServer: embeddedModel
-      ? undefined
-      : { baseUrl: e.OPENAI_BASE_URL ?? OPENAI_BASE_URL, apiKey: e.OPENAI_API_KEY },
+    modelServer: oneServer
+      ? { baseUrl: e.OPENAI_BASE_URL ?? OPENAI_BASE_URL, apiKey: e.OPENAI_API_KEY }
+      : undefined,
     models: e.TAILRACE_MODELS,
     defaultModel: e.TAILRACE_DEFAULT_MODEL,
+    modelsFile: e.TAILRACE_MODELS_FILE,
     tokensFile: e.TAILRACE_TOKENS_FILE,
     corsOrigins: e.TAILRACE_CORS_ORIGINS,
     workerSlots:
@@ -212,7 +217,19 @@ function checkTogether(config: Config): void {
       `TAILRACE_NATS_REPLICAS is "${config.natsReplicas}", and TAILRACE_NATS_URL is not set: the embedded nats-server is one server and keeps one copy. Set TAILRACE_NATS_URL to a cluster, or leave TAILRACE_NATS_REPLICAS out.`,
     );
   }
-  const { models, defaultModel } = config;
+  const { models, defaultModel, modelsFile } = config;
+  if (modelsFile !== undefined) {
+    const beside = [
+      config.modelServer === undefined ? '' : 'OPENAI_BASE_URL or OPENAI_API_KEY',
+      models === undefined ? '' : 'TAILRACE_MODELS',
+      defaultModel === undefined ? '' : 'TAILRACE_DEFAULT_MODEL',
+    ].filter((name) => name !== '');
+    if (beside.length > 0) {
+      throw new ConfigError(
+        `TAILRACE_MODELS_FILE is "${modelsFile}", which names the servers and models, and ${beside.join(' and ')} is set beside it. Set the one or the other; a key stands in the file as the name of its variable, api_key_env.`,
+      );
+    }
+  }
   if (models !== undefined && defaultModel !== undefined && !models.includes(defaultModel)) {
     throw new ConfigError(
       `TAILRACE_DEFAULT_MODEL is "${defaultModel}"; it must be one of TAILRACE_MODELS: ${models.join(', ')}`,

@@ -17,6 +17,7 @@ export const CODE_OF_REASON: Readonly<Record<ChatErrorReason, Code>> = {
   INVALID_REQUEST: Code.InvalidArgument,
   UNKNOWN_FIELD: Code.InvalidArgument,
   FIELD_NOT_HONOURED: Code.InvalidArgument,
+  MODEL_UNFIT: Code.InvalidArgument,
   UNKNOWN_MODEL: Code.InvalidArgument,
   MALFORMED_REQUEST: Code.InvalidArgument,
   STREAM_NOT_FOUND: Code.NotFound,

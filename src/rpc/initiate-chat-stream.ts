@@ -26,6 +26,7 @@ import {
   PUBLISH_TRIES,
 } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
+import { fitViolations } from '../chat/model-fit.ts';
 import type { ModelInfo } from '../chat/model-port.ts';
 import { readBoth } from '../chat/read-chat.ts';
 
@@ -55,7 +56,10 @@ export async function initiateChatStream(
   const { bytes, hash } = canonicalRequest(call);
   if (bytes.length > deps.maxRequestBytes)
     throw requestTooLarge(bytes.length, deps.maxRequestBytes);
-  const model = chooseModel(request.model, await deps.models());
+  const models = await deps.models();
+  const model = chooseModel(request.model, models);
+  const unfit = fitViolations(request, model, models);
+  if (unfit.length > 0) throw invalidRequest('MODEL_UNFIT', unfit);
 
   const chat: ChatKey = { tenant, streamId: call.streamId ?? uuidV7() };
   const createdAtMs = Date.now();
@@ -68,7 +72,7 @@ export async function initiateChatStream(
       createdAtMs,
       expiresAtMs: createdAtMs + ttlMs(call),
       correlationId: request.correlationId,
-      model,
+      model: model.name,
       requestHash: hash,
       metadata: request.metadata,
       reason: '',

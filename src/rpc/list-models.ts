@@ -1,9 +1,12 @@
 // ListModels: what chats can ask for, the default model first.
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { ListModelsResponseSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import type {
+  ListModelsResponseSchema,
+  ModelSchema,
+} from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { ModelClient, ModelInfo } from '../chat/model-port.ts';
-import { ModelFailure } from '../chat/model-port.ts';
+import { ModelFailure, SAMPLING_FIELDS } from '../chat/model-port.ts';
 
 /** The models there are. Rejects with MODELS_UNAVAILABLE where the model server cannot be asked. */
 export async function modelsOrUnavailable(
@@ -27,5 +30,25 @@ export async function listModels(
   signal: AbortSignal,
 ): Promise<MessageInitShape<typeof ListModelsResponseSchema>> {
   const models = await modelsOrUnavailable(model, signal);
-  return { models: models.map(({ name }, i) => ({ name, isDefault: i === 0 })) };
+  return { models: models.map((info, i) => viewOf(info, i === 0)) };
+}
+
+function viewOf(info: ModelInfo, isDefault: boolean): MessageInitShape<typeof ModelSchema> {
+  const { name, aliases, can, contextTokens, maxOutputTokens, reads, fallbacks, prices } = info;
+  return {
+    name,
+    aliases: [...aliases],
+    isDefault,
+    capabilities: defined(can),
+    ...defined({ contextTokens, maxOutputTokens }),
+    unreadFields: SAMPLING_FIELDS.filter((field) => !reads.has(field)),
+    fallbacks: [...fallbacks],
+    ...(prices === undefined ? {} : { prices: defined(prices) }),
+  };
+}
+
+/** Without what is not known: to protobuf-es a set undefined is no absence. */
+function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const known = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(known) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

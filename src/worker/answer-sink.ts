@@ -7,7 +7,7 @@ import { FailureReason, UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb
 import type { ContentBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_DELTA_CHARS, MAX_OUTPUT_CHARS } from '../chat/limits.ts';
-import type { ModelSink, ModelUsage } from '../chat/model-port.ts';
+import type { ModelSink, ModelUsage, ModelWarning } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
 import type { End } from '../chat/terminal.ts';
 import type { LogWriter } from './log-writer.ts';
@@ -33,6 +33,9 @@ export class AnswerSink implements ModelSink {
   readonly thinking = (delta: string): void => this.#say(BlockKind.THINKING, delta);
   readonly usage = (usage: ModelUsage): void => {
     this.#usage = usage;
+  };
+  readonly warning = (warning: ModelWarning): void => {
+    this.#writer.push({ case: 'warning', value: warning });
   };
   readonly pressure = (): Promise<void> | undefined => this.#writer.pressure();
 

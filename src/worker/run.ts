@@ -90,7 +90,7 @@ async function ask(
   try {
     signal.throwIfAborted();
     const { model, correlationId } = command.meta;
-    const call = { model, request, messages: request.messages, correlationId };
+    const call = { model, request, messages: request.messages, turn: 1, correlationId };
     const outcome = await deps.model.generate(call, sink, signal);
     return { kind: 'completed', stopReason: outcome.stopReason };
   } catch (error) {

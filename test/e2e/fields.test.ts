@@ -304,7 +304,6 @@ const LATER: readonly (readonly [string, Initiate])[] = [
   ['request.thinking.best_effort', asking({ thinking: { bestEffort: true } })],
   ['request.thinking', asking({ thinking: {} })],
   ['request.limits', asking({ limits: { maxTurns: 1 } })],
-  ['request.strict', asking({ strict: true })],
   [
     'request.messages[0].content[1].image',
     asking({
@@ -347,9 +346,9 @@ test('what is not honoured yet is refused by its path, and nothing is created', 
     assert.match(refusal.reason ?? '', /^(FIELD_NOT_HONOURED|INVALID_REQUEST)$/);
     assert.equal(refusal.domain, 'tailrace.dev');
   }
-  const both = asking({ strict: true, limits: {}, messages: [says(Role.ASSISTANT, 'go on')] });
+  const both = asking({ limits: {}, messages: [says(Role.ASSISTANT, 'go on')] });
   const all = await refused(client.initiateChatStream(both));
-  assert.deepEqual(all.fields, ['request.limits', 'request.messages[0].role', 'request.strict']);
+  assert.deepEqual(all.fields, ['request.limits', 'request.messages[0].role']);
   assert.equal((await refused(client.getChatStream({ streamId: 'later' }))).code, 'NotFound');
   assert.equal(await storedCommands(), before);
 });

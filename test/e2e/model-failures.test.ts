@@ -7,7 +7,8 @@ import {
   FailureReason,
   StopReason,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { createModelClient } from '../../src/model/openai-client.ts';
+import { createRegistry } from '../../src/model/registry.ts';
+import { oneServer } from '../../src/model/registry-spec.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { initiateRequest, runWorker } from '../support/chat-fixtures.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';
@@ -34,8 +35,7 @@ before(async () => {
   model = stack.use(await startModelServer());
   // The real one, with less patience.
   const patience = { firstTokenTimeoutMs: 1_500, idleTimeoutMs: 500, retryBaseMs: 10 };
-  const options = { baseUrl: model.url, apiKey: API_KEY, ...patience };
-  const real = createModelClient(options);
+  const real = createRegistry(oneServer({ baseUrl: model.url, apiKey: API_KEY }), patience);
   stack.defer(() => real.close());
   stack.use(runWorker(adapter, real, { slots: 32 }));
   const api = stack.use(await startTestApi(adapter, { model: real }));

@@ -20,7 +20,8 @@ import {
   startChat,
   untilOver,
 } from '../support/chat-fixtures.ts';
-import { handModel, TEST_MODEL } from '../support/hand-model.ts';
+import { handModel } from '../support/hand-model.ts';
+import { TEST_MODEL } from '../support/test-model.ts';
 import { startNats } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 

@@ -32,7 +32,8 @@ import {
   untilText,
 } from '../support/chat-fixtures.ts';
 import { claimedWriter, testAppend, testMark } from '../support/claims.ts';
-import { handModel, promptModel, TEST_MODEL } from '../support/hand-model.ts';
+import { handModel, promptModel } from '../support/hand-model.ts';
+import { TEST_MODEL_INFO } from '../support/test-model.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import type { TestNats } from '../support/nats.ts';
 import { startNats } from '../support/nats.ts';
@@ -169,7 +170,7 @@ function countingModel(): ModelClient & {
   return {
     most: () => most,
     runs: () => runs,
-    listModels: () => Promise.resolve([{ name: TEST_MODEL }]),
+    listModels: () => Promise.resolve([TEST_MODEL_INFO]),
     generate: async (_call, sink) => {
       runs++;
       most = Math.max(most, ++now);

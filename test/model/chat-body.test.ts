@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { chatBody, maxTokensFieldOf } from '../../src/model/chat-body.ts';
+import { chatBody } from '../../src/model/chat-body.ts';
+import { dialectOf } from '../../src/model/dialects.ts';
 import { modelCall, NEVER, recordingSink, type RequestInit, startPair } from './model-call.ts';
 
 const SAID = '{"tokens":1}';
@@ -12,6 +13,8 @@ const BARE = {
   stream: true,
   stream_options: { include_usage: true },
 };
+
+const TARGET = { upstreamModel: 'test-model', dialect: dialectOf('vllm'), defaults: {} };
 
 const TABLE: readonly (readonly [string, RequestInit, Record<string, unknown>])[] = [
   ['nothing set', {}, {}],
@@ -35,7 +38,7 @@ const TABLE: readonly (readonly [string, RequestInit, Record<string, unknown>])[
   ['stop', { stop: ['END', '\n\n'] }, { stop: ['END', '\n\n'] }],
   ['stream false', { stream: false }, {}],
   ['stream true', { stream: true }, {}],
-  ['priority', { priority: 0 }, {}],
+  ['priority', { priority: 0 }, { priority: 0 }],
   ['metadata', { metadata: { a: 'b' } }, {}],
   ['correlation_id', { correlationId: 'trace-1' }, {}],
   [
@@ -64,7 +67,7 @@ test('a conversation keeps its roles and order; parts become one string', () => 
     create(MessageSchema, { role: Role.ASSISTANT, content: [text('Thr'), text('ee')] }),
     create(MessageSchema, { role: Role.USER, content: [text('Four')] }),
   ];
-  const body = chatBody({ ...modelCall('', { system: { text: 'S' } }), messages }, 'max_tokens');
+  const body = chatBody({ ...modelCall('', { system: { text: 'S' } }), messages }, TARGET);
   assert.deepEqual(body.messages, [
     { role: 'system', content: 'S' },
     { role: 'user', content: 'One\nTwo' },
@@ -76,21 +79,19 @@ test('a conversation keeps its roles and order; parts become one string', () => 
 test('a block that cannot be sent fails the call instead of being left out', () => {
   const image = { block: { case: 'image' as const, value: {} } };
   const messages = [create(MessageSchema, { role: Role.USER, content: [image] })];
-  assert.throws(() => chatBody({ ...modelCall(''), messages }, 'max_tokens'), /kind "image"/);
+  assert.throws(() => chatBody({ ...modelCall(''), messages }, TARGET), /kind "image"/);
 });
 
 test('OpenAI itself gets max_tokens under its new name', () => {
-  const field = maxTokensFieldOf('https://api.openai.com/v1');
-  assert.equal(field, 'max_completion_tokens');
-  assert.equal(maxTokensFieldOf('http://127.0.0.1:8000/v1'), 'max_tokens');
-  const body = chatBody(modelCall('', { maxTokens: 7 }), field);
+  const target = { ...TARGET, dialect: dialectOf('openai') };
+  const body = chatBody(modelCall('', { maxTokens: 7 }), target);
   assert.equal(body.max_completion_tokens, 7);
   assert.equal('max_tokens' in body, false);
 });
 
 test('the correlation id and the key travel as headers, whatever characters the id has', async () => {
   await using pair = await startPair();
-  await using keyless = await startPair({ apiKey: undefined });
+  await using keyless = await startPair({}, {});
   for (const [correlationId, header] of [
     ['trace 1:2', 'trace 1:2'],
     ['é\n', '%C3%A9%0A'],

@@ -3,13 +3,13 @@ import { inspect } from 'node:util';
 import { test } from 'node:test';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ModelFailure } from '../../src/chat/model-port.ts';
-import type { OpenAiClientOptions } from '../../src/model/openai-client.ts';
+import type { RegistryPolicy } from '../../src/model/registry.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { API_KEY, modelCall, NEVER, recordingSink, startPair } from './model-call.ts';
 
 const SECRET_WORDS = 'the-prompt-nobody-may-log';
 
-async function failureOf(script: ScriptInput, options: Partial<OpenAiClientOptions> = {}) {
+async function failureOf(script: ScriptInput, options: RegistryPolicy = {}) {
   await using pair = await startPair(options);
   const sink = recordingSink();
   const call = modelCall({ ...script, id: SECRET_WORDS });

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { FailureReason, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { createModelClient } from '../../src/model/openai-client.ts';
+import { createRegistry } from '../../src/model/registry.ts';
+import { oneServer } from '../../src/model/registry-spec.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { modelCall, NEVER, recordingSink, startPair } from './model-call.ts';
 
@@ -86,12 +87,8 @@ test('connecting has its own timeout, and abort ends it', async () => {
   await once(server, 'listening');
   const address = server.address();
   assert.ok(typeof address === 'object' && address !== null);
-  const client = createModelClient({
-    baseUrl: `https://127.0.0.1:${address.port}/v1`,
-    connectTimeoutMs: 80,
-    tries: 2,
-    retryBaseMs: 1,
-  });
+  const spec = oneServer({ baseUrl: `https://127.0.0.1:${address.port}/v1` });
+  const client = createRegistry(spec, { connectTimeoutMs: 80, tries: 2, retryBaseMs: 1 });
   const call = modelCall('Hi');
   await assert.rejects(client.generate(call, recordingSink(), NEVER), {
     reason: FailureReason.UPSTREAM_UNAVAILABLE,

@@ -2,8 +2,9 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
-import type { ModelCall, ModelSink, ModelUsage } from '../../src/chat/model-port.ts';
-import { createModelClient, type OpenAiClientOptions } from '../../src/model/openai-client.ts';
+import type { ModelCall, ModelSink, ModelUsage, ModelWarning } from '../../src/chat/model-port.ts';
+import { createRegistry, type RegistryPolicy } from '../../src/model/registry.ts';
+import { oneServer } from '../../src/model/registry-spec.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 
@@ -21,13 +22,14 @@ export function modelCall(said: string | ScriptInput, request: RequestInit = {})
   });
   const chatRequest: ChatRequest = create(ChatRequestSchema, request);
   const { correlationId } = chatRequest;
-  return { model: 'test-model', request: chatRequest, messages: [message], correlationId };
+  return { model: 'test-model', request: chatRequest, messages: [message], turn: 1, correlationId };
 }
 
 export interface RecordingSink extends ModelSink {
   readonly texts: string[];
   readonly thoughts: string[];
   readonly usages: ModelUsage[];
+  readonly warnings: ModelWarning[];
   /** Resolves with the first text. */
   readonly firstText: Promise<string>;
   /** What `pressure` answers once there is text. */
@@ -40,6 +42,7 @@ export function recordingSink(): RecordingSink {
     texts: [],
     thoughts: [],
     usages: [],
+    warnings: [],
     firstText: first.promise,
     holdUntil: undefined,
     text(delta) {
@@ -48,21 +51,20 @@ export function recordingSink(): RecordingSink {
     },
     thinking: (delta) => void sink.thoughts.push(delta),
     usage: (usage) => void sink.usages.push(usage),
+    warning: (warning) => void sink.warnings.push(warning),
     pressure: () => (sink.texts.length > 0 ? sink.holdUntil : undefined),
   };
   return sink;
 }
 
 /** A server and a client that is quick to give up. */
-export async function startPair(options: Partial<OpenAiClientOptions> = {}) {
+export async function startPair(
+  policy: RegistryPolicy = {},
+  key: { apiKey?: string } = { apiKey: API_KEY },
+) {
   const server = await startModelServer();
-  const client = createModelClient({
-    baseUrl: server.url,
-    apiKey: API_KEY,
-    retryBaseMs: 2,
-    tailMs: 100,
-    ...options,
-  });
+  const spec = oneServer({ baseUrl: server.url, ...key });
+  const client = createRegistry(spec, { retryBaseMs: 2, tailMs: 100, ...policy });
   return {
     server,
     client,

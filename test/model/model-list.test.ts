@@ -3,20 +3,25 @@ import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { createModelList } from '../../src/model/model-list.ts';
-import { createModelClient } from '../../src/model/openai-client.ts';
+import type { ListedModel } from '../../src/model/openai-client.ts';
+import { createRegistry } from '../../src/model/registry.ts';
+import { oneServer } from '../../src/model/registry-spec.ts';
 import { startModelServer } from '../model-server/model-server.ts';
 import { NEVER, startPair } from './model-call.ts';
 
+function listed(id: string): ListedModel {
+  return { id, ownedBy: undefined, contextTokens: undefined };
+}
+
 /** A list whose readings the test settles itself. */
 function controlled(freshMs: number) {
-  const readings: PromiseWithResolvers<readonly string[]>[] = [];
+  const readings: PromiseWithResolvers<readonly ListedModel[]>[] = [];
   const list = createModelList({
     read() {
-      const reading = Promise.withResolvers<readonly string[]>();
+      const reading = Promise.withResolvers<readonly ListedModel[]>();
       readings.push(reading);
       return reading.promise;
     },
-    defaultModel: undefined,
     freshMs,
     retryMs: 60_000,
   });
@@ -26,7 +31,7 @@ function controlled(freshMs: number) {
 test('the list is what the model server has, the default first', async () => {
   await using server = await startModelServer({ models: ['a', 'b', 'c'] });
   const list = async (defaultModel: string | undefined) => {
-    const client = createModelClient({ baseUrl: server.url, defaultModel });
+    const client = createRegistry(oneServer({ baseUrl: server.url, defaultModel }));
     const models = await client.listModels(NEVER);
     client.close();
     return models.map((model) => model.name);
@@ -38,16 +43,20 @@ test('the list is what the model server has, the default first', async () => {
 
 test('names that the operator gave need no model server', async () => {
   const options = { baseUrl: 'http://127.0.0.1:1/v1', models: ['x', 'y'], defaultModel: 'y' };
-  const client = createModelClient(options);
-  assert.deepEqual(await client.listModels(NEVER), [{ name: 'y' }, { name: 'x' }]);
+  const client = createRegistry(oneServer(options));
+  const models = await client.listModels(NEVER);
+  assert.deepEqual(
+    models.map(({ name }) => name),
+    ['y', 'x'],
+  );
 });
 
 test('callers at the same time share one reading, and a fresh list needs none', async () => {
   const { readings, list } = controlled(60_000);
   const waiting = [list(), list(), list()];
   assert.equal(readings.length, 1);
-  readings[0]?.resolve(['a']);
-  assert.deepEqual(await Promise.all(waiting), [[{ name: 'a' }], [{ name: 'a' }], [{ name: 'a' }]]);
+  readings[0]?.resolve([listed('a')]);
+  assert.deepEqual(await Promise.all(waiting), [[listed('a')], [listed('a')], [listed('a')]]);
   assert.equal(list(), list());
   assert.equal(readings.length, 1);
 });
@@ -55,25 +64,25 @@ test('callers at the same time share one reading, and a fresh list needs none', 
 test('an old list is given at once and renewed behind the back, once', async () => {
   const { readings, list } = controlled(-1);
   const first = list();
-  readings[0]?.resolve(['a']);
+  readings[0]?.resolve([listed('a')]);
   await first;
-  assert.deepEqual(await list(), [{ name: 'a' }]);
-  assert.deepEqual(await list(), [{ name: 'a' }]);
+  assert.deepEqual(await list(), [listed('a')]);
+  assert.deepEqual(await list(), [listed('a')]);
   assert.equal(readings.length, 2);
-  readings[1]?.resolve(['b']);
+  readings[1]?.resolve([listed('b')]);
   await readings[1]?.promise;
-  assert.deepEqual(await list(), [{ name: 'b' }]);
+  assert.deepEqual(await list(), [listed('b')]);
 });
 
 test('a failed renewal keeps the old list', async () => {
   const { readings, list } = controlled(-1);
   const first = list();
-  readings[0]?.resolve(['a']);
+  readings[0]?.resolve([listed('a')]);
   await first;
   await list();
   readings[1]?.reject(new Error('away'));
   await assert.rejects(readings[1]?.promise ?? Promise.resolve());
-  assert.deepEqual(await list(), [{ name: 'a' }]);
+  assert.deepEqual(await list(), [listed('a')]);
   assert.equal(readings.length, 2, 'asked again at once after a failure');
 });
 
@@ -84,8 +93,8 @@ test('one caller that goes away does not end the reading for the others', async 
   const patient = list();
   controller.abort(new Error('gone'));
   await assert.rejects(impatient, /gone/);
-  readings[0]?.resolve(['a']);
-  assert.deepEqual(await patient, [{ name: 'a' }]);
+  readings[0]?.resolve([listed('a')]);
+  assert.deepEqual(await patient, [listed('a')]);
 });
 
 test('a model server that is away is UPSTREAM_UNAVAILABLE and retryable', async () => {
@@ -112,10 +121,8 @@ test('a list that does not come, is empty or no list is a failure that says so',
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
     assert.ok(typeof address === 'object' && address !== null);
-    const client = createModelClient({
-      baseUrl: `http://127.0.0.1:${address.port}/v1`,
-      listTimeoutMs: 50,
-    });
+    const spec = oneServer({ baseUrl: `http://127.0.0.1:${address.port}/v1` });
+    const client = createRegistry(spec, { listTimeoutMs: 50 });
     await assert.rejects(client.listModels(NEVER), { ...expected, retryable: true });
     client.close();
     server.closeAllConnections();

@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { FailureReason, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ModelFailure } from '../../src/chat/model-port.ts';
 import { retryAfterOf } from '../../src/model/failure.ts';
-import { createModelClient } from '../../src/model/openai-client.ts';
+import { createRegistry } from '../../src/model/registry.ts';
+import { oneServer } from '../../src/model/registry-spec.ts';
 import { retryWaitMs, wait } from '../../src/model/retry.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { modelCall, NEVER, recordingSink, startPair } from './model-call.ts';
@@ -130,7 +131,8 @@ test('an idle connection that the server has closed is replaced, not reported', 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   assert.ok(typeof address === 'object' && address !== null);
-  const client = createModelClient({ baseUrl: `http://127.0.0.1:${address.port}/v1`, tries: 1 });
+  const spec = oneServer({ baseUrl: `http://127.0.0.1:${address.port}/v1` });
+  const client = createRegistry(spec, { tries: 1 });
   for (let i = 0; i < 3; i++) {
     await client.generate(modelCall('Hi'), recordingSink(), NEVER);
   }

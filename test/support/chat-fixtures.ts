@@ -29,7 +29,7 @@ import { initiateChatStream } from '../../src/rpc/initiate-chat-stream.ts';
 import { startControlLoop } from '../../src/worker/control-loop.ts';
 import type { Worker } from '../../src/worker/worker.ts';
 import { startWorker } from '../../src/worker/worker.ts';
-import { TEST_MODEL } from './hand-model.ts';
+import { TEST_MODEL_INFO } from './test-model.ts';
 import { SILENT } from './nats.ts';
 import { until } from './until.ts';
 
@@ -73,7 +73,7 @@ export function initiate(
     queued: () => 0,
     ...ports,
     logger: SILENT,
-    models: () => Promise.resolve([{ name: TEST_MODEL }]),
+    models: () => Promise.resolve([TEST_MODEL_INFO]),
     maxRequestBytes: 8 * 1024 * 1024,
   };
   return initiateChatStream(deps, TENANT, initiateRequest(init));

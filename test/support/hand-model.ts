@@ -1,9 +1,9 @@
 // A model whose words the test gives by hand, through the port that every model is asked by.
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ModelCall, ModelClient, ModelOutcome, ModelSink } from '../../src/chat/model-port.ts';
+import { TEST_MODEL_INFO } from './test-model.ts';
 import { within } from './until.ts';
 
-export const TEST_MODEL = 'test-model';
 const CALL_WAIT_MS = 10_000;
 
 /** One call of the model, in the test's hands. */
@@ -32,7 +32,7 @@ export function handModel(): HandModel {
   let begun = 0;
   let running = 0;
   return {
-    listModels: () => Promise.resolve([{ name: TEST_MODEL }]),
+    listModels: () => Promise.resolve([TEST_MODEL_INFO]),
     generate: (call, sink, signal) => {
       begun++;
       running++;
@@ -72,7 +72,7 @@ export function handModel(): HandModel {
 /** Says these words at once, each in a turn of the event loop of its own, and is done. */
 export function promptModel(words: readonly string[]): ModelClient {
   return {
-    listModels: () => Promise.resolve([{ name: TEST_MODEL }]),
+    listModels: () => Promise.resolve([TEST_MODEL_INFO]),
     generate: async (_call, sink, signal) => {
       for (const word of words) {
         await new Promise((resolve) => setImmediate(resolve));

@@ -5,7 +5,7 @@ import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ModelClient } from '../../src/chat/model-port.ts';
 import { runWorker } from './chat-fixtures.ts';
 import { openAdapter } from './nats.ts';
-import { TEST_MODEL } from './hand-model.ts';
+import { TEST_MODEL_INFO } from './test-model.ts';
 import { recordingLogger } from './watch.ts';
 import type { WorkerMessage, WorkerOptions } from './worker-child.ts';
 
@@ -15,7 +15,7 @@ const tell = (message: WorkerMessage): void => {
 const { access, slots, words, everyMs } = JSON.parse(process.argv[2] ?? '') as WorkerOptions;
 
 const model: ModelClient = {
-  listModels: () => Promise.resolve([{ name: TEST_MODEL }]),
+  listModels: () => Promise.resolve([TEST_MODEL_INFO]),
   generate: async (_call, sink, signal) => {
     tell({ type: 'call' });
     signal.addEventListener('abort', () => tell({ type: 'aborted', why: String(signal.reason) }));

@@ -8,6 +8,7 @@ import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { chooseModel } from '../../src/chat/choose-model.ts';
 import { conversationViolations, fieldsNotHonoured } from '../../src/chat/conversation.ts';
+import { modelInfo } from '../support/test-model.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
 
@@ -60,7 +61,6 @@ test('every field that is not honoured yet is named, all at once', () => {
       },
       thinking: { enabled: true, budgetTokens: 0 },
       limits: {},
-      strict: true,
     },
   });
   assert.deepEqual(paths(fieldsNotHonoured(request)).toSorted(), [
@@ -70,7 +70,6 @@ test('every field that is not honoured yet is named, all at once', () => {
     'request.messages[1].content[1].image',
     'request.messages[1].content[2].tool_result',
     'request.response_format.json_schema',
-    'request.strict',
     'request.system.citations.enabled',
     'request.system.guidelines',
     'request.system.use_default_prompt',
@@ -81,14 +80,15 @@ test('every field that is not honoured yet is named, all at once', () => {
   ]);
 });
 
-test('the model is the one that was named, or the default one', () => {
-  const models = [{ name: 'first' }, { name: 'second' }];
-  assert.equal(chooseModel('', models), 'first');
-  assert.equal(chooseModel('second', models), 'second');
+test('the model is the one that was named, by an alias too, or the default one', () => {
+  const models = [modelInfo('first'), modelInfo('second', { aliases: ['2nd'] })];
+  assert.equal(chooseModel('', models).name, 'first');
+  assert.equal(chooseModel('second', models).name, 'second');
+  assert.equal(chooseModel('2nd', models).name, 'second');
 });
 
 test('an unknown model is refused with those that there are; none at all is for later', () => {
-  const models = Array.from({ length: 30 }, (_, i) => ({ name: `model-${i}` }));
+  const models = Array.from({ length: 30 }, (_, i) => modelInfo(`model-${i}`));
   assert.throws(
     () => chooseModel('gpt-x', models),
     (error) =>

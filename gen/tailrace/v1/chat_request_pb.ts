@@ -33,7 +33,8 @@ export type ChatRequest = Message<"tailrace.v1.ChatRequest"> & {
   messages: Message$1[];
 
   /**
-   * A name or alias out of ListModels. Default: the operator's default model.
+   * A name or alias out of ListModels. Default: the operator's default model. What the model cannot do
+   * is refused with MODEL_UNFIT and the models that can.
    *
    * @generated from field: string model = 2;
    */

@@ -1,0 +1,108 @@
+// Whether a model can do what a request asks of it. What it lacks is refused before anything is
+// created, with the models that have it; what its server merely does not read is a warning event, or
+// refused where the request is strict.
+import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
+import { listed } from './choose-model.ts';
+import type { Violation } from './errors.ts';
+import type { ModelCapabilities, ModelInfo, ModelWarning, SamplingField } from './model-port.ts';
+import { SAMPLING_FIELDS } from './model-port.ts';
+
+/** Every rule that the request breaks by its choice of model. */
+export function fitViolations(
+  request: ChatRequest,
+  model: ModelInfo,
+  models: readonly ModelInfo[],
+): Violation[] {
+  const found: Violation[] = [];
+  for (const { path, capability, what } of needs(request)) {
+    if (model.can[capability] !== false) continue;
+    const able = models.filter(({ can }) => can[capability] !== false).map(({ name }) => name);
+    const others = able.length === 0 ? 'no model here can' : `these can: ${listed(able)}`;
+    found.push({ path, description: `the model ${model.name} ${what}; ${others}` });
+  }
+  const { maxOutputTokens } = model;
+  if (maxOutputTokens !== undefined && (request.maxTokens ?? 0) > maxOutputTokens) {
+    found.push({
+      path: 'request.max_tokens',
+      description: `is ${request.maxTokens}; the model ${model.name} gives at most ${maxOutputTokens} tokens`,
+    });
+  }
+  if (request.strict) {
+    for (const { field, message } of unread(request, model.name, model.reads)) {
+      found.push({
+        path: field,
+        description: `${message}; without "strict" it is a warning event`,
+      });
+    }
+  }
+  return found;
+}
+
+interface Need {
+  readonly path: string;
+  readonly capability: keyof ModelCapabilities;
+  /** Goes on: "the model NAME …". */
+  readonly what: string;
+}
+
+function needs(request: ChatRequest): Need[] {
+  const found: Need[] = [];
+  if (request.tools.length > 0) {
+    found.push({ path: 'request.tools', capability: 'tools', what: 'cannot call tools' });
+  }
+  if (request.responseFormat?.format.case === 'jsonSchema') {
+    const path = 'request.response_format.json_schema';
+    found.push({ path, capability: 'jsonSchema', what: 'cannot keep to a JSON schema' });
+  }
+  const { thinking } = request;
+  if (thinking?.enabled === true && !thinking.bestEffort) {
+    found.push({ path: 'request.thinking', capability: 'reasoning', what: 'cannot reason' });
+  }
+  for (const [i, { content }] of request.messages.entries()) {
+    for (const [j, { block }] of content.entries()) {
+      if (block.case !== 'image') continue;
+      const path = `request.messages[${i}].content[${j}].image`;
+      found.push({ path, capability: 'images', what: 'sees no images' });
+    }
+  }
+  return found;
+}
+
+/** What a request sets of sampling. A set 0 is a value; only undefined is absent. */
+export function samplingOf(request: ChatRequest): Map<SamplingField, number | string[]> {
+  const values: Readonly<Record<SamplingField, number | string[] | undefined>> = {
+    // The contract keeps seeds within ±(2^53−1), where a JSON number is exact.
+    seed: request.seed === undefined ? undefined : Number(request.seed),
+    min_p: request.minP,
+    top_p: request.topP,
+    temperature: request.temperature,
+    top_k: request.topK,
+    repetition_penalty: request.repetitionPenalty,
+    presence_penalty: request.presencePenalty,
+    frequency_penalty: request.frequencyPenalty,
+    max_tokens: request.maxTokens,
+    stop: request.stop.length === 0 ? undefined : [...request.stop],
+  };
+  const set = new Map<SamplingField, number | string[]>();
+  for (const field of SAMPLING_FIELDS) {
+    const value = values[field];
+    if (value !== undefined) set.set(field, value);
+  }
+  return set;
+}
+
+/** A warning for each field of sampling that the request sets and the model's server does not read. */
+export function unread(
+  request: ChatRequest,
+  modelName: string,
+  reads: ReadonlySet<SamplingField>,
+): ModelWarning[] {
+  return [...samplingOf(request).keys()]
+    .filter((field) => !reads.has(field))
+    .map((field) => ({
+      reason: WarningReason.PARAMETER_NOT_SUPPORTED,
+      message: `the server of the model ${modelName} does not read ${field}, so it is not sent`,
+      field: `request.${field}`,
+    }));
+}

@@ -1,0 +1,28 @@
+// `npm run config:check`: reads the environment and the file of models as a start would, and says what is
+// wrong, or what there is. Exits with 1 where a start would refuse.
+import { ConfigError, readConfig } from '../ops/config.ts';
+import { specInFile } from './models.ts';
+
+try {
+  const config = readConfig(process.env);
+  console.log('The environment is right.');
+  if (config.modelsFile !== undefined) {
+    const { servers, models, defaultModel } = await specInFile(config.modelsFile, process.env);
+    console.log(`${config.modelsFile} is right.`);
+    for (const { name, baseUrl, dialect, discover } of servers) {
+      const kind = dialect ?? 'dialect by its address or its own list';
+      console.log(
+        `  server ${name}  ${baseUrl}  ${kind}${discover ? ', offers what it lists' : ''}`,
+      );
+    }
+    for (const { name, aliases, server, upstreamModel } of models) {
+      const also = aliases.length === 0 ? '' : ` (${aliases.join(', ')})`;
+      const first = name === (defaultModel ?? models[0]?.name) ? ', the default' : '';
+      console.log(`  model ${name}${also}  ${upstreamModel} at ${server}${first}`);
+    }
+  }
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,295 @@
+// The operator's file of model servers and models, YAML or JSON. An error names the line, the path and
+// what would be right; secrets are not in it, only the names of the variables that hold them.
+import type { Document } from 'yaml';
+import { isCollection, LineCounter, parseDocument } from 'yaml';
+import { z } from 'zod';
+import { MAX_MODELS_FILE_BYTES } from '../chat/limits.ts';
+import { DIALECTS } from './dialects.ts';
+import type { ModelSpec, RegistrySpec } from './registry-spec.ts';
+
+const name = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,256}$/, 'a name of 1 to 256 visible ASCII characters without spaces');
+const count = z.int('a whole number').min(1, 'a whole number of at least 1').optional();
+const price = z.number('a number').min(0, 'a number of at least 0');
+
+const Server = z.strictObject({
+  name,
+  base_url: z
+    .string()
+    .refine(
+      (text) => ['http:', 'https:'].includes(URL.parse(text)?.protocol ?? ''),
+      'an http or https address, for example http://127.0.0.1:8000/v1',
+    ),
+  api_key_env: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable')
+    .optional(),
+  dialect: z.enum(DIALECTS).optional(),
+  discover: z.boolean('true or false').prefault(false),
+});
+
+const can = z.boolean('true or false').optional();
+
+/** The ranges of the contract (chat_request.proto). */
+const Sampling = z.strictObject({
+  seed: z.int().optional(),
+  min_p: z.number().min(0).max(1).optional(),
+  top_p: z.number().min(0).max(1).optional(),
+  temperature: z.number().min(0).max(2).optional(),
+  top_k: z.int().min(0).optional(),
+  repetition_penalty: z.number().gt(0).optional(),
+  presence_penalty: z.number().min(-2).max(2).optional(),
+  frequency_penalty: z.number().min(-2).max(2).optional(),
+  max_tokens: z.int().min(1).optional(),
+  stop: z.array(z.string().min(1).max(256)).max(16).optional(),
+});
+
+const Model = z.strictObject({
+  name,
+  aliases: z.array(name).prefault([]),
+  server: name,
+  upstream_model: name.optional(),
+  can: z
+    .strictObject({
+      tools: can,
+      parallel_tools: can,
+      json_schema: can,
+      reasoning: can,
+      images: can,
+      documents: can,
+    })
+    .prefault({}),
+  context_tokens: count,
+  max_output_tokens: count,
+  defaults: Sampling.prefault({}),
+  prices: z
+    .strictObject({
+      currency: z.string().regex(/^[A-Z]{3}$/, 'a currency of three capital letters, such as USD'),
+      input: price,
+      cached_input: price.optional(),
+      output: price,
+    })
+    .optional(),
+  fallbacks: z.array(name).prefault([]),
+});
+
+const ModelsFile = z.strictObject({
+  servers: z.array(Server).min(1, 'at least one server'),
+  models: z.array(Model).prefault([]),
+  default_model: name.optional(),
+});
+
+type Path = readonly (string | number)[];
+interface Fault {
+  readonly path: Path;
+  readonly wanted: string;
+}
+
+/** What the file says is wrong: a line for each fault. */
+export class ModelsFileError extends Error {
+  constructor(fileName: string, faults: readonly string[]) {
+    super(faults.map((fault) => `${fileName}:${fault}`).join('\n'));
+    this.name = 'ModelsFileError';
+  }
+}
+
+/** Throws a ModelsFileError that names every fault. */
+export function readModelsFile(
+  fileName: string,
+  text: string,
+  env: Readonly<Record<string, string | undefined>>,
+): RegistrySpec {
+  if (Buffer.byteLength(text) > MAX_MODELS_FILE_BYTES) {
+    throw new ModelsFileError(fileName, [`1: is larger than ${MAX_MODELS_FILE_BYTES} bytes`]);
+  }
+  const lines = new LineCounter();
+  // JSON is YAML. Aliases may be followed a bounded number of times.
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const unreadable = document.errors.map(({ pos, message }) => {
+    return `${lines.linePos(pos[0]).line}: ${message.split('\n')[0] ?? message}`;
+  });
+  if (unreadable.length > 0) throw new ModelsFileError(fileName, unreadable);
+  const parsed = ModelsFile.safeParse(document.toJS({ maxAliasCount: 100 }));
+  const faults = parsed.success
+    ? faultsAcross(parsed.data, env)
+    : parsed.error.issues.flatMap(faultsOf);
+  if (!parsed.success || faults.length > 0) {
+    throw new ModelsFileError(
+      fileName,
+      faults.map(({ path, wanted }) => {
+        const where = path.length === 0 ? 'the file' : pathText(path);
+        return `${lineOf(document, lines, path)}: ${where} ${wanted}`;
+      }),
+    );
+  }
+  return specOf(parsed.data, env);
+}
+
+function faultsOf(issue: z.core.$ZodIssue): Fault[] {
+  const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: [...path, key], wanted: 'is not a setting here' }));
+  }
+  if (issue.code === 'invalid_value') {
+    return [{ path, wanted: `must be one of ${issue.values.map(String).join(', ')}` }];
+  }
+  if (issue.code === 'invalid_type' && issue.input === undefined) {
+    return [{ path, wanted: 'is missing' }];
+  }
+  return [{ path, wanted: `must be ${wantedBy(issue)}` }];
+}
+
+function wantedBy(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'too_big':
+      return issue.origin === 'number' || issue.origin === 'int'
+        ? `at most ${issue.maximum}`
+        : `no longer than ${issue.maximum}`;
+    case 'too_small': {
+      // zod's own words would name its types; ours stand where a rule has words of its own.
+      if (!issue.message.startsWith('Too small')) return issue.message;
+      const least = issue.inclusive === false ? 'above' : 'at least';
+      return issue.origin === 'number' || issue.origin === 'int'
+        ? `${least} ${issue.minimum}`
+        : `no shorter than ${issue.minimum}`;
+    }
+    case 'invalid_type':
+      return issue.message.startsWith('Invalid input')
+        ? `of type ${issue.expected}`
+        : issue.message;
+    default:
+      return issue.message;
+  }
+}
+
+/** What only fails together. */
+function faultsAcross(
+  file: z.infer<typeof ModelsFile>,
+  env: Readonly<Record<string, string | undefined>>,
+): Fault[] {
+  const faults: Fault[] = [];
+  const servers = new Set<string>();
+  for (const [i, server] of file.servers.entries()) {
+    const path = ['servers', i];
+    if (servers.has(server.name)) {
+      faults.push({ path: [...path, 'name'], wanted: `is "${server.name}", as another server's` });
+    }
+    servers.add(server.name);
+    const variable = server.api_key_env;
+    if (variable !== undefined && (env[variable] ?? '') === '') {
+      const wanted = `is "${variable}", and that environment variable is not set`;
+      faults.push({ path: [...path, 'api_key_env'], wanted });
+    }
+  }
+  const discovers = file.servers.some(({ discover }) => discover);
+  if (file.models.length === 0 && !discovers) {
+    const wanted = 'is empty, and no server has "discover: true": there would be no model';
+    faults.push({ path: ['models'], wanted });
+  }
+  const names = new Set<string>();
+  for (const [i, model] of file.models.entries()) {
+    const path = ['models', i];
+    for (const [at, each] of [model.name, ...model.aliases].entries()) {
+      const where = at === 0 ? [...path, 'name'] : [...path, 'aliases', at - 1];
+      if (names.has(each)) {
+        faults.push({ path: where, wanted: `is "${each}", which another model is called too` });
+      }
+      names.add(each);
+    }
+    if (!servers.has(model.server)) {
+      const wanted = `is "${model.server}"; the servers are: ${[...servers].join(', ')}`;
+      faults.push({ path: [...path, 'server'], wanted });
+    }
+  }
+  const own = new Set(file.models.map((model) => model.name));
+  for (const [i, model] of file.models.entries()) {
+    for (const [at, fallback] of model.fallbacks.entries()) {
+      const path = ['models', i, 'fallbacks', at];
+      if (fallback === model.name) faults.push({ path, wanted: 'is the model itself' });
+      else if (!own.has(fallback)) {
+        faults.push({ path, wanted: `is "${fallback}"; the models are: ${[...own].join(', ')}` });
+      }
+    }
+  }
+  const wanted = file.default_model;
+  // A server that is discovered may have it.
+  if (wanted !== undefined && !own.has(wanted) && !discovers) {
+    const words = `is "${wanted}"; the models are: ${[...own].join(', ')}`;
+    faults.push({ path: ['default_model'], wanted: words });
+  }
+  return faults;
+}
+
+function specOf(
+  file: z.infer<typeof ModelsFile>,
+  env: Readonly<Record<string, string | undefined>>,
+): RegistrySpec {
+  return {
+    servers: file.servers.map(({ name, base_url, api_key_env, dialect, discover }) => ({
+      name,
+      baseUrl: base_url,
+      apiKey: api_key_env === undefined ? undefined : env[api_key_env],
+      dialect,
+      discover,
+    })),
+    models: file.models.map((model): ModelSpec => {
+      const { can, prices } = model;
+      return {
+        name: model.name,
+        aliases: model.aliases,
+        server: model.server,
+        upstreamModel: model.upstream_model ?? model.name,
+        can: {
+          tools: can.tools,
+          parallelTools: can.parallel_tools,
+          jsonSchema: can.json_schema,
+          reasoning: can.reasoning,
+          images: can.images,
+          documents: can.documents,
+        },
+        contextTokens: model.context_tokens,
+        maxOutputTokens: model.max_output_tokens,
+        defaults: model.defaults,
+        prices: prices && { ...prices, cachedInput: prices.cached_input },
+        fallbacks: model.fallbacks,
+      };
+    }),
+    defaultModel: file.default_model,
+  };
+}
+
+/** Of the nearest thing on the way to the path that stands in the file. */
+function lineOf(document: Document.Parsed, lines: LineCounter, path: Path): number {
+  for (let length = path.length; length > 0; length--) {
+    const parent: unknown =
+      length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
+    if (!isCollection(parent)) continue;
+    const key = path[length - 1];
+    for (const [i, item] of parent.items.entries()) {
+      const node: unknown =
+        typeof key === 'number' ? (i === key ? item : undefined) : keyNode(item, key);
+      const start = startOf(node);
+      if (start !== undefined) return lines.linePos(start).line;
+    }
+  }
+  return 1;
+}
+
+function keyNode(pair: unknown, key: string | undefined): unknown {
+  if (typeof pair !== 'object' || pair === null || !('key' in pair)) return undefined;
+  return String(pair.key) === key ? pair.key : undefined;
+}
+
+function startOf(node: unknown): number | undefined {
+  if (typeof node !== 'object' || node === null || !('range' in node)) return undefined;
+  return Array.isArray(node.range) ? Number(node.range[0]) : undefined;
+}
+
+function pathText(path: Path): string {
+  let text = '';
+  for (const part of path) {
+    text += typeof part === 'number' ? `[${part}]` : `${text === '' ? '' : '.'}${part}`;
+  }
+  return text;
+}

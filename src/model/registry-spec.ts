@@ -1,0 +1,75 @@
+// What the operator says of model servers and models, whatever it was read from.
+import type { ModelCapabilities, ModelPrices, SamplingField } from '../chat/model-port.ts';
+import type { DialectName } from './dialects.ts';
+
+export interface ServerSpec {
+  readonly name: string;
+  /** With its path, for example http://127.0.0.1:8000/v1. */
+  readonly baseUrl: string;
+  /** Undefined: no Authorization is sent. */
+  readonly apiKey: string | undefined;
+  /** Undefined: by its address, or what its list of models says of itself. */
+  readonly dialect: DialectName | undefined;
+  /** Offers every model that it lists, under its own name. */
+  readonly discover: boolean;
+}
+
+export interface ModelSpec {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  /** The server's name. */
+  readonly server: string;
+  /** The server's own name for it. */
+  readonly upstreamModel: string;
+  readonly can: Partial<ModelCapabilities>;
+  readonly contextTokens: number | undefined;
+  readonly maxOutputTokens: number | undefined;
+  /** For what a request does not set. */
+  readonly defaults: SamplingDefaults;
+  readonly prices: ModelPrices | undefined;
+  readonly fallbacks: readonly string[];
+}
+
+export type SamplingDefaults = {
+  readonly [field in SamplingField]?: number | readonly string[] | undefined;
+};
+
+export interface RegistrySpec {
+  readonly servers: readonly ServerSpec[];
+  readonly models: readonly ModelSpec[];
+  /** Undefined: the first there is. */
+  readonly defaultModel: string | undefined;
+}
+
+/** One server, without a file: the given models, or all that it lists. */
+export function oneServer(given: {
+  readonly baseUrl: string;
+  readonly apiKey?: string | undefined;
+  readonly dialect?: DialectName | undefined;
+  readonly models?: readonly string[] | undefined;
+  readonly defaultModel?: string | undefined;
+}): RegistrySpec {
+  const { baseUrl, apiKey, dialect, models = [], defaultModel } = given;
+  const server = 'default';
+  return {
+    servers: [{ name: server, baseUrl, apiKey, dialect, discover: models.length === 0 }],
+    models: models.map((name) => bareModel(name, server)),
+    defaultModel,
+  };
+}
+
+/** A model of which no more is known than its name. */
+export function bareModel(name: string, server: string): ModelSpec {
+  return {
+    name,
+    aliases: [],
+    server,
+    upstreamModel: name,
+    can: {},
+    contextTokens: undefined,
+    maxOutputTokens: undefined,
+    defaults: {},
+    prices: undefined,
+    fallbacks: [],
+  };
+}

@@ -1,0 +1,190 @@
+// src/model: model servers, behind the port in src/chat/model-port.ts. Here: which models there are,
+// which server has each, and what of a request is sent there. May not live here: anything of NATS, rpcs,
+// or a chat's life.
+import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { MODEL_LIST_FRESH_MS, MODEL_LIST_RETRY_MS } from '../chat/limits.ts';
+import { unread } from '../chat/model-fit.ts';
+import type {
+  ModelCall,
+  ModelCapabilities,
+  ModelClient,
+  ModelInfo,
+  ModelOutcome,
+  ModelSink,
+  SamplingField,
+} from '../chat/model-port.ts';
+import { ModelFailure, SAMPLING_FIELDS } from '../chat/model-port.ts';
+import { chatBody } from './chat-body.ts';
+import type { Dialect } from './dialects.ts';
+import { dialectFor, dialectOf, isKnownHost } from './dialects.ts';
+import { unreadable } from './failure.ts';
+import type { ModelList } from './model-list.ts';
+import { createModelList } from './model-list.ts';
+import type { ListedModel, ModelCallPolicy, ServerClient } from './openai-client.ts';
+import { createServerClient } from './openai-client.ts';
+import type { ModelSpec, RegistrySpec, ServerSpec } from './registry-spec.ts';
+import { bareModel } from './registry-spec.ts';
+
+export interface RegistryPolicy extends ModelCallPolicy {
+  readonly listFreshMs?: number;
+  readonly listRetryMs?: number;
+}
+
+export interface ModelRegistry extends ModelClient {
+  /** Ends all connections to model servers that carry no call. */
+  readonly close: () => void;
+}
+
+/** A server of the spec, with what it says of itself. */
+interface Server {
+  readonly spec: ServerSpec;
+  readonly client: ServerClient;
+  readonly list: ModelList;
+}
+
+export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}): ModelRegistry {
+  const servers = spec.servers.map((server): Server => {
+    const client = createServerClient(server, policy);
+    const list = createModelList({
+      read: client.listModels,
+      freshMs: policy.listFreshMs ?? MODEL_LIST_FRESH_MS,
+      retryMs: policy.listRetryMs ?? MODEL_LIST_RETRY_MS,
+    });
+    return { spec: server, client, list };
+  });
+  const discovering = servers.filter((server) => server.spec.discover);
+  const configured = new Map(spec.models.map((model) => [model.name, model]));
+  let made:
+    | { readonly from: readonly unknown[]; readonly models: readonly ModelInfo[] }
+    | undefined;
+
+  async function listModels(signal: AbortSignal): Promise<readonly ModelInfo[]> {
+    const lists = await listAll(signal);
+    if (made?.from.every((list, i) => list === lists[i]) === true) return made.models;
+    const models = infosOf();
+    if (models.length === 0) throw unreadable('a list of models without a model');
+    made = { from: lists, models };
+    return models;
+  }
+
+  /** What each server has listed, for those whose models the list is made of; waits only for these. */
+  async function listAll(
+    signal: AbortSignal,
+  ): Promise<readonly (readonly ListedModel[] | undefined)[]> {
+    for (const server of servers) {
+      if (!server.spec.discover && !isDialectSaid(server.spec))
+        server.list.list(signal).catch(ignore);
+    }
+    const settled = await Promise.allSettled(discovering.map(({ list }) => list.list(signal)));
+    signal.throwIfAborted();
+    const failed = settled.find((each) => each.status === 'rejected');
+    const some = configured.size > 0 || settled.some((each) => each.status === 'fulfilled');
+    if (failed !== undefined && !some) throw failed.reason;
+    return servers.map(({ list }) => list.known());
+  }
+
+  function infosOf(): readonly ModelInfo[] {
+    const infos = new Map<string, ModelInfo>();
+    for (const model of spec.models) {
+      const server = servers.find((each) => each.spec.name === model.server);
+      if (server !== undefined) infos.set(model.name, infoOf(model, dialectAt(server)));
+    }
+    for (const server of discovering) {
+      for (const { id, contextTokens } of server.list.known() ?? []) {
+        if (infos.has(id)) continue;
+        infos.set(
+          id,
+          infoOf({ ...bareModel(id, server.spec.name), contextTokens }, dialectAt(server)),
+        );
+      }
+    }
+    const { defaultModel } = spec;
+    const [first] = discovering;
+    if (defaultModel === undefined) return [...infos.values()];
+    // The operator's default counts even where the model server lists it by another name.
+    const bare = first && infoOf(bareModel(defaultModel, first.spec.name), dialectAt(first));
+    const chosen = infos.get(defaultModel) ?? bare;
+    infos.delete(defaultModel);
+    return chosen === undefined ? [...infos.values()] : [chosen, ...infos.values()];
+  }
+
+  async function generate(
+    call: ModelCall,
+    sink: ModelSink,
+    signal: AbortSignal,
+  ): Promise<ModelOutcome> {
+    const model = configured.get(call.model) ?? discovered(call.model);
+    const server = servers.find(({ spec: { name } }) => name === model?.server);
+    if (model === undefined || server === undefined) throw notConfigured(call.model);
+    const dialect = dialectAt(server);
+    if (call.turn === 1) {
+      for (const warning of unread(call.request, call.model, readsOf(dialect)))
+        sink.warning(warning);
+    }
+    const { upstreamModel, defaults } = model;
+    const body = chatBody(call, { upstreamModel, dialect, defaults });
+    const { correlationId } = call;
+    return await server.client.generate({ body, correlationId }, sink, signal);
+  }
+
+  /** A chat may have been accepted by a process that has seen a list which this one has not. */
+  function discovered(name: string): ModelSpec | undefined {
+    const lists = discovering.find(({ list }) => list.known()?.some(({ id }) => id === name));
+    const server = lists ?? discovering[0];
+    return server && bareModel(name, server.spec.name);
+  }
+
+  return {
+    listModels,
+    generate,
+    close: () => servers.forEach(({ client }) => client.close()),
+  };
+}
+
+/** As the operator says, or the address, or the server's own list as far as it is known. */
+function dialectAt({ spec, list }: Server): Dialect {
+  return dialectOf(spec.dialect ?? dialectFor(spec.baseUrl, list.known()?.[0]?.ownedBy));
+}
+
+function isDialectSaid({ dialect, baseUrl }: ServerSpec): boolean {
+  return dialect !== undefined || isKnownHost(baseUrl);
+}
+
+function readsOf(dialect: Dialect): ReadonlySet<SamplingField> {
+  return new Set(SAMPLING_FIELDS.filter((field) => dialect.sampling[field] !== undefined));
+}
+
+function infoOf(model: ModelSpec, dialect: Dialect): ModelInfo {
+  const { name, aliases, can, contextTokens, maxOutputTokens, fallbacks, prices } = model;
+  return {
+    name,
+    aliases,
+    can: { ...UNKNOWN, ...can },
+    contextTokens,
+    maxOutputTokens,
+    reads: readsOf(dialect),
+    fallbacks,
+    prices,
+  };
+}
+
+const UNKNOWN: ModelCapabilities = {
+  tools: undefined,
+  parallelTools: undefined,
+  jsonSchema: undefined,
+  reasoning: undefined,
+  images: undefined,
+  documents: undefined,
+};
+
+function notConfigured(name: string): ModelFailure {
+  return new ModelFailure(
+    FailureReason.UPSTREAM_REJECTED,
+    `The model "${name}" was there when the chat was accepted and is not configured any more. ` +
+      'Choose a model out of ListModels.',
+    { retryable: false },
+  );
+}
+
+/** Only the dialect is learned from it; a call says by itself when its server is away. */
+function ignore(): void {}

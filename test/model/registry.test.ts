@@ -1,0 +1,104 @@
+// Several servers and models behind one port: who is asked, by which name, and what is not sent.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
+import { createRegistry } from '../../src/model/registry.ts';
+import { bareModel, type ServerSpec } from '../../src/model/registry-spec.ts';
+import { type ModelServer, startModelServer } from '../model-server/model-server.ts';
+import { modelCall, NEVER, recordingSink } from './model-call.ts';
+
+const SAID = '{"tokens":1}';
+
+function serverAt(name: string, baseUrl: string, more: Partial<ServerSpec> = {}): ServerSpec {
+  return { name, baseUrl, apiKey: undefined, dialect: undefined, discover: false, ...more };
+}
+
+async function bodyAt(server: ModelServer): Promise<Record<string, unknown>> {
+  const { body } = await server.nextRequest();
+  assert.ok(typeof body === 'object' && body !== null);
+  return { ...body };
+}
+
+test('each model is asked at its own server, by the server’s name for it', async () => {
+  await using one = await startModelServer({ models: ['up-a'] });
+  await using two = await startModelServer({ models: ['up-b'] });
+  const registry = createRegistry({
+    servers: [serverAt('one', one.url), serverAt('two', two.url)],
+    models: [
+      { ...bareModel('a', 'one'), upstreamModel: 'up-a', aliases: ['first'] },
+      { ...bareModel('b', 'two'), upstreamModel: 'up-b' },
+    ],
+    defaultModel: 'b',
+  });
+  const models = await registry.listModels(NEVER);
+  assert.deepEqual(
+    models.map(({ name }) => name),
+    ['b', 'a'],
+  );
+  assert.deepEqual(models[1]?.aliases, ['first']);
+  await registry.generate({ ...modelCall(SAID), model: 'b' }, recordingSink(), NEVER);
+  assert.equal((await bodyAt(two))['model'], 'up-b');
+  await registry.generate({ ...modelCall(SAID), model: 'a' }, recordingSink(), NEVER);
+  assert.equal((await bodyAt(one))['model'], 'up-a');
+  registry.close();
+});
+
+test('what the dialect does not read is not sent, and is a warning in the first turn alone', async () => {
+  await using server = await startModelServer();
+  const registry = createRegistry({
+    servers: [serverAt('s', server.url, { dialect: 'openai' })],
+    models: [bareModel('test-model', 's')],
+    defaultModel: undefined,
+  });
+  const call = modelCall(SAID, { topK: 0, minP: 0.1, temperature: 0, maxTokens: 5 });
+  const sink = recordingSink();
+  await registry.generate(call, sink, NEVER);
+  const body = await bodyAt(server);
+  assert.equal('top_k' in body || 'min_p' in body, false);
+  assert.equal(body['temperature'], 0);
+  assert.equal(body['max_completion_tokens'], 5);
+  assert.deepEqual(
+    sink.warnings.map(({ reason, field }) => [reason, field]),
+    [
+      [WarningReason.PARAMETER_NOT_SUPPORTED, 'request.min_p'],
+      [WarningReason.PARAMETER_NOT_SUPPORTED, 'request.top_k'],
+    ],
+  );
+  const later = recordingSink();
+  await registry.generate({ ...call, turn: 2 }, later, NEVER);
+  assert.deepEqual(later.warnings, []);
+  registry.close();
+});
+
+test('the operator’s defaults fill what the request does not set, and nothing that it sets to 0', async () => {
+  await using server = await startModelServer();
+  const registry = createRegistry({
+    servers: [serverAt('s', server.url, { dialect: 'vllm' })],
+    models: [
+      { ...bareModel('test-model', 's'), defaults: { temperature: 0.7, top_k: 20, stop: ['END'] } },
+    ],
+    defaultModel: undefined,
+  });
+  await registry.generate(modelCall(SAID, { topK: 0 }), recordingSink(), NEVER);
+  const body = await bodyAt(server);
+  assert.deepEqual([body['temperature'], body['top_k'], body['stop']], [0.7, 0, ['END']]);
+  registry.close();
+});
+
+test('a server that is away hides no other server’s models', async () => {
+  await using server = await startModelServer({ models: ['here'] });
+  const registry = createRegistry({
+    servers: [
+      serverAt('away', 'http://127.0.0.1:1/v1', { discover: true }),
+      serverAt('s', server.url, { discover: true }),
+    ],
+    models: [],
+    defaultModel: undefined,
+  });
+  const models = await registry.listModels(NEVER);
+  assert.deepEqual(
+    models.map(({ name }) => name),
+    ['here'],
+  );
+  registry.close();
+});

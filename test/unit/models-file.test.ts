@@ -1,0 +1,125 @@
+// The operator's file of models: what is right is read, what is wrong is named with its line and path.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ModelsFileError, readModelsFile } from '../../src/model/models-file.ts';
+
+const ENV = { GPU_KEY: 'secret-of-the-gpu' };
+const GOOD = `
+servers:
+  - name: gpu
+    base_url: http://127.0.0.1:8000/v1
+    api_key_env: GPU_KEY
+    dialect: vllm
+  - { name: openai, base_url: https://api.openai.com/v1, discover: true }
+models:
+  - name: qwen
+    aliases: [fast, q]
+    server: gpu
+    upstream_model: Qwen/Qwen3-8B
+    can: { tools: true, images: false }
+    context_tokens: 32768
+    defaults: { temperature: 0.7, stop: ["END"] }
+    prices: { currency: USD, input: 0.1, output: 0.4 }
+    fallbacks: [small]
+  - name: small
+    server: gpu
+default_model: small
+`;
+
+test('servers, models, aliases, defaults, prices and fallbacks are read; the key by its variable', () => {
+  const { servers, models, defaultModel } = readModelsFile('models.yaml', GOOD, ENV);
+  assert.deepEqual(servers[0], {
+    name: 'gpu',
+    baseUrl: 'http://127.0.0.1:8000/v1',
+    apiKey: 'secret-of-the-gpu',
+    dialect: 'vllm',
+    discover: false,
+  });
+  assert.equal(servers[1]?.dialect, undefined);
+  assert.equal(models[0]?.upstreamModel, 'Qwen/Qwen3-8B');
+  assert.deepEqual(models[0].aliases, ['fast', 'q']);
+  assert.deepEqual(models[0].defaults, { temperature: 0.7, stop: ['END'] });
+  assert.equal(models[0].can.images, false);
+  assert.equal(models[0].can.reasoning, undefined);
+  assert.equal(models[1]?.upstreamModel, 'small');
+  assert.equal(defaultModel, 'small');
+});
+
+test('JSON is read too', () => {
+  const text = JSON.stringify({
+    servers: [{ name: 's', base_url: 'http://127.0.0.1:1/v1', discover: true }],
+  });
+  assert.equal(readModelsFile('models.json', text, {}).servers[0]?.discover, true);
+});
+
+const WRONG: readonly (readonly [string, (text: string) => string, RegExp])[] = [
+  ['not YAML', () => 'servers: [', /^models\.yaml:1: /],
+  ['no servers', () => 'models: []', /models\.yaml:1: servers is missing/],
+  [
+    'an unknown setting',
+    (t) => t.replace('dialect: vllm', 'dialekt: vllm'),
+    /:6: servers\[0\]\.dialekt is not a setting here/,
+  ],
+  [
+    'an unknown dialect',
+    (t) => t.replace('dialect: vllm', 'dialect: vlm'),
+    /:6: servers\[0\]\.dialect must be one of openai, vllm/,
+  ],
+  [
+    'a wrong address',
+    (t) => t.replace('http://127.0.0.1:8000/v1', 'gpu:8000'),
+    /:4: servers\[0\]\.base_url must be an http or https address/,
+  ],
+  [
+    'a key that is not set',
+    (t) => t.replace('GPU_KEY', 'NO_KEY'),
+    /:5: servers\[0\]\.api_key_env is "NO_KEY", and that environment variable is not set/,
+  ],
+  [
+    'an unknown server',
+    (t) => t.replace('name: small\n    server: gpu', 'name: small\n    server: gpv'),
+    /models\[1\]\.server is "gpv"; the servers are: gpu, openai/,
+  ],
+  [
+    'a name twice',
+    (t) => t.replace('[fast, q]', '[fast, small]'),
+    /models\[1\]\.name is "small", which another model is called too/,
+  ],
+  [
+    'an unknown fallback',
+    (t) => t.replace('[small]', '[tiny]'),
+    /:17: models\[0\]\.fallbacks\[0\] is "tiny"; the models are: qwen, small/,
+  ],
+  [
+    'a default out of range',
+    (t) => t.replace('0.7', '7'),
+    /:15: models\[0\]\.defaults\.temperature must be at most 2$/m,
+  ],
+  [
+    'a missing name',
+    (t) => t.replace('name: small\n    server', 'server'),
+    /models\[1\]\.name is missing/,
+  ],
+];
+
+for (const [what, change, expected] of WRONG) {
+  test(`${what} is named with its line and path`, () => {
+    assert.throws(
+      () => readModelsFile('models.yaml', change(GOOD), ENV),
+      (error) => {
+        assert.ok(error instanceof ModelsFileError);
+        assert.match(error.message, expected);
+        assert.doesNotMatch(error.message, /secret/);
+        return true;
+      },
+    );
+  });
+}
+
+test('all that is wrong is named at once', () => {
+  const text = GOOD.replace('32768', '0').replace('USD', 'dollars');
+  assert.throws(
+    () => readModelsFile('models.yaml', text, ENV),
+    (error) => error instanceof ModelsFileError && error.message.split('\n').length === 2,
+  );
+});
