@@ -11,17 +11,25 @@ const SURELY_FEW_BYTES = MAX_REQUEST_VALUES;
 export function boundJsonValues(bytes: Uint8Array): void {
   if (bytes.byteLength < SURELY_FEW_BYTES) return;
   let values = 0;
-  let inString = false;
   for (let at = 0; at < bytes.byteLength; at++) {
     const byte = bytes[at];
-    if (inString) {
-      if (byte === BACKSLASH) at++;
-      else if (byte === QUOTE) inString = false;
-    } else if (byte === QUOTE) {
-      inString = true;
+    if (byte === QUOTE) {
+      at = endOfString(bytes, at);
     } else if (byte === COMMA || byte === OPEN_BRACE || byte === OPEN_BRACKET) {
       if (++values > MAX_REQUEST_VALUES) throw tooManyValues();
     }
+  }
+}
+
+/** Where the string ends that begins here; long texts are most of a body, and are passed over natively. */
+function endOfString(bytes: Uint8Array, start: number): number {
+  for (let from = start + 1; ;) {
+    const quote = bytes.indexOf(QUOTE, from);
+    if (quote < 0) return bytes.byteLength;
+    let escapes = 0;
+    while (bytes[quote - 1 - escapes] === BACKSLASH) escapes++;
+    if (escapes % 2 === 0) return quote;
+    from = quote + 1;
   }
 }
 

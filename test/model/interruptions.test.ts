@@ -149,7 +149,7 @@ test('comments keep an answer alive between its tokens', async () => {
 });
 
 test('pressure stops the reading, and the idle clock with it', async () => {
-  await using pair = await startPair({ idleTimeoutMs: 50 });
+  await using pair = await startPair({ idleTimeoutMs: 400 });
   const sink = recordingSink();
   const gate = Promise.withResolvers<void>();
   sink.holdUntil = gate.promise;
@@ -157,7 +157,7 @@ test('pressure stops the reading, and the idle clock with it', async () => {
   const ended = pair.client.generate(call, sink, NEVER);
   await sink.firstText;
   // Twice the idle timeout: long enough for a clock that ran on, and for all 20 MB to arrive.
-  await new Promise((resolve) => setTimeout(resolve, 120));
+  await new Promise((resolve) => setTimeout(resolve, 900));
   assert.ok(sink.texts.length < 200, `${sink.texts.length} deltas were read under pressure`);
   assert.equal(pair.server.active, 1);
   sink.holdUntil = undefined;
