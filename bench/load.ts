@@ -4,25 +4,24 @@ import { Client, credentials } from '@grpc/grpc-js';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import http from 'node:http';
 import {
+  CancelChatStreamRequestSchema,
   InitiateChatStreamRequestSchema,
   InitiateChatStreamResponseSchema,
   ObserveChatStreamRequestSchema,
 } from '../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../gen/tailrace/v1/content_pb.ts';
+import type { ScriptInput } from '../test/model-server/script.ts';
 
 const SERVICE = '/tailrace.v1.ChatStreamService';
-
-export interface Script {
-  readonly tokens: number;
-  readonly interval_ms?: number;
-}
 
 /** Called for each delta with when the model server sent it and when it is here, in epoch µs. */
 export type OnToken = (sentUs: number, hereUs: number) => void;
 
 export interface Load {
   /** Resolves with the stream id when the server has answered. */
-  readonly initiate: (script: Script) => Promise<string>;
+  readonly initiate: (script: ScriptInput) => Promise<string>;
+  /** Resolves when the server has answered that the chat is over, or that it has not ended yet. */
+  readonly cancel: (streamId: string) => Promise<void>;
   /** Resolves at the end of the stream. */
   readonly observe: (streamId: string, onToken: OnToken) => Promise<void>;
   readonly close: () => void;
@@ -42,39 +41,38 @@ function findTokens(text: string, onToken: OnToken): void {
 export function grpcLoad(url: string): Load {
   const client = new Client(new URL(url).host, credentials.createInsecure());
   const asIs = (bytes: Buffer): Buffer => bytes;
+  const call = (rpc: string, message: Uint8Array): Promise<Buffer> =>
+    new Promise((resolve, reject) => {
+      const path = `${SERVICE}/${rpc}`;
+      client.makeUnaryRequest(path, asIs, asIs, Buffer.from(message), (error, answer) => {
+        if (error !== null || answer === undefined) reject(error ?? new Error('no answer'));
+        else resolve(answer);
+      });
+    });
   return {
-    initiate: (script) =>
-      new Promise((resolve, reject) => {
-        const request = create(InitiateChatStreamRequestSchema, {
-          request: {
-            messages: [
-              {
-                role: Role.USER,
-                content: [{ block: { case: 'text', value: JSON.stringify(script) } }],
-              },
-            ],
-          },
-        });
-        const bytes = Buffer.from(toBinary(InitiateChatStreamRequestSchema, request));
-        const path = `${SERVICE}/InitiateChatStream`;
-        client.makeUnaryRequest(path, asIs, asIs, bytes, (error, answer) => {
-          if (error !== null || answer === undefined) reject(error ?? new Error('no answer'));
-          else resolve(fromBinary(InitiateChatStreamResponseSchema, answer).streamId);
-        });
-      }),
+    initiate: async (script) => {
+      const text = JSON.stringify(script);
+      const content = [{ block: { case: 'text', value: text } as const }];
+      const request = create(InitiateChatStreamRequestSchema, {
+        request: { messages: [{ role: Role.USER, content }] },
+      });
+      const message = toBinary(InitiateChatStreamRequestSchema, request);
+      const answer = await call('InitiateChatStream', message);
+      return fromBinary(InitiateChatStreamResponseSchema, answer).streamId;
+    },
+    cancel: async (streamId) => {
+      const request = create(CancelChatStreamRequestSchema, { streamId });
+      await call('CancelChatStream', toBinary(CancelChatStreamRequestSchema, request));
+    },
     observe: (streamId, onToken) =>
       new Promise((resolve, reject) => {
         const request = create(ObserveChatStreamRequestSchema, { streamId });
         const bytes = Buffer.from(toBinary(ObserveChatStreamRequestSchema, request));
-        const call = client.makeServerStreamRequest(
-          `${SERVICE}/ObserveChatStream`,
-          asIs,
-          asIs,
-          bytes,
-        );
-        call.on('data', (message: Buffer) => findTokens(message.toString('latin1'), onToken));
-        call.on('error', reject);
-        call.on('end', resolve);
+        const path = `${SERVICE}/ObserveChatStream`;
+        const stream = client.makeServerStreamRequest(path, asIs, asIs, bytes);
+        stream.on('data', (message: Buffer) => findTokens(message.toString('latin1'), onToken));
+        stream.on('error', reject);
+        stream.on('end', resolve);
       }),
     close: () => client.close(),
   };
@@ -113,6 +111,10 @@ export function connectJsonLoad(url: string): Load {
         answer += chunk.toString();
       });
       return (JSON.parse(answer) as { streamId: string }).streamId;
+    },
+    cancel: (streamId) => {
+      const body = Buffer.from(JSON.stringify({ streamId }));
+      return post('CancelChatStream', 'application/json', body, () => undefined);
     },
     observe: (streamId, onToken) => {
       const message = Buffer.from(JSON.stringify({ streamId }));

@@ -3,6 +3,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { readFindings } from '../src/main/findings.ts';
 import { http2Echo, modelDirect, natsPublish } from './calibration.ts';
+import { cancelRunning } from './cancel.ts';
+import { fanOut } from './fan-out.ts';
+import { idleObservers } from './idle.ts';
+import { listMany } from './list.ts';
 import type { Load } from './load.ts';
 import { connectJsonLoad, grpcLoad } from './load.ts';
 import type { TokenFigures } from './measures.ts';
@@ -60,7 +64,11 @@ try {
   );
   await measureAll('gRPC', grpc);
   await measureAll('Connect JSON', json);
+  if (wanted('fan-out')) await thousandObservers();
   if (wanted('ceiling')) await ceiling();
+  if (wanted('cancel')) await cancels();
+  if (wanted('idle')) await idle();
+  if (wanted('list')) await list();
   const nats = natsServerOf(tailrace.pid);
   const memory = {
     program: memoryMibOf(tailrace.pid),
@@ -79,6 +87,60 @@ try {
   json.close();
   await tailrace[Symbol.asyncDispose]();
   await model[Symbol.asyncDispose]();
+}
+
+async function thousandObservers(): Promise<void> {
+  for (const connections of [4, 1_000]) {
+    const shape = { observers: 1_000, connections, tokens: 500, intervalMs: 20 };
+    const f = await fanOut(grpc, tailrace.url, tailrace.pid, shape);
+    const cpu = `${f.cpuPer10k.toFixed(2)}+${f.natsCpuPer10k.toFixed(3)} CPU s/10k`;
+    const client = `all attached in ${f.attachMs.toFixed(0)} ms, client ${f.cpuSeconds.toFixed(1)} CPU s`;
+    report(
+      `observers1000by${connections}`,
+      `gRPC: 1,000 observers, ${connections} connections`,
+      `${ms(f.latency)}  ${cpu}  ${client}`,
+      connections === 4 ? 'p99 ≤ 20' : '',
+      f,
+    );
+  }
+}
+
+async function cancels(): Promise<void> {
+  for (const others of [0, 50]) {
+    const f = await cancelRunning(300, others);
+    const what = others === 0 ? 'cancel, alone' : `cancel, ${others} chats run`;
+    const name = `cancel${others}`;
+    const bar = 'p99 ≤ 100';
+    report(
+      `${name}Closed`,
+      `${what}: upstream closed`,
+      ms(f.upstreamClosed),
+      bar,
+      f.upstreamClosed,
+    );
+    report(`${name}Seen`, `${what}: cancelled at an observer`, ms(f.observed), '', f.observed);
+    report(`${name}Answered`, `${what}: answered`, ms(f.answered), '', f.answered);
+  }
+}
+
+async function idle(): Promise<void> {
+  for (const f of await idleObservers(1_000)) {
+    const figures = `${f.heapKib.toFixed(1)} KiB each; resident ${f.residentKib.toFixed(1)} KiB`;
+    report(`idle: ${f.what}`, `1,000 idle: ${f.what}`, figures, '≤ 25 KiB', f);
+  }
+}
+
+async function list(): Promise<void> {
+  if (findings.natsServer === undefined) return;
+  const f = await listMany(findings.natsServer, model.url, 100_000);
+  for (const page of f.pages) {
+    const figures = `${ms(page.ms)}  ${page.chats} chats`;
+    report(`list: ${page.what}`, `100,000 chats: ${page.what}`, figures, '≤ 50 ms', page);
+  }
+  const built = `${f.buildSeconds.toFixed(1)} s, ${f.fileMib.toFixed(0)} MiB`;
+  report('listBuilt', '100,000 chats: view built into a file', built, '', f);
+  const ready = `${(f.readyMs / 1_000).toFixed(1)} s, ${f.programMib.toFixed(0)} MiB + nats-server ${f.natsServerMib.toFixed(0)} MiB`;
+  report('listReady', '100,000 chats: api start to first page', ready, '', f.readyMs);
 }
 
 async function calibrate(): Promise<void> {

@@ -8,10 +8,16 @@ import type { StatusMark } from './event-log.ts';
 /** Something that the list has to know, with its place in its stream. */
 export type ChatChange =
   | {
-      readonly kind: 'start' | 'delete';
+      readonly kind: 'start';
       readonly sequence: number;
       readonly chat: ChatKey;
       readonly priority: number;
+      readonly meta: CommandMeta;
+    }
+  | {
+      readonly kind: 'delete';
+      readonly sequence: number;
+      readonly chat: ChatKey;
       readonly meta: CommandMeta;
     }
   | {
@@ -39,8 +45,10 @@ export interface ChangeFeed {
     after: ListPosition,
     onChange: (change: ChatChange) => void,
   ) => Promise<{ readonly stop: () => Promise<void> }>;
-  /** The newest changes of a tenant at the leader. Rejects with LOG_UNAVAILABLE. */
-  readonly newest: (tenant: string) => Promise<ListPosition>;
+  /** Where both streams end at their leaders, by whatever message. Rejects with LOG_UNAVAILABLE. */
+  readonly end: () => Promise<ListPosition>;
+  /** The first change after a position at the leaders; Infinity: none. Rejects with LOG_UNAVAILABLE. */
+  readonly next: (after: ListPosition) => Promise<ListPosition>;
 }
 
 export interface ListFilter {
@@ -73,8 +81,8 @@ export interface ChatList {
     after: ListPlace | undefined,
     size: number,
   ) => readonly ChatStream[];
-  /** Resolves once everything that the leader has of this tenant is in; rejects with LOG_UNAVAILABLE. */
-  readonly caughtUp: (tenant: string) => Promise<void>;
+  /** Resolves once everything that the leaders have now is in; rejects with LOG_UNAVAILABLE. */
+  readonly caughtUp: () => Promise<void>;
   /** Chats that are not over and were created, started or are to expire before these times. */
   readonly overdue: (before: {
     readonly pendingCreatedMs: number;

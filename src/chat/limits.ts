@@ -151,11 +151,13 @@ export const EMBEDDED_NATS_STOP_MS = 10 * SECOND_MS;
 export const EMBEDDED_NATS_MAX_PAYLOAD_BYTES = MAX_REQUEST_BYTES + MiB;
 
 // The list
-/** Changes are taken into the list in one transaction with what comes within this time. */
+/** Changes go into the list in one transaction with what comes within this time, unless a call waits. */
 export const LIST_FLUSH_MS = 20;
 /** ListChatStreams waits this long for the list to hold what the leader has. */
 export const LIST_CATCH_UP_MS = 5 * SECOND_MS;
-export const LIST_CLEAN_EVERY_MS = 60 * SECOND_MS;
+export const LIST_CLEAN_EVERY_MS = SECOND_MS;
+/** Expired chats that leave the list at a time, so that no call waits long for it. */
+export const LIST_CLEAN_BATCH = 200;
 /** An expired chat is listed no more, but the sweep must still find it to end it. */
 export const LIST_KEEP_EXPIRED_MS = HOUR_MS;
 export const DEFAULT_PAGE_SIZE = 50;

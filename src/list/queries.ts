@@ -28,7 +28,7 @@ export function openQueries(database: DatabaseSync): Pick<ChatList, 'page' | 'ov
     WHERE tenant = ? AND status = ${ChatStreamStatus.PENDING} AND status < 3 AND deleted = 0 AND started = 1`);
   return {
     page: (filter, after, size) => {
-      const { sql, values } = pageQuery(filter, after, size);
+      const { sql, values } = pageQuery(database, filter, after, size);
       return database
         .prepare(sql)
         .all(...values)
@@ -57,41 +57,130 @@ export function openQueries(database: DatabaseSync): Pick<ChatList, 'page' | 'ov
   };
 }
 
+/** Chats that lie together in an index, in the order of the list: what a filter may be read from. */
+interface Run {
+  readonly table: 'chats' | 'labels';
+  readonly from: string;
+  readonly where: string;
+  readonly values: readonly SQLInputValue[];
+}
+
+/** Which of two runs is the shorter need not be known of longer ones: each soon has a page. */
+const COUNTED_UP_TO = 1_000;
+
+const LISTED = 'chats.deleted = 0 AND chats.started = 1';
+
+interface Query {
+  readonly sql: string;
+  readonly values: readonly SQLInputValue[];
+}
+
+/**
+ * A page is read along the index of what its filter names that holds the fewest chats; each chat on
+ * the way is looked at for the rest of the filter.
+ */
 function pageQuery(
+  database: DatabaseSync,
   filter: ListFilter,
   after: ListPlace | undefined,
   size: number,
-): { readonly sql: string; readonly values: readonly SQLInputValue[] } {
-  const conditions = ['tenant = ?', 'deleted = 0', 'started = 1', 'expires_at_ms > ?'];
-  const values: SQLInputValue[] = [filter.tenant, Date.now()];
+): Query {
+  const pages = fewest(database, waysTo(filter)).map((run) => runQuery(run, filter, after, size));
+  const [first, ...more] = pages;
+  if (first !== undefined && more.length === 0) return first;
+  // Each run's page is in order already and no longer than the whole: what is sorted here is little.
+  return {
+    sql: `${pages.map(({ sql }) => `SELECT * FROM (${sql})`).join(' UNION ALL ')}
+      ORDER BY created_at_ms DESC, stream_id DESC LIMIT ?`,
+    values: [...pages.flatMap(({ values }) => values), size],
+  };
+}
+
+/** Each way to all chats of the filter, as the runs that hold them. */
+function waysTo({ tenant, statuses, correlationId, metadata }: ListFilter): Run[][] {
+  const inChats = (index: string, ...equal: readonly [string, SQLInputValue][]): Run => ({
+    table: 'chats',
+    // Without statistics the planner would often take another.
+    from: `chats INDEXED BY ${index}`,
+    where: ['chats.tenant = ?', ...equal.map(([is]) => is), LISTED].join(' AND '),
+    values: [tenant, ...equal.map(([, value]) => value)],
+  });
+  const ways: Run[][] = [];
+  if (correlationId !== '') {
+    const is = "chats.correlation_id = ? AND chats.correlation_id <> ''";
+    ways.push([inChats('by_correlation', [is, correlationId])]);
+  }
+  for (const [key, value] of Object.entries(metadata)) {
+    ways.push([
+      {
+        table: 'labels',
+        from: 'labels',
+        where: 'labels.tenant = ? AND labels.key = ? AND labels.value = ?',
+        values: [tenant, key, value],
+      },
+    ]);
+  }
+  if (statuses.length > 0) {
+    const each = [...new Set(statuses)];
+    ways.push(each.map((status) => inChats('by_status', ['chats.status = ?', status])));
+  }
+  return ways.length > 0 ? ways : [[inChats('newest')]];
+}
+
+/** A page of one run. */
+function runQuery(run: Run, filter: ListFilter, after: ListPlace | undefined, size: number): Query {
+  const { table } = run;
+  const conditions = [run.where, 'chats.expires_at_ms > ?'];
+  const values: SQLInputValue[] = [...run.values, Date.now()];
   const add = (condition: string, ...more: SQLInputValue[]): void => {
     conditions.push(condition);
     values.push(...more);
   };
   if (after !== undefined) {
-    add('(created_at_ms, stream_id) < (?, ?)', after.createdAtMs, after.streamId);
+    const { createdAtMs, streamId } = after;
+    add(`(${table}.created_at_ms, ${table}.stream_id) < (?, ?)`, createdAtMs, streamId);
+  } else if (filter.createdBeforeMs !== undefined) {
+    // The place of a later page is before that time already.
+    add(`${table}.created_at_ms < ?`, filter.createdBeforeMs);
   }
+  if (filter.createdAfterMs !== undefined) {
+    add(`${table}.created_at_ms > ?`, filter.createdAfterMs);
+  }
+  if (table === 'labels') add(LISTED);
   if (filter.statuses.length > 0) {
-    add(`status IN (${filter.statuses.map(() => '?').join(', ')})`, ...filter.statuses);
+    add(`chats.status IN (${filter.statuses.map(() => '?').join(', ')})`, ...filter.statuses);
   }
-  if (filter.correlationId !== '') {
-    add("correlation_id = ? AND correlation_id <> ''", filter.correlationId);
-  }
-  if (filter.createdAfterMs !== undefined) add('created_at_ms > ?', filter.createdAfterMs);
-  if (filter.createdBeforeMs !== undefined) add('created_at_ms < ?', filter.createdBeforeMs);
+  if (filter.correlationId !== '') add('chats.correlation_id = ?', filter.correlationId);
   for (const [key, value] of Object.entries(filter.metadata)) {
     add(
-      'stream_id IN (SELECT stream_id FROM labels WHERE tenant = ? AND key = ? AND value = ?)',
+      `EXISTS (SELECT 1 FROM labels AS other WHERE other.tenant = ? AND other.key = ? AND other.value = ?
+        AND other.created_at_ms = chats.created_at_ms AND other.stream_id = chats.stream_id)`,
       filter.tenant,
       key,
       value,
     );
   }
-  const sql = `SELECT * FROM chats WHERE ${conditions.join(' AND ')}
-    ORDER BY created_at_ms DESC, stream_id DESC LIMIT ?`;
+  const from =
+    table === 'chats'
+      ? run.from
+      : `labels CROSS JOIN chats ON chats.tenant = labels.tenant AND chats.stream_id = labels.stream_id`;
+  const sql = `SELECT chats.* FROM ${from} WHERE ${conditions.join(' AND ')}
+    ORDER BY ${table}.created_at_ms DESC, ${table}.stream_id DESC LIMIT ?`;
   return { sql, values: [...values, size] };
 }
 
+function fewest(database: DatabaseSync, ways: readonly (readonly Run[])[]): readonly Run[] {
+  const [only, ...others] = ways;
+  if (only !== undefined && others.length === 0) return only;
+  const counted = ways.map((runs) => ({
+    runs,
+    count: runs.reduce((sum, { from, where, values }) => {
+      const sql = `SELECT count(*) AS count FROM (SELECT 1 FROM ${from} WHERE ${where} LIMIT ${COUNTED_UP_TO})`;
+      return sum + Number(database.prepare(sql).get(...values)?.['count']);
+    }, 0),
+  }));
+  return counted.reduce((least, each) => (each.count < least.count ? each : least)).runs;
+}
 function toChatStream(row: Row): ChatStream {
   const number = (name: string): number => Number(row[name]);
   const view = create(ChatStreamSchema, {

@@ -1,7 +1,7 @@
 // The tables of the list. A change here is a new version: the old file is thrown away and made again
 // from the log.
 
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 export const SCHEMA = `
 CREATE TABLE position (
@@ -28,9 +28,12 @@ CREATE TABLE chats (
   deleted INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant, stream_id)
 ) WITHOUT ROWID;
-CREATE INDEX newest ON chats (tenant, created_at_ms DESC, stream_id DESC);
+CREATE INDEX newest ON chats (tenant, created_at_ms DESC, stream_id DESC)
+  WHERE deleted = 0 AND started = 1;
+CREATE INDEX by_status ON chats (tenant, status, created_at_ms DESC, stream_id DESC)
+  WHERE deleted = 0 AND started = 1;
 CREATE INDEX by_correlation ON chats (tenant, correlation_id, created_at_ms DESC, stream_id DESC)
-  WHERE correlation_id <> '';
+  WHERE deleted = 0 AND started = 1 AND correlation_id <> '';
 CREATE INDEX unfinished ON chats (tenant, status, created_at_ms)
   WHERE status < 3 AND deleted = 0 AND started = 1;
 CREATE INDEX expiry ON chats (expires_at_ms);
@@ -38,8 +41,9 @@ CREATE TABLE labels (
   tenant TEXT NOT NULL,
   key TEXT NOT NULL,
   value TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
   stream_id TEXT NOT NULL,
-  PRIMARY KEY (tenant, key, value, stream_id)
+  PRIMARY KEY (tenant, key, value, created_at_ms DESC, stream_id DESC)
 ) WITHOUT ROWID;
 `;
 
@@ -54,8 +58,26 @@ ON CONFLICT (tenant, stream_id) DO UPDATE SET created_at_ms = excluded.created_a
 `;
 
 export const LABEL = `
-INSERT OR IGNORE INTO labels (tenant, key, value, stream_id) VALUES (?, ?, ?, ?)
+INSERT OR IGNORE INTO labels (tenant, key, value, created_at_ms, stream_id)
+SELECT :tenant, key, value, :created_at_ms, :stream_id FROM json_each(:metadata)
 `;
+
+const LABELS_OF = `
+DELETE FROM labels WHERE (tenant, key, value, created_at_ms, stream_id) IN (
+  SELECT chats.tenant, each.key, each.value, chats.created_at_ms, chats.stream_id
+  FROM chats, json_each(chats.metadata) AS each WHERE`;
+
+/** By what the chat says of itself: a look through all labels would take as long as there are many. */
+export const UNLABEL = `${LABELS_OF} chats.tenant = :tenant AND chats.stream_id = :stream_id)`;
+
+const EXPIRED = `
+SELECT tenant, stream_id FROM chats WHERE expires_at_ms < :now
+ORDER BY expires_at_ms, tenant, stream_id LIMIT :limit
+`;
+
+export const UNLABEL_EXPIRED = `${LABELS_OF} (chats.tenant, chats.stream_id) IN (${EXPIRED}))`;
+
+export const DROP_EXPIRED = `DELETE FROM chats WHERE (tenant, stream_id) IN (${EXPIRED})`;
 
 /** Deletion is sticky: no later change takes it back. */
 export const DELETE = `

@@ -3,18 +3,29 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import type { StatementSync } from 'node:sqlite';
+import type { SQLInputValue } from 'node:sqlite';
 import type { ChangeFeed, ChatChange, ChatList, ListPosition } from '../chat/chat-list.ts';
 import { ChatError } from '../chat/errors.ts';
 import {
   LIST_CATCH_UP_MS,
+  LIST_CLEAN_BATCH,
   LIST_CLEAN_EVERY_MS,
   LIST_FLUSH_MS,
   LIST_KEEP_EXPIRED_MS,
 } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import { openQueries } from './queries.ts';
-import { DELETE, LABEL, SCHEMA, SCHEMA_VERSION, START, STATUS } from './schema.ts';
+import {
+  DELETE,
+  DROP_EXPIRED,
+  LABEL,
+  SCHEMA,
+  SCHEMA_VERSION,
+  START,
+  STATUS,
+  UNLABEL,
+  UNLABEL_EXPIRED,
+} from './schema.ts';
 
 export const MEMORY = ':memory:';
 
@@ -30,12 +41,16 @@ export async function openList(
   const database = openDatabase(file, storeId);
   const writer = openWriter(database);
   let position = readPosition(database);
+  /** Up to here the leaders were seen to have no change that is not in: deltas lie behind the last. */
+  let looked: ListPosition = { commands: 0, events: 0 };
   let waiting: ChatChange[] = [];
   let flushing: NodeJS.Timeout | undefined;
   const reached = new Set<() => void>();
 
   const flush = (): void => {
+    clearTimeout(flushing);
     flushing = undefined;
+    if (waiting.length === 0) return;
     const changes = waiting;
     waiting = [];
     position = writer.apply(changes, position);
@@ -44,7 +59,7 @@ export async function openList(
   const following = await feed.follow(position, (change) => {
     waiting.push(change);
     // In one transaction with what comes with it, and with the position that they bring.
-    flushing ??= setTimeout(flush, LIST_FLUSH_MS);
+    flushing ??= setTimeout(flush, reached.size > 0 ? 0 : LIST_FLUSH_MS);
   });
   const cleaning = setInterval(
     () => writer.dropExpired(Date.now() - LIST_KEEP_EXPIRED_MS),
@@ -55,32 +70,51 @@ export async function openList(
   const isReached = (target: ListPosition): boolean =>
     position.commands >= target.commands && position.events >= target.events;
 
+  const untilReached = async (target: ListPosition, timeoutMs: number): Promise<void> => {
+    if (isReached(target)) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const listener = (): void => {
+      if (isReached(target)) resolve();
+    };
+    const timer = setTimeout(() => reject(behind()), Math.max(timeoutMs, 0));
+    reached.add(listener);
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      reached.delete(listener);
+    }
+  };
+
   return {
     ...openQueries(database),
-    caughtUp: async (tenant) => {
-      const target = await feed.newest(tenant);
-      if (isReached(target)) return;
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
-      const listener = (): void => {
-        if (isReached(target)) resolve();
-      };
-      const timer = setTimeout(() => reject(behind()), LIST_CATCH_UP_MS);
-      reached.add(listener);
-      try {
-        await promise;
-      } finally {
-        clearTimeout(timer);
-        reached.delete(listener);
+    caughtUp: async () => {
+      const deadlineMs = performance.now() + LIST_CATCH_UP_MS;
+      // What is stored later came after the call: it is not waited for, or there were no end to it.
+      const end = await feed.end();
+      flush();
+      for (;;) {
+        const next = await feed.next(later(position, looked));
+        const target = {
+          commands: next.commands <= end.commands ? next.commands : 0,
+          events: next.events <= end.events ? next.events : 0,
+        };
+        if (target.commands === 0 && target.events === 0) break;
+        await untilReached(target, deadlineMs - performance.now());
       }
+      looked = later(looked, end);
     },
     [Symbol.asyncDispose]: async () => {
       clearInterval(cleaning);
       await following.stop();
-      clearTimeout(flushing);
-      if (waiting.length > 0) flush();
+      flush();
       database.close();
     },
   };
+}
+
+function later(a: ListPosition, b: ListPosition): ListPosition {
+  return { commands: Math.max(a.commands, b.commands), events: Math.max(a.events, b.events) };
 }
 
 function behind(): ChatError {
@@ -131,26 +165,25 @@ function openWriter(database: DatabaseSync): Writer {
   const start = database.prepare(START);
   const label = database.prepare(LABEL);
   const remove = database.prepare(DELETE);
-  const unlabel = database.prepare('DELETE FROM labels WHERE tenant = ? AND stream_id = ?');
+  const unlabel = database.prepare(UNLABEL);
   const status = database.prepare(STATUS);
   const move = database.prepare('UPDATE position SET commands = ?, events = ?');
-  const expired = database.prepare('DELETE FROM chats WHERE expires_at_ms < ?');
-  const orphaned = database.prepare(
-    'DELETE FROM labels WHERE NOT EXISTS (SELECT 1 FROM chats WHERE chats.tenant = labels.tenant AND chats.stream_id = labels.stream_id)',
-  );
+  const unlabelExpired = database.prepare(UNLABEL_EXPIRED);
+  const dropExpired = database.prepare(DROP_EXPIRED);
   const write = (change: ChatChange): void => {
     if (change.kind === 'foreign') return;
     const { tenant, streamId } = change.chat;
     switch (change.kind) {
-      case 'start':
-        start.run(startRow(change));
-        for (const [key, value] of Object.entries(change.meta.metadata)) {
-          label.run(tenant, key, value, streamId);
-        }
+      case 'start': {
+        const row = startRow(change);
+        start.run(row);
+        const { created_at_ms, metadata } = row;
+        label.run({ tenant, stream_id: streamId, created_at_ms, metadata });
         return;
+      }
       case 'delete':
+        unlabel.run({ tenant, stream_id: streamId });
         remove.run({ tenant, stream_id: streamId, expires_at_ms: change.meta.expiresAtMs });
-        unlabel.run(tenant, streamId);
         return;
       case 'status':
         status.run(statusRow(change));
@@ -171,8 +204,10 @@ function openWriter(database: DatabaseSync): Writer {
       return { commands, events };
     },
     dropExpired: (nowMs) => {
+      const which = { now: nowMs, limit: LIST_CLEAN_BATCH };
       database.exec('BEGIN');
-      if (expired.run(nowMs).changes > 0) orphaned.run();
+      unlabelExpired.run(which);
+      dropExpired.run(which);
       database.exec('COMMIT');
     },
   };
@@ -183,9 +218,13 @@ function placeOf(change: ChatChange): keyof ListPosition {
   return change.kind === 'status' ? 'events' : 'commands';
 }
 
-type Row = Parameters<StatementSync['run']>[0];
+type Row = Record<string, SQLInputValue>;
 
-function startRow(change: Extract<ChatChange, { kind: 'start' | 'delete' }>): Row {
+function startRow(change: Extract<ChatChange, { kind: 'start' }>): {
+  readonly [column: string]: SQLInputValue;
+  readonly created_at_ms: number;
+  readonly metadata: string;
+} {
   const { chat, meta, priority } = change;
   return {
     tenant: chat.tenant,

@@ -6,17 +6,12 @@ import type { ChangeFeed, ChatChange, ListPosition } from '../chat/chat-list.ts'
 import { CHANGES_PULL_MS } from '../chat/limits.ts';
 import type { Exchange } from './exchange.ts';
 import { commandMetaIn, markIn } from './headers.ts';
-import { lastAtLeader } from './leader.ts';
-import {
-  COMMANDS,
-  EVENTS,
-  parseCommandSubject,
-  parseLogSubject,
-  subjectToken,
-} from './subjects.ts';
+import { lastAtLeader, nextAtLeader } from './leader.ts';
+import { COMMANDS, EVENTS, parseCommandSubject, parseLogSubject } from './subjects.ts';
 import { untilLeader } from './until-leader.ts';
 
-const LISTED_VERBS = ['start', 'delete'] as const;
+const LISTED_COMMANDS = ['cmd.*.*.start.*', 'cmd.*.*.delete.*'];
+const STATUS_RECORDS = 'log.0.*.*.s';
 
 /** `writes` asks the leader; `replays` carries the reading of what may be a long past. */
 export function natsChangeFeed(writes: Exchange, replays: NatsConnection): ChangeFeed {
@@ -24,7 +19,7 @@ export function natsChangeFeed(writes: Exchange, replays: NatsConnection): Chang
     storeId: () => untilLeader(() => storeId(replays)),
     follow: async (after, onChange) => {
       const followed = await Promise.all([
-        followStream(replays, COMMANDS, commandFilters('*'), after.commands, true, (msg) => {
+        followStream(replays, COMMANDS, LISTED_COMMANDS, after.commands, true, (msg) => {
           onChange(ownOrForeign(msg, 'commands', commandChange));
         }),
         followStream(replays, EVENTS, [STATUS_RECORDS], after.events, false, (msg) => {
@@ -37,25 +32,26 @@ export function natsChangeFeed(writes: Exchange, replays: NatsConnection): Chang
         },
       };
     },
-    newest: async (tenant) => {
-      const [events, ...commands] = await Promise.all([
-        lastAtLeader(writes, EVENTS, `log.0.${subjectToken(tenant)}.*.s`),
-        ...commandFilters(subjectToken(tenant)).map((filter) =>
-          lastAtLeader(writes, COMMANDS, filter),
-        ),
-      ]);
-      return {
-        events: events?.sequence ?? 0,
-        commands: Math.max(...commands.map((each) => each?.sequence ?? 0)),
+    end: async () => {
+      const [commands, events] = await Promise.all(
+        [COMMANDS, EVENTS].map((stream) => lastAtLeader(writes, stream, '>')),
+      );
+      return { commands: commands?.sequence ?? 0, events: events?.sequence ?? 0 };
+    },
+    next: async (after) => {
+      const first = async (stream: string, filters: readonly string[], seen: number) => {
+        const found = await Promise.all(
+          filters.map((filter) => nextAtLeader(writes, stream, filter, seen + 1)),
+        );
+        return Math.min(...found.map((each) => each?.sequence ?? Infinity));
       };
+      const [commands, events] = await Promise.all([
+        first(COMMANDS, LISTED_COMMANDS, after.commands),
+        first(EVENTS, [STATUS_RECORDS], after.events),
+      ]);
+      return { commands, events };
     },
   };
-}
-
-const STATUS_RECORDS = 'log.0.*.*.s';
-
-function commandFilters(tenant: string): string[] {
-  return LISTED_VERBS.map((verb) => `cmd.${tenant}.*.${verb}.*`);
 }
 
 async function storeId(nc: NatsConnection): Promise<string> {
@@ -146,8 +142,9 @@ function ownOrForeign(
 function commandChange(msg: JsMsg): ChatChange {
   const { chat, verb, priority } = parseCommandSubject(msg.subject);
   if (msg.headers === undefined) throw new Error(`The command ${msg.subject} has no headers.`);
-  const kind = verb === 'delete' ? 'delete' : 'start';
-  return { kind, sequence: msg.seq, chat, priority, meta: commandMetaIn(msg.headers) };
+  const command = { sequence: msg.seq, chat, meta: commandMetaIn(msg.headers) };
+  if (verb === 'delete') return { kind: 'delete', ...command };
+  return { kind: 'start', ...command, priority };
 }
 
 function statusChange(msg: JsMsg): ChatChange {

@@ -31,16 +31,40 @@ interface MsgGetAnswer {
 
 const NO_MESSAGE_FOUND = 10037;
 
-/** The newest message under a subject filter, or undefined. Rejects with ChatError LOG_UNAVAILABLE. */
-export async function lastAtLeader(
+/**
+ * The newest message under a subject filter, or undefined. Rejects with ChatError LOG_UNAVAILABLE.
+ * The server walks every subject that the filter matches, unless it is `>`.
+ */
+export function lastAtLeader(
   exchange: Exchange,
   stream: string,
   filter: string,
 ): Promise<StoredMessage | undefined> {
+  return getAtLeader(exchange, stream, { last_by_subj: filter });
+}
+
+/**
+ * The first message from a sequence on under a subject filter, or undefined. Rejects with ChatError
+ * LOG_UNAVAILABLE. The server walks what is stored from there on.
+ */
+export function nextAtLeader(
+  exchange: Exchange,
+  stream: string,
+  filter: string,
+  from: number,
+): Promise<StoredMessage | undefined> {
+  return getAtLeader(exchange, stream, { seq: from, next_by_subj: filter });
+}
+
+async function getAtLeader(
+  exchange: Exchange,
+  stream: string,
+  question: Readonly<Record<string, string | number>>,
+): Promise<StoredMessage | undefined> {
   let answer: MsgGetAnswer;
   try {
-    const question = Buffer.from(`{"last_by_subj":${JSON.stringify(filter)}}`);
-    const { data, status } = await exchange.ask(`$JS.API.STREAM.MSG.GET.${stream}`, question);
+    const asked = Buffer.from(JSON.stringify(question));
+    const { data, status } = await exchange.ask(`$JS.API.STREAM.MSG.GET.${stream}`, asked);
     if (data.length === 0) throw new Error(`NATS answered ${status}`);
     answer = JSON.parse(asText(data)) as MsgGetAnswer;
   } catch (cause) {

@@ -26,7 +26,7 @@ export async function listChatStreams(
   };
   const after = request.pageToken === '' ? undefined : readToken(request.pageToken, filter);
   const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
-  await list.caughtUp(tenant);
+  await list.caughtUp();
   // One more than asked for tells whether there is a next page.
   const found = list.page(filter, after, size + 1);
   const chatStreams = found.slice(0, size);

@@ -129,7 +129,7 @@ test('a list that is removed and built again gives the same answer', async () =>
   const file = join(nats.dataDir, 'list', 'list.sqlite');
   const everything = async () => {
     await using list = await openList(file, adapter.changes, SILENT);
-    await list.caughtUp(TENANT);
+    await list.caughtUp();
     const filter = { tenant: TENANT, statuses: [], correlationId: '', metadata: {} };
     const times = { createdAfterMs: undefined, createdBeforeMs: undefined };
     return list.page({ ...filter, ...times }, undefined, 100);

@@ -69,7 +69,7 @@ test('the list goes on when the server that held its consumer is killed', async 
   await nodes.find(({ name }) => name === holder)?.member.kill();
   await until('a start', () => startChat(nats).catch(() => false as const), AGAIN_MS);
   const caughtUp = (): Promise<boolean> =>
-    list.caughtUp(TENANT).then(
+    list.caughtUp().then(
       () => true,
       () => false,
     );
