@@ -9,7 +9,7 @@ import { openNats } from '../../src/nats/adapter.ts';
 import { untilLeader } from '../../src/nats/until-leader.ts';
 import type { NatsNode } from '../chaos/nats-nodes.ts';
 import { createNatsNodes } from '../chaos/nats-nodes.ts';
-import { startChat, TENANT } from '../support/chat-fixtures.ts';
+import { startChat } from '../support/chat-fixtures.ts';
 import { SILENT, temporaryFolder } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 
