@@ -60,6 +60,8 @@ export function openQueries(database: DatabaseSync): Pick<ChatList, 'page' | 'ov
 /** Chats that lie together in an index, in the order of the list: what a filter may be read from. */
 interface Run {
   readonly table: 'chats' | 'labels';
+  /** The key of the metadata that it holds. */
+  readonly key: string | undefined;
   readonly from: string;
   readonly where: string;
   readonly values: readonly SQLInputValue[];
@@ -100,6 +102,7 @@ function pageQuery(
 function waysTo({ tenant, statuses, correlationId, metadata }: ListFilter): Run[][] {
   const inChats = (index: string, ...equal: readonly [string, SQLInputValue][]): Run => ({
     table: 'chats',
+    key: undefined,
     // Without statistics the planner would often take another.
     from: `chats INDEXED BY ${index}`,
     where: ['chats.tenant = ?', ...equal.map(([is]) => is), LISTED].join(' AND '),
@@ -114,6 +117,7 @@ function waysTo({ tenant, statuses, correlationId, metadata }: ListFilter): Run[
     ways.push([
       {
         table: 'labels',
+        key,
         from: 'labels',
         where: 'labels.tenant = ? AND labels.key = ? AND labels.value = ?',
         values: [tenant, key, value],
@@ -152,9 +156,10 @@ function runQuery(run: Run, filter: ListFilter, after: ListPlace | undefined, si
   }
   if (filter.correlationId !== '') add('chats.correlation_id = ?', filter.correlationId);
   for (const [key, value] of Object.entries(filter.metadata)) {
+    if (key === run.key) continue;
     add(
       `EXISTS (SELECT 1 FROM labels AS other WHERE other.tenant = ? AND other.key = ? AND other.value = ?
-        AND other.created_at_ms = chats.created_at_ms AND other.stream_id = chats.stream_id)`,
+        AND other.created_at_ms = ${table}.created_at_ms AND other.stream_id = ${table}.stream_id)`,
       filter.tenant,
       key,
       value,
