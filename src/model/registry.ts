@@ -3,7 +3,7 @@
 // or a chat's life.
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { MODEL_LIST_FRESH_MS, MODEL_LIST_RETRY_MS } from '../chat/limits.ts';
-import { unread } from '../chat/model-fit.ts';
+import { unread, withoutThinking } from '../chat/model-fit.ts';
 import type {
   ModelCall,
   ModelCapabilities,
@@ -11,9 +11,10 @@ import type {
   ModelInfo,
   ModelOutcome,
   ModelSink,
-  SamplingField,
+  ServerField,
 } from '../chat/model-port.ts';
 import { ModelFailure, SAMPLING_FIELDS } from '../chat/model-port.ts';
+import { type ThinkingWish, thinkingWish } from '../chat/thinking-wish.ts';
 import { chatBody } from './chat-body.ts';
 import type { Dialect } from './dialects.ts';
 import { dialectFor, dialectOf, isKnownHost } from './dialects.ts';
@@ -117,12 +118,15 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
     const server = servers.find(({ spec: { name } }) => name === model?.server);
     if (model === undefined || server === undefined) throw notConfigured(call.model);
     const dialect = dialectAt(server);
+    const info = infoOf(model, dialect);
+    const wish = thinkingWish(call.request);
+    const thinking = wish && thinkingSent(wish, info.can.reasoning, dialect);
     if (call.turn === 1) {
-      for (const warning of unread(call.request, call.model, readsOf(dialect)))
-        sink.warning(warning);
+      for (const warning of unread(call.request, info)) sink.warning(warning);
+      if (wish?.on === true && thinking === undefined) sink.warning(withoutThinking(call.model));
     }
     const { upstreamModel, defaults } = model;
-    const body = chatBody(call, { upstreamModel, dialect, defaults });
+    const body = chatBody(call, { upstreamModel, dialect, defaults, thinking });
     const { correlationId } = call;
     return await server.client.generate({ body, correlationId }, sink, signal);
   }
@@ -150,8 +154,24 @@ function isDialectSaid({ dialect, baseUrl }: ServerSpec): boolean {
   return dialect !== undefined || isKnownHost(baseUrl);
 }
 
-function readsOf(dialect: Dialect): ReadonlySet<SamplingField> {
-  return new Set(SAMPLING_FIELDS.filter((field) => dialect.sampling[field] !== undefined));
+function readsOf({ sampling, thinking, thoughts }: Dialect): ReadonlySet<ServerField> {
+  const reads = new Set<ServerField>(SAMPLING_FIELDS.filter((f) => sampling[f] !== undefined));
+  // Where there is no reasoning at all that is what is said, and not how much of it.
+  if (thinking?.effort !== false) reads.add('thinking.effort');
+  if (thinking?.budget !== false) reads.add('thinking.budget_tokens');
+  if (thoughts !== undefined) reads.add('messages.content.thinking');
+  return reads;
+}
+
+/** best_effort promises an answer: a server that might refuse is asked only where the model can. */
+function thinkingSent(
+  wish: ThinkingWish,
+  reasons: boolean | undefined,
+  dialect: Dialect,
+): ThinkingWish | undefined {
+  if (dialect.thinking === undefined || reasons === false) return undefined;
+  const risky = dialect.thinking.refusesOthers && reasons === undefined;
+  return risky && wish.bestEffort ? undefined : wish;
 }
 
 function infoOf(model: ModelSpec, dialect: Dialect): ModelInfo {
@@ -159,23 +179,33 @@ function infoOf(model: ModelSpec, dialect: Dialect): ModelInfo {
   return {
     name,
     aliases,
-    can: { ...UNKNOWN, ...can },
+    can: capabilitiesOf(can, dialect.can),
     contextTokens,
     maxOutputTokens,
     reads: readsOf(dialect),
+    continues: dialect.continuing !== undefined,
+    imageUrls: dialect.imageUrls,
+    maxStops: dialect.maxStops,
     fallbacks,
     prices,
   };
 }
 
-const UNKNOWN: ModelCapabilities = {
-  tools: undefined,
-  parallelTools: undefined,
-  jsonSchema: undefined,
-  reasoning: undefined,
-  images: undefined,
-  documents: undefined,
-};
+/** The operator's word before the server's. */
+function capabilitiesOf(
+  said: Partial<ModelCapabilities>,
+  known: Partial<ModelCapabilities>,
+): ModelCapabilities {
+  const of = (what: keyof ModelCapabilities): boolean | undefined => said[what] ?? known[what];
+  return {
+    tools: of('tools'),
+    parallelTools: of('parallelTools'),
+    jsonSchema: of('jsonSchema'),
+    reasoning: of('reasoning'),
+    images: of('images'),
+    documents: of('documents'),
+  };
+}
 
 function notConfigured(name: string): ModelFailure {
   return new ModelFailure(
