@@ -21,6 +21,7 @@ import type { ChatBody } from './chat-body.ts';
 import { failedTry, firstTokenTimeout, listTimeout, notAStream, unreadable } from './failure.ts';
 import { createNodeFetch } from './node-fetch-transport.ts';
 import { readAnswer } from './read-answer.ts';
+import type { ServerSpec } from './registry-spec.ts';
 import { retryWaitMs, wait } from './retry.ts';
 
 /** Times and tries; the defaults stand in limits.ts. Tests shorten them. */
@@ -64,7 +65,7 @@ export interface ServerClient {
 }
 
 export function createServerClient(
-  server: { readonly baseUrl: string; readonly apiKey: string | undefined },
+  server: Pick<ServerSpec, 'baseUrl' | 'apiKey' | 'headers'>,
   timing: ModelCallPolicy,
 ): ServerClient {
   const {
@@ -87,7 +88,7 @@ export function createServerClient(
     maxIdleSockets: MODEL_IDLE_SOCKETS,
     idleSocketMs: MODEL_IDLE_SOCKET_MS,
   });
-  const openai = createSdk(server.baseUrl, server.apiKey, transport.fetch);
+  const openai = createSdk(server, transport.fetch);
 
   async function listModels(): Promise<readonly ListedModel[]> {
     const signal = AbortSignal.timeout(listTimeoutMs);
@@ -165,14 +166,13 @@ export function createServerClient(
 
 /** Everything is said, so that the SDK takes nothing from the environment behind config's back. */
 function createSdk(
-  baseURL: string,
-  apiKey: string | undefined,
+  { baseUrl, apiKey, headers }: Pick<ServerSpec, 'baseUrl' | 'apiKey' | 'headers'>,
   fetch: typeof globalThis.fetch,
 ): OpenAI {
   return new OpenAI({
-    baseURL,
+    baseURL: baseUrl,
     apiKey: apiKey ?? 'none',
-    defaultHeaders: apiKey === undefined ? { authorization: null } : {},
+    defaultHeaders: { ...headers, ...(apiKey === undefined && { authorization: null }) },
     adminAPIKey: null,
     organization: null,
     project: null,
@@ -216,9 +216,12 @@ function modelsIn(list: unknown): readonly ListedModel[] {
   });
 }
 
-/** vLLM and SGLang; OpenRouter; llama.cpp, whose own window may be smaller than what it was trained with. */
+/** vLLM and SGLang; OpenRouter; llama.cpp, whose window may be smaller than what it was trained with. */
 function contextOf(entry: unknown): number | undefined {
-  const said = fieldOf(entry, 'max_model_len') ?? fieldOf(entry, 'context_length');
+  const said =
+    fieldOf(entry, 'max_model_len') ??
+    fieldOf(entry, 'context_length') ??
+    fieldOf(fieldOf(entry, 'meta'), 'n_ctx');
   return typeof said === 'number' && Number.isInteger(said) && said > 0 ? said : undefined;
 }
 

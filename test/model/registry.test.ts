@@ -10,7 +10,15 @@ import { modelCall, NEVER, recordingSink } from './model-call.ts';
 const SAID = '{"tokens":1}';
 
 function serverAt(name: string, baseUrl: string, more: Partial<ServerSpec> = {}): ServerSpec {
-  return { name, baseUrl, apiKey: undefined, dialect: undefined, discover: false, ...more };
+  return {
+    name,
+    baseUrl,
+    apiKey: undefined,
+    headers: {},
+    dialect: undefined,
+    discover: false,
+    ...more,
+  };
 }
 
 async function bodyAt(server: ModelServer): Promise<Record<string, unknown>> {
