@@ -142,6 +142,15 @@ export function dialectOf(name: DialectName): Dialect {
   return { name, ...TABLE[name] };
 }
 
+/** Without what the server says that it does not read for the one model; undefined: it says nothing. */
+export function narrowed(dialect: Dialect, parameters: ReadonlySet<string> | undefined): Dialect {
+  if (parameters === undefined) return dialect;
+  const isRead = (sentAs: string): boolean =>
+    parameters.has(sentAs) || (sentAs === 'max_tokens' && parameters.has('max_completion_tokens'));
+  const sampling = Object.entries(dialect.sampling).filter(([, sentAs]) => isRead(sentAs));
+  return { ...dialect, sampling: Object.fromEntries(sampling) };
+}
+
 /** By what the servers themselves write into their list of models. */
 const BY_OWNER: ReadonlyMap<string, DialectName> = new Map([
   ['vllm', 'vllm'],

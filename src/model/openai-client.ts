@@ -19,6 +19,7 @@ import {
 import type { ModelOutcome, ModelSink } from '../chat/model-port.ts';
 import type { ChatBody } from './chat-body.ts';
 import { failedTry, firstTokenTimeout, listTimeout, notAStream, unreadable } from './failure.ts';
+import { type ListedModel, modelsIn } from './listed-model.ts';
 import { createNodeFetch } from './node-fetch-transport.ts';
 import { readAnswer } from './read-answer.ts';
 import type { ServerSpec } from './registry-spec.ts';
@@ -36,13 +37,6 @@ export interface ModelCallPolicy {
   readonly retryMaxMs?: number;
   readonly maxLineBytes?: number;
   readonly listTimeoutMs?: number;
-}
-
-/** A model as its server lists it. */
-export interface ListedModel {
-  readonly id: string;
-  readonly ownedBy: string | undefined;
-  readonly contextTokens: number | undefined;
 }
 
 export interface ServerCall {
@@ -197,35 +191,4 @@ function correlationHeaders(correlationId: string): Record<string, string> {
 function stopsOf({ stop }: ChatBody): readonly string[] {
   if (stop === undefined || stop === null) return [];
   return typeof stop === 'string' ? [stop] : stop;
-}
-
-function modelsIn(list: unknown): readonly ListedModel[] {
-  const data = fieldOf(list, 'data');
-  if (!Array.isArray(data)) return [];
-  return data.flatMap((entry: unknown) => {
-    const id = fieldOf(entry, 'id');
-    if (typeof id !== 'string' || id === '') return [];
-    const ownedBy = fieldOf(entry, 'owned_by');
-    return [
-      {
-        id,
-        ownedBy: typeof ownedBy === 'string' ? ownedBy : undefined,
-        contextTokens: contextOf(entry),
-      },
-    ];
-  });
-}
-
-/** vLLM and SGLang; OpenRouter; llama.cpp, whose window may be smaller than what it was trained with. */
-function contextOf(entry: unknown): number | undefined {
-  const said =
-    fieldOf(entry, 'max_model_len') ??
-    fieldOf(entry, 'context_length') ??
-    fieldOf(fieldOf(entry, 'meta'), 'n_ctx');
-  return typeof said === 'number' && Number.isInteger(said) && said > 0 ? said : undefined;
-}
-
-function fieldOf(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined;
-  return Reflect.get(value, name);
 }
