@@ -1,10 +1,14 @@
 // The rules of a request that reach across its fields, and the fields that are in the contract but
 // not honoured yet. Ranges and sizes of single fields stand in the .proto.
-import type { ChatRequest, Thinking } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { Role } from '../../gen/tailrace/v1/content_pb.ts';
+import { type Message, Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Violation } from './errors.ts';
 import { MAX_METADATA_BYTES } from './limits.ts';
+import { thinkingWish } from './thinking-wish.ts';
+
+/** Undefined: the contract's own rule refuses it. */
+const HONOURED: ReadonlySet<string | undefined> = new Set(['text', 'thinking', undefined]);
 
 const LATER = 'is not honoured by this version; leave it out';
 
@@ -27,40 +31,29 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   if (request.system?.useDefaultPrompt === true) refuse('request.system.use_default_prompt');
   if (request.system?.citations?.enabled === true) refuse('request.system.citations.enabled');
   if ((request.system?.guidelines ?? '') !== '') refuse('request.system.guidelines');
-  if (request.thinking !== undefined) refuseThinking(request.thinking, refuse);
   if (request.limits !== undefined) refuse('request.limits');
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {
       const path = `request.messages[${i}].content[${j}]`;
       const kind = part.block.case;
-      if (kind !== 'text' && kind !== undefined) refuse(`${path}.${snake(kind)}`);
+      if (!HONOURED.has(kind)) refuse(`${path}.${snake(kind ?? '')}`);
       if (part.citations.length > 0) refuse(`${path}.citations`);
     }
   }
   return found;
 }
 
-/** Also when all of it is unset: that says "do not reason", which is no model's own default. */
-function refuseThinking(thinking: Thinking, refuse: (path: string) => void): void {
-  const { enabled, effort, budgetTokens, bestEffort } = thinking;
-  if (enabled) refuse('request.thinking.enabled');
-  if (effort !== 0) refuse('request.thinking.effort');
-  if (budgetTokens !== undefined) refuse('request.thinking.budget_tokens');
-  if (bestEffort) refuse('request.thinking.best_effort');
-  if (!enabled && effort === 0 && budgetTokens === undefined && !bestEffort) {
-    refuse('request.thinking');
-  }
-}
-
 /** Rules across the messages, and across the pairs of the metadata. */
 export function conversationViolations(request: ChatRequest): Violation[] {
   const found: Violation[] = [];
+  found.push(...thinkingViolations(request));
   const last = request.messages.length - 1;
-  if (request.messages[last]?.role === Role.ASSISTANT) {
+  const begun = request.messages[last];
+  if (begun?.role === Role.ASSISTANT && !canGoOn(begun)) {
     found.push({
-      path: `request.messages[${last}].role`,
+      path: `request.messages[${last}].content`,
       description:
-        'the last message must be of ROLE_USER; continuing an assistant message is not honoured by this version',
+        'the last message, if it is of ROLE_ASSISTANT, is what the answer goes on with: it must end with text that is not empty',
     });
   }
   const said = request.messages.some((message) =>
@@ -78,6 +71,31 @@ export function conversationViolations(request: ChatRequest): Violation[] {
       path: 'request.metadata',
       description: `takes ${metadataBytes} bytes as JSON; at most ${MAX_METADATA_BYTES} are taken`,
     });
+  }
+  return found;
+}
+
+function canGoOn({ content }: Message): boolean {
+  const block = content.at(-1)?.block;
+  return block?.case === 'text' && block.value !== '';
+}
+
+function thinkingViolations(request: ChatRequest): Violation[] {
+  const found: Violation[] = [];
+  const wish = thinkingWish(request);
+  if (wish?.effort !== undefined && wish.budgetTokens !== undefined) {
+    const description = 'does not go together with effort; give one of them';
+    found.push({ path: 'request.thinking.budget_tokens', description });
+  }
+  for (const [i, { role, content }] of request.messages.entries()) {
+    if (role === Role.ASSISTANT) continue;
+    for (const [j, { block }] of content.entries()) {
+      if (block.case !== 'thinking') continue;
+      found.push({
+        path: `request.messages[${i}].content[${j}].thinking`,
+        description: 'reasoning is the model’s: it belongs into a message of ROLE_ASSISTANT',
+      });
+    }
   }
   return found;
 }

@@ -2,11 +2,19 @@
 // created, with the models that have it; what its server merely does not read is a warning event, or
 // refused where the request is strict.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import { listed } from './choose-model.ts';
 import type { Violation } from './errors.ts';
-import type { ModelCapabilities, ModelInfo, ModelWarning, SamplingField } from './model-port.ts';
+import type {
+  ModelCapabilities,
+  ModelInfo,
+  ModelWarning,
+  SamplingField,
+  ServerField,
+} from './model-port.ts';
 import { SAMPLING_FIELDS } from './model-port.ts';
+import { thinkingWish } from './thinking-wish.ts';
 
 /** Every rule that the request breaks by its choice of model. */
 export function fitViolations(
@@ -28,11 +36,42 @@ export function fitViolations(
       description: `is ${request.maxTokens}; the model ${model.name} gives at most ${maxOutputTokens} tokens`,
     });
   }
+  found.push(...formViolations(request, model));
   if (request.strict) {
-    for (const { field, message } of unread(request, model.name, model.reads)) {
+    for (const { field, message } of unread(request, model)) {
       found.push({
         path: field,
         description: `${message}; without "strict" it is a warning event`,
+      });
+    }
+  }
+  return found;
+}
+
+/** What the server has no form for, so that to leave it out would change the question. */
+function formViolations(request: ChatRequest, model: ModelInfo): Violation[] {
+  const found: Violation[] = [];
+  const { maxStops } = model;
+  if (maxStops !== undefined && request.stop.length > maxStops) {
+    found.push({
+      path: 'request.stop',
+      description: `has ${request.stop.length} texts; the server of the model ${model.name} takes at most ${maxStops}`,
+    });
+  }
+  const last = request.messages.length - 1;
+  if (!model.continues && request.messages[last]?.role === Role.ASSISTANT) {
+    found.push({
+      path: `request.messages[${last}].role`,
+      description: `the server of the model ${model.name} cannot continue an assistant message; the last one must be of ROLE_USER`,
+    });
+  }
+  if (model.imageUrls) return found;
+  for (const [i, { content }] of request.messages.entries()) {
+    for (const [j, { block }] of content.entries()) {
+      if (block.case !== 'image' || block.value.source.case !== 'url') continue;
+      found.push({
+        path: `request.messages[${i}].content[${j}].image.url`,
+        description: `the server of the model ${model.name} fetches no images; give the bytes as data`,
       });
     }
   }
@@ -55,8 +94,8 @@ function needs(request: ChatRequest): Need[] {
     const path = 'request.response_format.json_schema';
     found.push({ path, capability: 'jsonSchema', what: 'cannot keep to a JSON schema' });
   }
-  const { thinking } = request;
-  if (thinking?.enabled === true && !thinking.bestEffort) {
+  const wish = thinkingWish(request);
+  if (wish?.on === true && !wish.bestEffort) {
     found.push({ path: 'request.thinking', capability: 'reasoning', what: 'cannot reason' });
   }
   for (const [i, { content }] of request.messages.entries()) {
@@ -92,17 +131,43 @@ export function samplingOf(request: ChatRequest): Map<SamplingField, number | st
   return set;
 }
 
-/** A warning for each field of sampling that the request sets and the model's server does not read. */
+/** A warning for each field that the request sets and the model's server does not read. */
 export function unread(
   request: ChatRequest,
-  modelName: string,
-  reads: ReadonlySet<SamplingField>,
+  model: Pick<ModelInfo, 'name' | 'reads'>,
 ): ModelWarning[] {
-  return [...samplingOf(request).keys()]
-    .filter((field) => !reads.has(field))
-    .map((field) => ({
+  return [...readableOf(request)]
+    .filter(([field]) => !model.reads.has(field))
+    .map(([field, path]) => ({
       reason: WarningReason.PARAMETER_NOT_SUPPORTED,
-      message: `the server of the model ${modelName} does not read ${field}, so it is not sent`,
-      field: `request.${field}`,
+      message: `the server of the model ${model.name} does not read ${field}, so it is not sent`,
+      field: path,
     }));
+}
+
+/** Each field that the request sets, with its path; of those that repeat the first. */
+function readableOf(request: ChatRequest): Map<ServerField, string> {
+  const set = new Map<ServerField, string>();
+  for (const field of samplingOf(request).keys()) set.set(field, `request.${field}`);
+  const wish = thinkingWish(request);
+  if (wish?.effort !== undefined) set.set('thinking.effort', 'request.thinking.effort');
+  if (wish?.budgetTokens !== undefined) {
+    set.set('thinking.budget_tokens', 'request.thinking.budget_tokens');
+  }
+  for (const [i, { content }] of request.messages.entries()) {
+    const j = content.findIndex(({ block }) => block.case === 'thinking');
+    if (j === -1) continue;
+    set.set('messages.content.thinking', `request.messages[${i}].content[${j}].thinking`);
+    break;
+  }
+  return set;
+}
+
+/** For a chat that wants reasoning and is answered without. */
+export function withoutThinking(modelName: string): ModelWarning {
+  return {
+    reason: WarningReason.THINKING_NOT_SUPPORTED,
+    message: `the model ${modelName} is not known to reason, so it was not told to`,
+    field: 'request.thinking',
+  };
 }

@@ -19,6 +19,15 @@ export const SAMPLING_FIELDS = [
 ] as const;
 export type SamplingField = (typeof SAMPLING_FIELDS)[number];
 
+/** What a model's server reads or does not read of a request, as paths below it. */
+export const SERVER_FIELDS = [
+  ...SAMPLING_FIELDS,
+  'thinking.effort',
+  'thinking.budget_tokens',
+  'messages.content.thinking',
+] as const;
+export type ServerField = (typeof SERVER_FIELDS)[number];
+
 /** What a model can do; undefined: nobody has said. */
 export interface ModelCapabilities {
   readonly tools: boolean | undefined;
@@ -45,8 +54,14 @@ export interface ModelInfo {
   readonly can: ModelCapabilities;
   readonly contextTokens: number | undefined;
   readonly maxOutputTokens: number | undefined;
-  /** What its server reads of sampling; the rest is a warning, or refused by a strict request. */
-  readonly reads: ReadonlySet<SamplingField>;
+  /** What its server reads; the rest is a warning, or refused by a strict request. */
+  readonly reads: ReadonlySet<ServerField>;
+  /** Its server goes on with an assistant message that is the last one. */
+  readonly continues: boolean;
+  /** Its server fetches images by their address. */
+  readonly imageUrls: boolean;
+  /** The most stop texts that its server takes; undefined: not known. */
+  readonly maxStops: number | undefined;
   /** Asked in this order when the model is down before its first token. */
   readonly fallbacks: readonly string[];
   readonly prices: ModelPrices | undefined;

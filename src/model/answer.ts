@@ -165,6 +165,8 @@ interface WireUsage {
   readonly prompt_tokens?: unknown;
   readonly completion_tokens?: unknown;
   readonly completion_tokens_details?: { readonly reasoning_tokens?: unknown } | null;
+  /** SGLang's place for it. */
+  readonly reasoning_tokens?: unknown;
   readonly prompt_tokens_details?: { readonly cached_tokens?: unknown } | null;
   readonly prompt_cache_hit_tokens?: unknown;
 }
@@ -173,7 +175,8 @@ function usageOf(usage: WireUsage): ModelUsage {
   return {
     inputTokens: countIn(usage.prompt_tokens),
     outputTokens: countIn(usage.completion_tokens),
-    reasoningTokens: countIn(usage.completion_tokens_details?.reasoning_tokens),
+    reasoningTokens:
+      countIn(usage.completion_tokens_details?.reasoning_tokens) ?? countIn(usage.reasoning_tokens),
     cachedInputTokens:
       countIn(usage.prompt_tokens_details?.cached_tokens) ?? countIn(usage.prompt_cache_hit_tokens),
   };

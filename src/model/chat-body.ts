@@ -4,9 +4,13 @@ import type { ChatCompletionCreateParamsStreaming } from 'openai/resources/chat/
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { type Message, Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { samplingOf } from '../chat/model-fit.ts';
+import { DEFAULT_PRIORITY } from '../chat/limits.ts';
 import { type ModelCall, ModelFailure, SAMPLING_FIELDS } from '../chat/model-port.ts';
+import type { ThinkingWish } from '../chat/thinking-wish.ts';
 import type { Dialect } from './dialects.ts';
 import type { SamplingDefaults } from './registry-spec.ts';
+import { responseFormatOf } from './response-format.ts';
+import { handedBack } from './thinking-forms.ts';
 
 /** Beside OpenAI's own fields, what a dialect reads at the top level. */
 export type ChatBody = ChatCompletionCreateParamsStreaming;
@@ -18,43 +22,60 @@ export interface BodyTarget {
   readonly dialect: Dialect;
   /** For what the request does not set. */
   readonly defaults: SamplingDefaults;
+  /** What of the request's wish is sent; undefined: nothing. */
+  readonly thinking: ThinkingWish | undefined;
 }
 
 /** request.stream is for our events: it is not sent. */
 export function chatBody(call: ModelCall, target: BodyTarget): ChatBody {
-  const { request } = call;
+  const { request, messages } = call;
   const { dialect, upstreamModel } = target;
   const body: ChatBody = {
     model: upstreamModel,
-    messages: messagesOf(call),
+    messages: messagesOf(call, dialect),
     // Also for request.stream = false: timeouts and cancel then see each token.
     stream: true,
     stream_options: { include_usage: true },
   };
-  const sampling = { ...target.defaults, ...Object.fromEntries(samplingOf(request)) };
+  Object.assign(body, samplingBody(call, target));
+  if (dialect.priority !== undefined && request.priority !== undefined) {
+    // So that chats without a priority, and what others ask of the server, stand in the middle.
+    Object.assign(body, { [dialect.priority]: request.priority - DEFAULT_PRIORITY });
+  }
+  if (target.thinking !== undefined) Object.assign(body, dialect.thinking?.body(target.thinking));
+  Object.assign(body, responseFormatOf(request));
+  if (messages.at(-1)?.role === Role.ASSISTANT) Object.assign(body, dialect.continuing);
+  return body;
+}
+
+function samplingBody(
+  { request }: ModelCall,
+  { dialect, defaults }: BodyTarget,
+): Readonly<Record<string, unknown>> {
+  const body: Record<string, unknown> = {};
+  const sampling = { ...defaults, ...Object.fromEntries(samplingOf(request)) };
   for (const field of SAMPLING_FIELDS) {
     const sentAs = dialect.sampling[field];
     const value = sampling[field];
-    if (sentAs !== undefined && value !== undefined) Object.assign(body, { [sentAs]: value });
-  }
-  if (dialect.priority !== undefined && request.priority !== undefined) {
-    Object.assign(body, { [dialect.priority]: request.priority });
+    if (sentAs === undefined || value === undefined) continue;
+    body[sentAs] = field === 'top_k' && value === 0 ? dialect.topKOff : value;
   }
   return body;
 }
 
-function messagesOf(call: ModelCall): ChatBody['messages'] {
+function messagesOf(call: ModelCall, dialect: Dialect): ChatBody['messages'] {
   const messages: ChatBody['messages'] = [];
   const system = call.request.system?.text ?? '';
   if (system !== '') messages.push({ role: 'system', content: system });
-  for (const message of call.messages) messages.push(messageOf(message));
+  for (const message of call.messages) messages.push(messageOf(message, dialect));
   return messages;
 }
 
 /** Text goes as one string: not every server takes an array of parts in every role. */
-function messageOf(message: Message): ChatBody['messages'][number] {
-  const texts = message.content.map(({ block }) => {
-    if (block.case === 'text') return block.value;
+function messageOf(message: Message, dialect: Dialect): ChatBody['messages'][number] {
+  const texts = message.content.flatMap(({ block }) => {
+    if (block.case === 'text') return [block.value];
+    if (block.case === 'thinking') return [];
     throw unsent(`a content block of kind "${block.case ?? 'none'}"`);
   });
   switch (message.role) {
@@ -63,7 +84,11 @@ function messageOf(message: Message): ChatBody['messages'][number] {
       return { role: 'user', content: texts.join('\n') };
     case Role.ASSISTANT:
       // Pieces of one answer: as they were.
-      return { role: 'assistant', content: texts.join('') };
+      return {
+        role: 'assistant',
+        content: texts.join(''),
+        ...handedBack(message.content, dialect.thoughts),
+      };
     default:
       throw unsent(`a message of role ${message.role}`);
   }

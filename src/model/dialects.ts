@@ -1,8 +1,16 @@
 // What each kind of model server reads of a request, and under which name. The OpenAI-compatible
 // servers agree on the form and differ in what they honour; what one does not read is not sent, and
-// is told as a warning or refused (strict). The sources stand beside the fixtures in
-// test/model/dialect-sources.ts.
-import type { SamplingField } from '../chat/model-port.ts';
+// is told as a warning or refused (strict). Each line is from the server's own source or API
+// reference: test/model/dialect-sources.ts says where it stands.
+import type { ModelCapabilities, SamplingField } from '../chat/model-port.ts';
+import type { ThinkingForm, ThoughtsForm } from './thinking-forms.ts';
+import {
+  effortAlone,
+  llamaCppThinking,
+  openRouterThinking,
+  sglangThinking,
+  vllmThinking,
+} from './thinking-forms.ts';
 
 export const DIALECTS = [
   'openai',
@@ -19,8 +27,22 @@ export interface Dialect {
   readonly name: DialectName;
   /** The body's field for each sampling field that the server reads; missing: it does not read it. */
   readonly sampling: Readonly<Partial<Record<SamplingField, string>>>;
-  /** The body's field for the place in the server's own queue, lower is sooner; undefined: none. */
+  /** How "all tokens" is said in top_k. */
+  readonly topKOff: 0 | -1;
+  /** The most stop texts it takes; undefined: no bound, or one that its operator sets. */
+  readonly maxStops: number | undefined;
+  /** The body's field for the place in the server's own queue, lower is sooner, 0 its default. */
   readonly priority: string | undefined;
+  /** Undefined: it has no field for reasoning. */
+  readonly thinking: ThinkingForm | undefined;
+  /** How it takes reasoning back in an assistant message; undefined: it does not. */
+  readonly thoughts: ThoughtsForm | undefined;
+  /** What makes it go on with an assistant message that is the last one; undefined: it cannot. */
+  readonly continuing: Readonly<Record<string, boolean>> | undefined;
+  /** Whether it fetches images by their address; all that see images take them as data: URLs. */
+  readonly imageUrls: boolean;
+  /** What all its models can or cannot do. */
+  readonly can: Partial<ModelCapabilities>;
 }
 
 /** Read under its own name by all of them. */
@@ -41,19 +63,92 @@ const OPEN = {
   repetition_penalty: 'repetition_penalty',
 } as const;
 
+const PLAIN = {
+  topKOff: 0,
+  maxStops: undefined,
+  priority: undefined,
+  imageUrls: true,
+  can: {},
+} as const;
+
+/** Both would else begin a new message after it. */
+const CONTINUE = { continue_final_message: true, add_generation_prompt: false } as const;
+
 const TABLE: Readonly<Record<DialectName, Omit<Dialect, 'name'>>> = {
-  // Its newer models refuse max_tokens.
-  openai: { sampling: { ...COMMON, max_tokens: 'max_completion_tokens' }, priority: undefined },
-  vllm: { sampling: OPEN, priority: 'priority' },
-  sglang: { sampling: OPEN, priority: undefined },
-  llamacpp: { sampling: { ...OPEN, repetition_penalty: 'repeat_penalty' }, priority: undefined },
-  ollama: { sampling: { ...COMMON, max_tokens: 'max_tokens' }, priority: undefined },
-  openrouter: { sampling: OPEN, priority: undefined },
-  embedded: { sampling: OPEN, priority: undefined },
+  openai: {
+    ...PLAIN,
+    // Its newer models refuse max_tokens.
+    sampling: { ...COMMON, max_tokens: 'max_completion_tokens' },
+    maxStops: 4,
+    thinking: effortAlone,
+    thoughts: undefined,
+    continuing: undefined,
+  },
+  vllm: {
+    ...PLAIN,
+    sampling: OPEN,
+    priority: 'priority',
+    thinking: vllmThinking,
+    thoughts: 'reasoning',
+    continuing: CONTINUE,
+  },
+  sglang: {
+    ...PLAIN,
+    sampling: OPEN,
+    topKOff: -1,
+    // It has a priority, but whether the lower or the higher one is sooner is an option of its start.
+    priority: undefined,
+    thinking: sglangThinking,
+    thoughts: 'reasoning_content',
+    // Without it the message would be turned into one of the user.
+    continuing: { continue_final_message: true },
+  },
+  llamacpp: {
+    ...PLAIN,
+    sampling: { ...OPEN, repetition_penalty: 'repeat_penalty' },
+    thinking: llamaCppThinking,
+    thoughts: 'reasoning_content',
+    // It would go on without being told, but repeat the beginning in its answer.
+    continuing: CONTINUE,
+  },
+  ollama: {
+    ...PLAIN,
+    sampling: { ...COMMON, max_tokens: 'max_tokens' },
+    thinking: effortAlone,
+    thoughts: 'reasoning',
+    continuing: {},
+    imageUrls: false,
+  },
+  openrouter: {
+    ...PLAIN,
+    sampling: OPEN,
+    thinking: openRouterThinking,
+    thoughts: 'reasoning_details',
+    continuing: {},
+  },
+  embedded: {
+    ...PLAIN,
+    sampling: OPEN,
+    maxStops: 16,
+    thinking: undefined,
+    thoughts: undefined,
+    continuing: {},
+    imageUrls: false,
+    can: { tools: false, parallelTools: false, jsonSchema: true, reasoning: false, images: false },
+  },
 };
 
 export function dialectOf(name: DialectName): Dialect {
   return { name, ...TABLE[name] };
+}
+
+/** Without what the server says that it does not read for the one model; undefined: it says nothing. */
+export function narrowed(dialect: Dialect, parameters: ReadonlySet<string> | undefined): Dialect {
+  if (parameters === undefined) return dialect;
+  const isRead = (sentAs: string): boolean =>
+    parameters.has(sentAs) || (sentAs === 'max_tokens' && parameters.has('max_completion_tokens'));
+  const sampling = Object.entries(dialect.sampling).filter(([, sentAs]) => isRead(sentAs));
+  return { ...dialect, sampling: Object.fromEntries(sampling) };
 }
 
 /** By what the servers themselves write into their list of models. */

@@ -11,6 +11,8 @@ export interface WireFinish {
   readonly stop_reason?: unknown;
   /** SGLang: the same. */
   readonly matched_stop?: unknown;
+  /** OpenRouter: the provider's own word, where finish_reason is made equal for all of them. */
+  readonly native_finish_reason?: unknown;
 }
 
 const STOP_REASONS: ReadonlyMap<string, StopReason> = new Map([
@@ -36,6 +38,8 @@ const INTERRUPTIONS: ReadonlySet<string> = new Set([
   'cancelled',
   'error',
   'insufficient_system_resource',
+  // vLLM: it saw the model repeat itself.
+  'repetition',
 ]);
 
 /** Undefined while the choice goes on. Throws a ModelFailure where the end is no answer. */
@@ -45,6 +49,9 @@ export function stopReasonOf(choice: WireFinish, stops: readonly string[]): Stop
   if (said === undefined || said === null || said === '') return undefined;
   const word = typeof said === 'string' ? said.toLowerCase() : '';
   const stopReason = STOP_REASONS.get(word);
+  if (stopReason === StopReason.CONTENT_FILTER && choice.native_finish_reason === 'refusal') {
+    return StopReason.REFUSAL;
+  }
   if (stopReason === StopReason.END_TURN && namesStop(choice, stops)) {
     return StopReason.STOP_SEQUENCE;
   }
@@ -66,9 +73,10 @@ export function stopReasonOf(choice: WireFinish, stops: readonly string[]): Stop
 }
 
 /**
- * END_TURN and a stop text look alike on OpenAI's wire; some servers say which it was. Only a text
- * that was asked for counts: the field holds other words on other servers.
+ * END_TURN and a stop text look alike on OpenAI's wire, and so with llama.cpp and Ollama; some servers
+ * say which it was. Only a text that was asked for counts: the field holds other words on other servers.
  */
 function namesStop(choice: WireFinish, stops: readonly string[]): boolean {
+  if (stops.length > 0 && choice.native_finish_reason === 'stop_sequence') return true;
   return stops.some((stop) => stop === choice.stop_reason || stop === choice.matched_stop);
 }

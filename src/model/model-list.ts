@@ -1,6 +1,6 @@
 // The models that a server lists. Starting a chat asks for them each time, so the answer is kept: a list
 // that is not fresh is still given at once, and renewed behind the caller's back.
-import type { ListedModel } from './openai-client.ts';
+import type { ListedModel } from './listed-model.ts';
 
 export interface ModelList {
   readonly list: (signal: AbortSignal) => Promise<readonly ListedModel[]>;

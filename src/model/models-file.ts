@@ -13,6 +13,13 @@ const name = z
 const count = z.int('a whole number').min(1, 'a whole number of at least 1').optional();
 const price = z.number('a number').min(0, 'a number of at least 0');
 
+const variable = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable');
+/** Not those that say what we send and to whom. */
+const HEADER_NAME =
+  /^(?!(authorization|host|connection|accept|content-.*|transfer-encoding)$)[\w!#$%&'*+.^`|~-]+$/i;
+
 const Server = z.strictObject({
   name,
   base_url: z
@@ -21,10 +28,19 @@ const Server = z.strictObject({
       (text) => ['http:', 'https:'].includes(URL.parse(text)?.protocol ?? ''),
       'an http or https address, for example http://127.0.0.1:8000/v1',
     ),
-  api_key_env: z
-    .string()
-    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable')
-    .optional(),
+  api_key_env: variable.optional(),
+  headers: z
+    .record(
+      z.string().regex(HEADER_NAME, 'the name of a header; the key stands in api_key_env'),
+      z.union(
+        [
+          z.string().regex(/^[\x20-\x7e]*$/, 'visible ASCII characters'),
+          z.strictObject({ env: variable }),
+        ],
+        'a text of visible ASCII characters, or { env: the name of an environment variable }',
+      ),
+    )
+    .prefault({}),
   dialect: z.enum(DIALECTS).optional(),
   discover: z.boolean('true or false').prefault(false),
 });
@@ -158,6 +174,8 @@ function wantedBy(issue: z.core.$ZodIssue): string {
       return issue.message.startsWith('Invalid input')
         ? `of type ${issue.expected}`
         : issue.message;
+    case 'invalid_key':
+      return issue.issues[0]?.message ?? issue.message;
     default:
       return issue.message;
   }
@@ -176,10 +194,10 @@ function faultsAcross(
       faults.push({ path: [...path, 'name'], wanted: `is "${server.name}", as another server's` });
     }
     servers.add(server.name);
-    const variable = server.api_key_env;
-    if (variable !== undefined && (env[variable] ?? '') === '') {
+    for (const [at, variable] of variablesOf(server)) {
+      if ((env[variable] ?? '') !== '') continue;
       const wanted = `is "${variable}", and that environment variable is not set`;
-      faults.push({ path: [...path, 'api_key_env'], wanted });
+      faults.push({ path: [...path, ...at], wanted });
     }
   }
   const discovers = file.servers.some(({ discover }) => discover);
@@ -221,15 +239,34 @@ function faultsAcross(
   return faults;
 }
 
+/** The environment variables that a server's settings name, each with where it stands. */
+function variablesOf({
+  api_key_env,
+  headers,
+}: z.infer<typeof Server>): (readonly [Path, string])[] {
+  const found: (readonly [Path, string])[] = [];
+  if (api_key_env !== undefined) found.push([['api_key_env'], api_key_env]);
+  for (const [header, value] of Object.entries(headers)) {
+    if (typeof value !== 'string') found.push([['headers', header, 'env'], value.env]);
+  }
+  return found;
+}
+
 function specOf(
   file: z.infer<typeof ModelsFile>,
   env: Readonly<Record<string, string | undefined>>,
 ): RegistrySpec {
   return {
-    servers: file.servers.map(({ name, base_url, api_key_env, dialect, discover }) => ({
+    servers: file.servers.map(({ name, base_url, api_key_env, headers, dialect, discover }) => ({
       name,
       baseUrl: base_url,
       apiKey: api_key_env === undefined ? undefined : env[api_key_env],
+      headers: Object.fromEntries(
+        Object.entries(headers).map(([header, value]) => [
+          header,
+          typeof value === 'string' ? value : (env[value.env] ?? ''),
+        ]),
+      ),
       dialect,
       discover,
     })),

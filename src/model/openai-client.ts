@@ -19,8 +19,10 @@ import {
 import type { ModelOutcome, ModelSink } from '../chat/model-port.ts';
 import type { ChatBody } from './chat-body.ts';
 import { failedTry, firstTokenTimeout, listTimeout, notAStream, unreadable } from './failure.ts';
+import { type ListedModel, modelsIn } from './listed-model.ts';
 import { createNodeFetch } from './node-fetch-transport.ts';
 import { readAnswer } from './read-answer.ts';
+import type { ServerSpec } from './registry-spec.ts';
 import { retryWaitMs, wait } from './retry.ts';
 
 /** Times and tries; the defaults stand in limits.ts. Tests shorten them. */
@@ -35,13 +37,6 @@ export interface ModelCallPolicy {
   readonly retryMaxMs?: number;
   readonly maxLineBytes?: number;
   readonly listTimeoutMs?: number;
-}
-
-/** A model as its server lists it. */
-export interface ListedModel {
-  readonly id: string;
-  readonly ownedBy: string | undefined;
-  readonly contextTokens: number | undefined;
 }
 
 export interface ServerCall {
@@ -64,7 +59,7 @@ export interface ServerClient {
 }
 
 export function createServerClient(
-  server: { readonly baseUrl: string; readonly apiKey: string | undefined },
+  server: Pick<ServerSpec, 'baseUrl' | 'apiKey' | 'headers'>,
   timing: ModelCallPolicy,
 ): ServerClient {
   const {
@@ -87,7 +82,7 @@ export function createServerClient(
     maxIdleSockets: MODEL_IDLE_SOCKETS,
     idleSocketMs: MODEL_IDLE_SOCKET_MS,
   });
-  const openai = createSdk(server.baseUrl, server.apiKey, transport.fetch);
+  const openai = createSdk(server, transport.fetch);
 
   async function listModels(): Promise<readonly ListedModel[]> {
     const signal = AbortSignal.timeout(listTimeoutMs);
@@ -165,14 +160,13 @@ export function createServerClient(
 
 /** Everything is said, so that the SDK takes nothing from the environment behind config's back. */
 function createSdk(
-  baseURL: string,
-  apiKey: string | undefined,
+  { baseUrl, apiKey, headers }: Pick<ServerSpec, 'baseUrl' | 'apiKey' | 'headers'>,
   fetch: typeof globalThis.fetch,
 ): OpenAI {
   return new OpenAI({
-    baseURL,
+    baseURL: baseUrl,
     apiKey: apiKey ?? 'none',
-    defaultHeaders: apiKey === undefined ? { authorization: null } : {},
+    defaultHeaders: { ...headers, ...(apiKey === undefined && { authorization: null }) },
     adminAPIKey: null,
     organization: null,
     project: null,
@@ -197,32 +191,4 @@ function correlationHeaders(correlationId: string): Record<string, string> {
 function stopsOf({ stop }: ChatBody): readonly string[] {
   if (stop === undefined || stop === null) return [];
   return typeof stop === 'string' ? [stop] : stop;
-}
-
-function modelsIn(list: unknown): readonly ListedModel[] {
-  const data = fieldOf(list, 'data');
-  if (!Array.isArray(data)) return [];
-  return data.flatMap((entry: unknown) => {
-    const id = fieldOf(entry, 'id');
-    if (typeof id !== 'string' || id === '') return [];
-    const ownedBy = fieldOf(entry, 'owned_by');
-    return [
-      {
-        id,
-        ownedBy: typeof ownedBy === 'string' ? ownedBy : undefined,
-        contextTokens: contextOf(entry),
-      },
-    ];
-  });
-}
-
-/** vLLM and SGLang; OpenRouter; llama.cpp, whose own window may be smaller than what it was trained with. */
-function contextOf(entry: unknown): number | undefined {
-  const said = fieldOf(entry, 'max_model_len') ?? fieldOf(entry, 'context_length');
-  return typeof said === 'number' && Number.isInteger(said) && said > 0 ? said : undefined;
-}
-
-function fieldOf(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined;
-  return Reflect.get(value, name);
 }

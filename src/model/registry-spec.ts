@@ -8,6 +8,8 @@ export interface ServerSpec {
   readonly baseUrl: string;
   /** Undefined: no Authorization is sent. */
   readonly apiKey: string | undefined;
+  /** Sent with every call, as gateways want them. */
+  readonly headers: Readonly<Record<string, string>>;
   /** Undefined: by its address, or what its list of models says of itself. */
   readonly dialect: DialectName | undefined;
   /** Offers every model that it lists, under its own name. */
@@ -52,7 +54,9 @@ export function oneServer(given: {
   const { baseUrl, apiKey, dialect, models = [], defaultModel } = given;
   const server = 'default';
   return {
-    servers: [{ name: server, baseUrl, apiKey, dialect, discover: models.length === 0 }],
+    servers: [
+      { name: server, baseUrl, apiKey, headers: {}, dialect, discover: models.length === 0 },
+    ],
     models: models.map((name) => bareModel(name, server)),
     defaultModel,
   };

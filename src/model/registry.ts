@@ -3,7 +3,7 @@
 // or a chat's life.
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { MODEL_LIST_FRESH_MS, MODEL_LIST_RETRY_MS } from '../chat/limits.ts';
-import { unread } from '../chat/model-fit.ts';
+import { unread, withoutThinking } from '../chat/model-fit.ts';
 import type {
   ModelCall,
   ModelCapabilities,
@@ -11,16 +11,18 @@ import type {
   ModelInfo,
   ModelOutcome,
   ModelSink,
-  SamplingField,
+  ServerField,
 } from '../chat/model-port.ts';
 import { ModelFailure, SAMPLING_FIELDS } from '../chat/model-port.ts';
+import { type ThinkingWish, thinkingWish } from '../chat/thinking-wish.ts';
 import { chatBody } from './chat-body.ts';
 import type { Dialect } from './dialects.ts';
-import { dialectFor, dialectOf, isKnownHost } from './dialects.ts';
+import { dialectFor, dialectOf, isKnownHost, narrowed } from './dialects.ts';
 import { unreadable } from './failure.ts';
 import type { ModelList } from './model-list.ts';
 import { createModelList } from './model-list.ts';
-import type { ListedModel, ModelCallPolicy, ServerClient } from './openai-client.ts';
+import type { ListedModel } from './listed-model.ts';
+import type { ModelCallPolicy, ServerClient } from './openai-client.ts';
 import { createServerClient } from './openai-client.ts';
 import type { ModelSpec, RegistrySpec, ServerSpec } from './registry-spec.ts';
 import { bareModel } from './registry-spec.ts';
@@ -40,6 +42,8 @@ interface Server {
   readonly spec: ServerSpec;
   readonly client: ServerClient;
   readonly list: ModelList;
+  /** Its list was waited for once: whether it came or not, no call waits for it again. */
+  met: boolean;
 }
 
 export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}): ModelRegistry {
@@ -50,7 +54,7 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
       freshMs: policy.listFreshMs ?? MODEL_LIST_FRESH_MS,
       retryMs: policy.listRetryMs ?? MODEL_LIST_RETRY_MS,
     });
-    return { spec: server, client, list };
+    return { spec: server, client, list, met: false };
   });
   const discovering = servers.filter((server) => server.spec.discover);
   const configured = new Map(spec.models.map((model) => [model.name, model]));
@@ -72,8 +76,7 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
     signal: AbortSignal,
   ): Promise<readonly (readonly ListedModel[] | undefined)[]> {
     for (const server of servers) {
-      if (!server.spec.discover && !isDialectSaid(server.spec))
-        server.list.list(signal).catch(ignore);
+      if (!server.spec.discover && saysMore(server)) server.list.list(signal).catch(ignore);
     }
     const settled = await Promise.allSettled(discovering.map(({ list }) => list.list(signal)));
     signal.throwIfAborted();
@@ -87,22 +90,18 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
     const infos = new Map<string, ModelInfo>();
     for (const model of spec.models) {
       const server = servers.find((each) => each.spec.name === model.server);
-      if (server !== undefined) infos.set(model.name, infoOf(model, dialectAt(server)));
+      if (server !== undefined) infos.set(model.name, infoOf(model, server));
     }
     for (const server of discovering) {
-      for (const { id, contextTokens } of server.list.known() ?? []) {
-        if (infos.has(id)) continue;
-        infos.set(
-          id,
-          infoOf({ ...bareModel(id, server.spec.name), contextTokens }, dialectAt(server)),
-        );
+      for (const { id } of server.list.known() ?? []) {
+        if (!infos.has(id)) infos.set(id, infoOf(bareModel(id, server.spec.name), server));
       }
     }
     const { defaultModel } = spec;
     const [first] = discovering;
     if (defaultModel === undefined) return [...infos.values()];
     // The operator's default counts even where the model server lists it by another name.
-    const bare = first && infoOf(bareModel(defaultModel, first.spec.name), dialectAt(first));
+    const bare = first && infoOf(bareModel(defaultModel, first.spec.name), first);
     const chosen = infos.get(defaultModel) ?? bare;
     infos.delete(defaultModel);
     return chosen === undefined ? [...infos.values()] : [chosen, ...infos.values()];
@@ -116,13 +115,17 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
     const model = configured.get(call.model) ?? discovered(call.model);
     const server = servers.find(({ spec: { name } }) => name === model?.server);
     if (model === undefined || server === undefined) throw notConfigured(call.model);
-    const dialect = dialectAt(server);
+    if (saysMore(server)) await meet(server, signal);
+    const dialect = dialectAt(server, model);
+    const info = infoOf(model, server);
+    const wish = thinkingWish(call.request);
+    const thinking = wish && thinkingSent(wish, info.can.reasoning, dialect);
     if (call.turn === 1) {
-      for (const warning of unread(call.request, call.model, readsOf(dialect)))
-        sink.warning(warning);
+      for (const warning of unread(call.request, info)) sink.warning(warning);
+      if (wish?.on === true && thinking === undefined) sink.warning(withoutThinking(call.model));
     }
     const { upstreamModel, defaults } = model;
-    const body = chatBody(call, { upstreamModel, dialect, defaults });
+    const body = chatBody(call, { upstreamModel, dialect, defaults, thinking });
     const { correlationId } = call;
     return await server.client.generate({ body, correlationId }, sink, signal);
   }
@@ -142,40 +145,85 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
 }
 
 /** As the operator says, or the address, or the server's own list as far as it is known. */
-function dialectAt({ spec, list }: Server): Dialect {
-  return dialectOf(spec.dialect ?? dialectFor(spec.baseUrl, list.known()?.[0]?.ownedBy));
+function dialectAt({ spec, list }: Server, model: ModelSpec): Dialect {
+  const known = list.known();
+  const dialect = dialectOf(spec.dialect ?? dialectFor(spec.baseUrl, known?.[0]?.ownedBy));
+  return narrowed(dialect, listedIn(known, model)?.parameters);
 }
 
-function isDialectSaid({ dialect, baseUrl }: ServerSpec): boolean {
-  return dialect !== undefined || isKnownHost(baseUrl);
+function listedIn(
+  known: readonly ListedModel[] | undefined,
+  model: ModelSpec,
+): ListedModel | undefined {
+  return known?.find(({ id }) => id === model.upstreamModel);
 }
 
-function readsOf(dialect: Dialect): ReadonlySet<SamplingField> {
-  return new Set(SAMPLING_FIELDS.filter((field) => dialect.sampling[field] !== undefined));
+/** A process with the role worker alone is never asked for the list, and it decides what is sent. */
+async function meet(server: Server, signal: AbortSignal): Promise<void> {
+  const listed = server.list.list(signal).then(ignore, ignore);
+  if (server.met) return;
+  await listed;
+  server.met = true;
 }
 
-function infoOf(model: ModelSpec, dialect: Dialect): ModelInfo {
-  const { name, aliases, can, contextTokens, maxOutputTokens, fallbacks, prices } = model;
+/** The list decides what is sent: which dialect it is, or what OpenRouter reads for the model. */
+function saysMore({ spec: { dialect, baseUrl } }: Server): boolean {
+  const name = dialect ?? (isKnownHost(baseUrl) ? dialectFor(baseUrl, undefined) : undefined);
+  return name === undefined || name === 'openrouter';
+}
+
+function readsOf({ sampling, thinking, thoughts }: Dialect): ReadonlySet<ServerField> {
+  const reads = new Set<ServerField>(SAMPLING_FIELDS.filter((f) => sampling[f] !== undefined));
+  // Where there is no reasoning at all that is what is said, and not how much of it.
+  if (thinking?.effort !== false) reads.add('thinking.effort');
+  if (thinking?.budget !== false) reads.add('thinking.budget_tokens');
+  if (thoughts !== undefined) reads.add('messages.content.thinking');
+  return reads;
+}
+
+/** best_effort promises an answer: a server that might refuse is asked only where the model can. */
+function thinkingSent(
+  wish: ThinkingWish,
+  reasons: boolean | undefined,
+  dialect: Dialect,
+): ThinkingWish | undefined {
+  if (dialect.thinking === undefined || reasons === false) return undefined;
+  const risky = dialect.thinking.refusesOthers && reasons === undefined;
+  return risky && wish.bestEffort ? undefined : wish;
+}
+
+function infoOf(model: ModelSpec, server: Server): ModelInfo {
+  const { name, aliases, can, fallbacks, prices } = model;
+  const dialect = dialectAt(server, model);
+  const listed = listedIn(server.list.known(), model);
   return {
     name,
     aliases,
-    can: { ...UNKNOWN, ...can },
-    contextTokens,
-    maxOutputTokens,
+    can: capabilitiesOf([can, listed?.can ?? {}, dialect.can]),
+    contextTokens: model.contextTokens ?? listed?.contextTokens,
+    maxOutputTokens: model.maxOutputTokens ?? listed?.maxOutputTokens,
     reads: readsOf(dialect),
+    continues: dialect.continuing !== undefined,
+    imageUrls: dialect.imageUrls,
+    maxStops: dialect.maxStops,
     fallbacks,
     prices,
   };
 }
 
-const UNKNOWN: ModelCapabilities = {
-  tools: undefined,
-  parallelTools: undefined,
-  jsonSchema: undefined,
-  reasoning: undefined,
-  images: undefined,
-  documents: undefined,
-};
+/** The first who says something is believed: the operator, then the server. */
+function capabilitiesOf(words: readonly Partial<ModelCapabilities>[]): ModelCapabilities {
+  const of = (what: keyof ModelCapabilities): boolean | undefined =>
+    words.find((said) => said[what] !== undefined)?.[what];
+  return {
+    tools: of('tools'),
+    parallelTools: of('parallelTools'),
+    jsonSchema: of('jsonSchema'),
+    reasoning: of('reasoning'),
+    images: of('images'),
+    documents: of('documents'),
+  };
+}
 
 function notConfigured(name: string): ModelFailure {
   return new ModelFailure(
@@ -186,5 +234,5 @@ function notConfigured(name: string): ModelFailure {
   );
 }
 
-/** Only the dialect is learned from it; a call says by itself when its server is away. */
+/** What is learned from it stands in known(); a call says by itself when its server is away. */
 function ignore(): void {}

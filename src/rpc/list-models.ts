@@ -6,7 +6,7 @@ import type {
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { ModelClient, ModelInfo } from '../chat/model-port.ts';
-import { ModelFailure, SAMPLING_FIELDS } from '../chat/model-port.ts';
+import { ModelFailure, SERVER_FIELDS } from '../chat/model-port.ts';
 
 /** The models there are. Rejects with MODELS_UNAVAILABLE where the model server cannot be asked. */
 export async function modelsOrUnavailable(
@@ -41,7 +41,7 @@ function viewOf(info: ModelInfo, isDefault: boolean): MessageInitShape<typeof Mo
     isDefault,
     capabilities: defined(can),
     ...defined({ contextTokens, maxOutputTokens }),
-    unreadFields: SAMPLING_FIELDS.filter((field) => !reads.has(field)),
+    unreadFields: SERVER_FIELDS.filter((field) => !reads.has(field)),
     fallbacks: [...fallbacks],
     ...(prices === undefined ? {} : { prices: defined(prices) }),
   };

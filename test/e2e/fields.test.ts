@@ -132,6 +132,22 @@ test('the system text and the whole conversation reach the model server in order
   ]);
 });
 
+test('what is wanted of reasoning reaches the model server', async () => {
+  const budget = await upstreamOf({ thinking: { enabled: true, budgetTokens: 64 } });
+  assert.deepEqual(budget['chat_template_kwargs'], { enable_thinking: true, thinking: true });
+  assert.equal(budget['thinking_token_budget'], 64);
+  const off = await upstreamOf({ thinking: {} });
+  assert.deepEqual(off['chat_template_kwargs'], { enable_thinking: false, thinking: false });
+});
+
+test('an assistant message that is the last one is continued', async () => {
+  const body = await upstreamOf({
+    messages: [says(Role.USER, scripted({ tokens: 1 })), says(Role.ASSISTANT, 'It is')],
+  });
+  assert.equal(body['continue_final_message'], true);
+  assert.equal(body['add_generation_prompt'], false);
+});
+
 test('stream=false gives the same events in whole blocks', async () => {
   const script = scripted({ text: ['a ', 'b ', 'c'], thinking: 3 });
   const streamed = await client.initiateChatStream(asking({}, script));
@@ -298,11 +314,6 @@ const LATER: readonly (readonly [string, Initiate])[] = [
   ['request.system.use_default_prompt', asking({ system: { useDefaultPrompt: true } })],
   ['request.system.citations.enabled', asking({ system: { citations: { enabled: true } } })],
   ['request.system.guidelines', asking({ system: { guidelines: 'be kind' } })],
-  ['request.thinking.enabled', asking({ thinking: { enabled: true } })],
-  ['request.thinking.effort', asking({ thinking: { effort: ThinkingEffort.LOW } })],
-  ['request.thinking.budget_tokens', asking({ thinking: { budgetTokens: 1 } })],
-  ['request.thinking.best_effort', asking({ thinking: { bestEffort: true } })],
-  ['request.thinking', asking({ thinking: {} })],
   ['request.limits', asking({ limits: { maxTurns: 1 } })],
   [
     'request.messages[0].content[1].image',
@@ -329,7 +340,6 @@ const LATER: readonly (readonly [string, Initiate])[] = [
       messages: [{ role: Role.USER, content: [{ ...text, citations: [{ document: 'd' }] }] }],
     }),
   ],
-  ['request.messages[0].role', asking({ messages: [says(Role.ASSISTANT, 'go on')] })],
 ];
 
 async function storedCommands(): Promise<number> {
@@ -346,9 +356,9 @@ test('what is not honoured yet is refused by its path, and nothing is created', 
     assert.match(refusal.reason ?? '', /^(FIELD_NOT_HONOURED|INVALID_REQUEST)$/);
     assert.equal(refusal.domain, 'tailrace.dev');
   }
-  const both = asking({ limits: {}, messages: [says(Role.ASSISTANT, 'go on')] });
-  const all = await refused(client.initiateChatStream(both));
-  assert.deepEqual(all.fields, ['request.limits', 'request.messages[0].role']);
+  const thinking = { effort: ThinkingEffort.LOW, budgetTokens: 1 };
+  const all = await refused(client.initiateChatStream(asking({ limits: {}, thinking })));
+  assert.deepEqual(all.fields, ['request.limits', 'request.thinking.budget_tokens']);
   assert.equal((await refused(client.getChatStream({ streamId: 'later' }))).code, 'NotFound');
   assert.equal(await storedCommands(), before);
 });

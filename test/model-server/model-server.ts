@@ -17,6 +17,8 @@ export interface ModelServerOptions {
   readonly port?: number;
   readonly host?: string;
   readonly models?: readonly string[];
+  /** What the list says of each model beside its id. */
+  readonly listed?: Readonly<Record<string, unknown>>;
   /** Load is not to fill the memory: older requests are forgotten. */
   readonly keptRequests?: number;
 }
@@ -68,7 +70,13 @@ export function scripted(script: ScriptInput): string {
 }
 
 export async function startModelServer(options: ModelServerOptions = {}): Promise<ModelServer> {
-  const { port = 0, host = '127.0.0.1', models = TEST_MODELS, keptRequests = 1_000 } = options;
+  const {
+    port = 0,
+    host = '127.0.0.1',
+    models = TEST_MODELS,
+    keptRequests = 1_000,
+    listed,
+  } = options;
   const pacer = createPacer();
   const requests: RecordedRequest[] = [];
   const untaken: RecordedRequest[] = [];
@@ -106,7 +114,8 @@ export async function startModelServer(options: ModelServerOptions = {}): Promis
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?')[0];
     if (request.method === 'GET' && path === '/v1/models') {
-      const data = models.map((id) => ({ id, object: 'model', created: 0, owned_by: 'test' }));
+      const entry = { object: 'model', created: 0, owned_by: 'test', ...listed };
+      const data = models.map((id) => ({ id, ...entry }));
       return json(response, 200, { object: 'list', data });
     }
     if (request.method === 'GET' && path === '/stats') {

@@ -101,6 +101,12 @@ test('usage arrives wherever the model server puts it, and once', async () => {
   }
   const { sink } = await run({ usage: 'none' });
   assert.deepEqual(sink.usages, []);
+  // SGLang counts reasoning beside the details and not in them.
+  const choice = { index: 0, delta: { content: 'a' }, finish_reason: 'stop' };
+  const counts = { prompt_tokens: 3, completion_tokens: 2, reasoning_tokens: 1 };
+  const said = JSON.stringify({ choices: [choice], usage: counts });
+  const sglang = await run({ raw: `data: ${said}\n\ndata: [DONE]\n\n` });
+  assert.equal(sglang.sink.usages[0]?.reasoningTokens, 1);
 });
 
 const FINISHES: readonly (readonly [ScriptInput, StopReason])[] = [

@@ -14,7 +14,12 @@ const BARE = {
   stream_options: { include_usage: true },
 };
 
-const TARGET = { upstreamModel: 'test-model', dialect: dialectOf('vllm'), defaults: {} };
+const TARGET = {
+  upstreamModel: 'test-model',
+  dialect: dialectOf('vllm'),
+  defaults: {},
+  thinking: undefined,
+};
 
 const TABLE: readonly (readonly [string, RequestInit, Record<string, unknown>])[] = [
   ['nothing set', {}, {}],
@@ -38,7 +43,7 @@ const TABLE: readonly (readonly [string, RequestInit, Record<string, unknown>])[
   ['stop', { stop: ['END', '\n\n'] }, { stop: ['END', '\n\n'] }],
   ['stream false', { stream: false }, {}],
   ['stream true', { stream: true }, {}],
-  ['priority', { priority: 0 }, { priority: 0 }],
+  ['priority', { priority: 0 }, { priority: -5 }],
   ['metadata', { metadata: { a: 'b' } }, {}],
   ['correlation_id', { correlationId: 'trace-1' }, {}],
   [

@@ -87,7 +87,7 @@ test('connecting has its own timeout, and abort ends it', async () => {
   await once(server, 'listening');
   const address = server.address();
   assert.ok(typeof address === 'object' && address !== null);
-  const spec = oneServer({ baseUrl: `https://127.0.0.1:${address.port}/v1` });
+  const spec = oneServer({ baseUrl: `https://127.0.0.1:${address.port}/v1`, dialect: 'vllm' });
   const client = createRegistry(spec, { connectTimeoutMs: 80, tries: 2, retryBaseMs: 1 });
   const call = modelCall('Hi');
   await assert.rejects(client.generate(call, recordingSink(), NEVER), {

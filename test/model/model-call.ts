@@ -63,7 +63,8 @@ export async function startPair(
   key: { apiKey?: string } = { apiKey: API_KEY },
 ) {
   const server = await startModelServer();
-  const spec = oneServer({ baseUrl: server.url, ...key });
+  // Said, so that no call asks first what the server is.
+  const spec = oneServer({ baseUrl: server.url, dialect: 'vllm', ...key });
   const client = createRegistry(spec, { retryBaseMs: 2, tailMs: 100, ...policy });
   return {
     server,

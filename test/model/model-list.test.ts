@@ -3,14 +3,15 @@ import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { createModelList } from '../../src/model/model-list.ts';
-import type { ListedModel } from '../../src/model/openai-client.ts';
+import type { ListedModel } from '../../src/model/listed-model.ts';
 import { createRegistry } from '../../src/model/registry.ts';
 import { oneServer } from '../../src/model/registry-spec.ts';
 import { startModelServer } from '../model-server/model-server.ts';
 import { NEVER, startPair } from './model-call.ts';
 
 function listed(id: string): ListedModel {
-  return { id, ownedBy: undefined, contextTokens: undefined };
+  const unsaid = { ownedBy: undefined, contextTokens: undefined, maxOutputTokens: undefined };
+  return { id, ...unsaid, can: {}, parameters: undefined };
 }
 
 /** A list whose readings the test settles itself. */

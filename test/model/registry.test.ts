@@ -3,14 +3,22 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import { createRegistry } from '../../src/model/registry.ts';
-import { bareModel, type ServerSpec } from '../../src/model/registry-spec.ts';
+import { bareModel, oneServer, type ServerSpec } from '../../src/model/registry-spec.ts';
 import { type ModelServer, startModelServer } from '../model-server/model-server.ts';
 import { modelCall, NEVER, recordingSink } from './model-call.ts';
 
 const SAID = '{"tokens":1}';
 
 function serverAt(name: string, baseUrl: string, more: Partial<ServerSpec> = {}): ServerSpec {
-  return { name, baseUrl, apiKey: undefined, dialect: undefined, discover: false, ...more };
+  return {
+    name,
+    baseUrl,
+    apiKey: undefined,
+    headers: {},
+    dialect: undefined,
+    discover: false,
+    ...more,
+  };
 }
 
 async function bodyAt(server: ModelServer): Promise<Record<string, unknown>> {
@@ -101,4 +109,79 @@ test('a server that is away hides no other server’s models', async () => {
     ['here'],
   );
   registry.close();
+});
+
+test('what a server’s list says of it decides also where nobody has asked for the list', async () => {
+  await using server = await startModelServer({ listed: { owned_by: 'llamacpp' } });
+  const spec = {
+    servers: [serverAt('s', server.url)],
+    models: [bareModel('test-model', 's')],
+    defaultModel: undefined,
+  };
+  // A process with the role worker alone: it never lists.
+  const worker = createRegistry(spec);
+  await worker.generate(modelCall(SAID, { repetitionPenalty: 1.1 }), recordingSink(), NEVER);
+  assert.equal((await bodyAt(server))['repeat_penalty'], 1.1);
+  worker.close();
+});
+
+test('what OpenRouter’s list says of a model narrows what is sent to it, and tells what it can', async () => {
+  await using server = await startModelServer({
+    listed: {
+      context_length: 8_192,
+      supported_parameters: ['temperature', 'max_completion_tokens', 'tools'],
+      architecture: { input_modalities: ['text', 'image'] },
+      top_provider: { max_completion_tokens: 512 },
+    },
+  });
+  const spec = {
+    servers: [serverAt('s', server.url, { dialect: 'openrouter', discover: true })],
+    models: [],
+    defaultModel: undefined,
+  };
+  const registry = createRegistry(spec);
+  const call = modelCall(SAID, { topK: 5, temperature: 0, maxTokens: 7 });
+  const sink = recordingSink();
+  await registry.generate(call, sink, NEVER);
+  const body = await bodyAt(server);
+  assert.equal('top_k' in body, false);
+  assert.equal(body['temperature'], 0);
+  assert.equal(body['max_tokens'], 7);
+  assert.deepEqual(
+    sink.warnings.map(({ field }) => field),
+    ['request.top_k'],
+  );
+  const [model] = await registry.listModels(NEVER);
+  assert.deepEqual(
+    { ...model?.can },
+    {
+      tools: true,
+      parallelTools: undefined,
+      jsonSchema: false,
+      reasoning: false,
+      images: true,
+      documents: undefined,
+    },
+  );
+  assert.equal(model?.contextTokens, 8_192);
+  assert.equal(model.maxOutputTokens, 512);
+  assert.deepEqual([...model.reads].toSorted().slice(0, 2), [
+    'max_tokens',
+    'messages.content.thinking',
+  ]);
+  registry.close();
+});
+
+test('the window of a model is read where each server says it', async () => {
+  for (const listed of [
+    { owned_by: 'vllm', max_model_len: 4_096 },
+    { owned_by: 'llamacpp', meta: { n_ctx: 4_096, n_ctx_train: 131_072 } },
+    { context_length: 4_096 },
+  ]) {
+    await using server = await startModelServer({ listed });
+    const registry = createRegistry(oneServer({ baseUrl: server.url }));
+    const [model] = await registry.listModels(NEVER);
+    assert.equal(model?.contextTokens, 4_096);
+    registry.close();
+  }
 });

@@ -131,7 +131,7 @@ test('an idle connection that the server has closed is replaced, not reported', 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   assert.ok(typeof address === 'object' && address !== null);
-  const spec = oneServer({ baseUrl: `http://127.0.0.1:${address.port}/v1` });
+  const spec = oneServer({ baseUrl: `http://127.0.0.1:${address.port}/v1`, dialect: 'vllm' });
   const client = createRegistry(spec, { tries: 1 });
   for (let i = 0; i < 3; i++) {
     await client.generate(modelCall('Hi'), recordingSink(), NEVER);

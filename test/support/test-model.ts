@@ -1,6 +1,6 @@
 // The one model of tests that make no model list of their own.
 import type { ModelInfo } from '../../src/chat/model-port.ts';
-import { SAMPLING_FIELDS } from '../../src/chat/model-port.ts';
+import { SERVER_FIELDS } from '../../src/chat/model-port.ts';
 
 export const TEST_MODEL = 'test-model';
 
@@ -21,7 +21,10 @@ export function modelInfo(name: string, more: Partial<ModelInfo> = {}): ModelInf
     },
     contextTokens: undefined,
     maxOutputTokens: undefined,
-    reads: new Set(SAMPLING_FIELDS),
+    reads: new Set(SERVER_FIELDS),
+    continues: true,
+    imageUrls: true,
+    maxStops: undefined,
     fallbacks: [],
     prices: undefined,
     ...more,

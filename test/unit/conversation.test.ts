@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ChatRequestSchema, ThinkingEffort } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { chooseModel } from '../../src/chat/choose-model.ts';
 import { conversationViolations, fieldsNotHonoured } from '../../src/chat/conversation.ts';
+import { fitViolations } from '../../src/chat/model-fit.ts';
 import { modelInfo } from '../support/test-model.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
@@ -15,6 +16,8 @@ import { initiateRequest } from '../support/chat-fixtures.ts';
 const text = (value: string) => ({ block: { case: 'text', value } }) as const;
 const user = (value: string) => ({ role: Role.USER, content: [text(value)] });
 const assistant = (value: string) => ({ role: Role.ASSISTANT, content: [text(value)] });
+const thought = (value: string) =>
+  ({ block: { case: 'thinking', value: { text: value } } }) as const;
 const paths = (found: readonly { readonly path: string }[]): string[] =>
   found.map(({ path }) => path);
 
@@ -27,11 +30,45 @@ test('a text chat whose last message is the user’s is in order', () => {
   );
 });
 
-test('the last message must be the user’s, and something must be said', () => {
-  const last = create(ChatRequestSchema, { messages: [user('a'), assistant('b')] });
-  assert.deepEqual(paths(conversationViolations(last)), ['request.messages[1].role']);
+test('an assistant message that is to be continued must end with text, and something must be said', () => {
+  const begun = create(ChatRequestSchema, { messages: [user('a'), assistant('b')] });
+  assert.deepEqual(conversationViolations(begun), []);
+  for (const content of [[text('')], [text('b'), thought('c')]]) {
+    const messages = [user('a'), { role: Role.ASSISTANT, content }];
+    const found = conversationViolations(create(ChatRequestSchema, { messages }));
+    assert.deepEqual(paths(found), ['request.messages[1].content']);
+  }
   const empty = create(ChatRequestSchema, { messages: [user(''), user('')] });
   assert.deepEqual(paths(conversationViolations(empty)), ['request.messages']);
+});
+
+test('effort and budget of thinking exclude each other, and only the model thinks', () => {
+  const request = create(ChatRequestSchema, {
+    messages: [{ role: Role.USER, content: [text('a'), thought('b')] }],
+    thinking: { enabled: true, effort: ThinkingEffort.LOW, budgetTokens: 1 },
+  });
+  assert.deepEqual(paths(conversationViolations(request)), [
+    'request.thinking.budget_tokens',
+    'request.messages[0].content[1].thinking',
+  ]);
+});
+
+test('what the model’s server has no form for is refused by its path', () => {
+  const image = {
+    block: { case: 'image', value: { source: { case: 'url', value: 'https://x' } } },
+  } as const;
+  const request = create(ChatRequestSchema, {
+    messages: [{ role: Role.USER, content: [text('a'), image] }, assistant('b')],
+    stop: ['c', 'd'],
+  });
+  const able = modelInfo('m', { maxStops: 2 });
+  assert.deepEqual(fitViolations(request, able, [able]), []);
+  const unable = modelInfo('m', { continues: false, imageUrls: false, maxStops: 1 });
+  assert.deepEqual(paths(fitViolations(request, unable, [unable])), [
+    'request.stop',
+    'request.messages[1].role',
+    'request.messages[0].content[1].image.url',
+  ]);
 });
 
 test('every field that is not honoured yet is named, all at once', () => {
@@ -59,7 +96,6 @@ test('every field that is not honoured yet is named, all at once', () => {
         citations: { enabled: true },
         guidelines: 'g',
       },
-      thinking: { enabled: true, budgetTokens: 0 },
       limits: {},
     },
   });
@@ -73,8 +109,6 @@ test('every field that is not honoured yet is named, all at once', () => {
     'request.system.citations.enabled',
     'request.system.guidelines',
     'request.system.use_default_prompt',
-    'request.thinking.budget_tokens',
-    'request.thinking.enabled',
     'request.tool_choice',
     'request.tools',
   ]);

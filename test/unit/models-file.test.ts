@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ModelsFileError, readModelsFile } from '../../src/model/models-file.ts';
 
-const ENV = { GPU_KEY: 'secret-of-the-gpu' };
+const ENV = { GPU_KEY: 'secret-of-the-gpu', GATE_KEY: 'secret-of-the-gate' };
 const GOOD = `
 servers:
   - name: gpu
     base_url: http://127.0.0.1:8000/v1
     api_key_env: GPU_KEY
+    headers: { x-gate: gpu, x-gate-key: { env: GATE_KEY } }
     dialect: vllm
   - { name: openai, base_url: https://api.openai.com/v1, discover: true }
 models:
@@ -32,6 +33,7 @@ test('servers, models, aliases, defaults, prices and fallbacks are read; the key
     name: 'gpu',
     baseUrl: 'http://127.0.0.1:8000/v1',
     apiKey: 'secret-of-the-gpu',
+    headers: { 'x-gate': 'gpu', 'x-gate-key': 'secret-of-the-gate' },
     dialect: 'vllm',
     discover: false,
   });
@@ -58,12 +60,12 @@ const WRONG: readonly (readonly [string, (text: string) => string, RegExp])[] = 
   [
     'an unknown setting',
     (t) => t.replace('dialect: vllm', 'dialekt: vllm'),
-    /:6: servers\[0\]\.dialekt is not a setting here/,
+    /:7: servers\[0\]\.dialekt is not a setting here/,
   ],
   [
     'an unknown dialect',
     (t) => t.replace('dialect: vllm', 'dialect: vlm'),
-    /:6: servers\[0\]\.dialect must be one of openai, vllm/,
+    /:7: servers\[0\]\.dialect must be one of openai, vllm/,
   ],
   [
     'a wrong address',
@@ -74,6 +76,21 @@ const WRONG: readonly (readonly [string, (text: string) => string, RegExp])[] = 
     'a key that is not set',
     (t) => t.replace('GPU_KEY', 'NO_KEY'),
     /:5: servers\[0\]\.api_key_env is "NO_KEY", and that environment variable is not set/,
+  ],
+  [
+    'a header that is not to be set',
+    (t) => t.replace('x-gate: gpu', 'Authorization: gpu'),
+    /:6: servers\[0\]\.headers.* must be the name of a header; the key stands in api_key_env/,
+  ],
+  [
+    'a header that is no text',
+    (t) => t.replace('x-gate: gpu', 'x-gate: 7'),
+    /:6: servers\[0\]\.headers\.x-gate must be a text of visible ASCII characters, or/,
+  ],
+  [
+    'a header’s variable that is not set',
+    (t) => t.replace('GATE_KEY', 'NO_KEY'),
+    /:6: servers\[0\]\.headers\.x-gate-key\.env is "NO_KEY", and that environment variable is not set/,
   ],
   [
     'an unknown server',
@@ -88,12 +105,12 @@ const WRONG: readonly (readonly [string, (text: string) => string, RegExp])[] = 
   [
     'an unknown fallback',
     (t) => t.replace('[small]', '[tiny]'),
-    /:17: models\[0\]\.fallbacks\[0\] is "tiny"; the models are: qwen, small/,
+    /:18: models\[0\]\.fallbacks\[0\] is "tiny"; the models are: qwen, small/,
   ],
   [
     'a default out of range',
     (t) => t.replace('0.7', '7'),
-    /:15: models\[0\]\.defaults\.temperature must be at most 2$/m,
+    /:16: models\[0\]\.defaults\.temperature must be at most 2$/m,
   ],
   [
     'a missing name',

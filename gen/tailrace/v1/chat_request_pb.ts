@@ -26,7 +26,8 @@ export const file_tailrace_v1_chat_request: GenFile = /*@__PURE__*/
 export type ChatRequest = Message<"tailrace.v1.ChatRequest"> & {
   /**
    * The conversation, oldest first. 1 to 10,000 messages; the last one is the user's, an assistant
-   * message to be continued, or tool results.
+   * message to be continued, or tool results. A message to be continued ends with text that is not empty;
+   * the answer has what comes after it. Where the model's server cannot continue one: MODEL_UNFIT.
    *
    * @generated from field: repeated tailrace.v1.Message messages = 1;
    */
@@ -98,7 +99,8 @@ export type ChatRequest = Message<"tailrace.v1.ChatRequest"> & {
   thinking?: Thinking | undefined;
 
   /**
-   * The place in the queue: 0 is soonest, 9 latest. Default 5.
+   * The place in the queue: 0 is soonest, 9 latest. Default 5. It is sent on to vLLM, whose default 0 is
+   * our 5: 0 to 9 are there -5 to 4.
    *
    * @generated from field: optional int32 priority = 11;
    */
@@ -770,13 +772,15 @@ export const CitationsSchema: GenMessage<Citations> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_chat_request, 15);
 
 /**
- * Whether and how much the model reasons.
+ * Whether and how much the model reasons. A server that cannot be told how much (ListModels:
+ * unread_fields) is told to reason, and the chat has a warning event.
  *
  * @generated from message tailrace.v1.Thinking
  */
 export type Thinking = Message<"tailrace.v1.Thinking"> & {
   /**
-   * True: reason, and give the reasoning as thinking blocks. Default false.
+   * True: reason, and give the reasoning as thinking blocks. Default false, which is told to the model;
+   * effort or budget_tokens make it true.
    *
    * @generated from field: bool enabled = 1;
    */
@@ -797,7 +801,8 @@ export type Thinking = Message<"tailrace.v1.Thinking"> & {
   budgetTokens?: number | undefined;
 
   /**
-   * True: a model without reasoning answers without it. Default false: the request is refused.
+   * True: a model without reasoning answers without it, and the chat has a warning event. Default false:
+   * the request is refused.
    *
    * @generated from field: bool best_effort = 4;
    */

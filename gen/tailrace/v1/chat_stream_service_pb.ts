@@ -711,8 +711,9 @@ export type Model = Message<"tailrace.v1.Model"> & {
   maxOutputTokens?: number | undefined;
 
   /**
-   * Fields of sampling that its server does not read, for example top_k: each is a warning event, or
-   * refused by a strict request.
+   * Fields of the request that its server does not read, as paths below it, for example top_k or
+   * thinking.budget_tokens: each is a warning event, or refused by a strict request. docs/DIALECTS.md has
+   * the source of each, and says what could not be verified.
    *
    * @generated from field: repeated string unread_fields = 7;
    */

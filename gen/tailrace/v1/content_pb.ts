@@ -94,7 +94,7 @@ export type ContentBlock = Message$1<"tailrace.v1.ContentBlock"> & {
     case: "toolResult";
   } | {
     /**
-     * The model's reasoning, apart from its answer.
+     * The model's reasoning, apart from its answer. In requests only in messages of ROLE_ASSISTANT.
      *
      * @generated from field: tailrace.v1.ThinkingBlock thinking = 6;
      */
