@@ -122,6 +122,7 @@ function startOf(chat: ChatKey, i: number, createdAtMs: number): Omit<Command, '
       requestHash: createHash('sha256').update(data).digest('hex'),
       metadata: { env: 'production', team: `team-${i % TEAMS}`, order: String(i) },
       reason: '',
+      results: 0,
     },
     data,
   };

@@ -74,6 +74,8 @@ const ours: Reader = async (script, token) => {
   const sink = {
     text: token,
     thinking() {},
+    toolUse() {},
+    toolInput() {},
     usage() {},
     warning() {},
     pressure: () => undefined,

@@ -1,11 +1,23 @@
 // The fold of events to the answer: blocks in order, what is effective after lost attempts, the hash
-// that proves completeness. The server uses it for FULL views; clients fold the same way.
+// that proves completeness. The server uses it for FULL views, and a worker to go on from the last
+// finished step; clients fold the same way.
 import { create } from '@bufbuild/protobuf';
+import type { Hash } from 'node:crypto';
 import { createHash } from 'node:crypto';
 import type { Failure, Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatStreamStatus, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { Citation, ContentBlock } from '../../gen/tailrace/v1/content_pb.ts';
-import { CitationSchema, ContentBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
+import type {
+  Citation,
+  ContentBlock,
+  Message,
+  ToolResultBlock,
+} from '../../gen/tailrace/v1/content_pb.ts';
+import {
+  CitationSchema,
+  ContentBlockSchema,
+  MessageSchema,
+  Role,
+} from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 
@@ -17,6 +29,7 @@ interface Part {
 interface Block {
   readonly index: number;
   readonly kind: BlockKind;
+  readonly turn: number;
   readonly sequence: number;
   readonly id: string;
   readonly name: string;
@@ -34,6 +47,8 @@ export interface Ending {
 
 export class AnswerFold {
   #blocks: Block[] = [];
+  /** Of client tools, by the id of their call. Finished steps: no attempt supersedes them. */
+  readonly #results = new Map<string, ToolResultBlock>();
   #usage: Usage | undefined;
   #ending: Ending | undefined;
   #lastSequence = 0;
@@ -69,6 +84,7 @@ export class AnswerFold {
         this.#blocks.push({
           index: payload.value.index ?? 0,
           kind: payload.value.kind,
+          turn: payload.value.turn,
           sequence,
           id: payload.value.id,
           name: payload.value.name,
@@ -100,6 +116,9 @@ export class AnswerFold {
           this.#block(payload.value.index).whole = { sequence, content };
         }
         return;
+      case 'toolResultsReceived':
+        for (const result of payload.value.results) this.#results.set(result.toolUseId, result);
+        return;
       case 'usage':
         this.#usage = payload.value.usage;
         return;
@@ -118,7 +137,6 @@ export class AnswerFold {
       case 'started':
       case 'warning':
       case 'toolResultsRequested':
-      case 'toolResultsReceived':
       case undefined:
         return;
     }
@@ -126,16 +144,60 @@ export class AnswerFold {
 
   /** Lowercase hex SHA-256 of the UTF-8 of all effective text blocks in order. */
   contentSha256(): string {
+    return this.textHash().digest('hex');
+  }
+
+  /** SHA-256 over the same, to be gone on with. */
+  textHash(): Hash {
     const hash = createHash('sha256');
     for (const block of this.#blocks) {
       if (block.kind === BlockKind.TEXT) hash.update(textOf(block));
     }
-    return hash.digest('hex');
+    return hash;
   }
 
-  /** The answer so far, blocks in the order of their index. */
+  /** The index of the next block. */
+  get nextIndex(): number {
+    return (this.#blocks.at(-1)?.index ?? -1) + 1;
+  }
+
+  /** Text and reasoning so far, in UTF-16 units. */
+  get chars(): number {
+    const said = this.#blocks.filter(({ kind }) => SAID.has(kind));
+    return said.reduce((sum, block) => sum + textOf(block).length, 0);
+  }
+
+  /** The newest turn that has said something; 0 where none has. */
+  get turn(): number {
+    return this.#blocks.at(-1)?.turn ?? 0;
+  }
+
+  /** The answer so far, blocks in the order of their index, a client's result behind its call. */
   output(): ContentBlock[] {
-    return this.#blocks.map(toContent);
+    return this.#blocks.flatMap((block) => {
+      const result = block.kind === BlockKind.TOOL_USE ? this.#results.get(block.id) : undefined;
+      return result === undefined ? [toContent(block)] : [toContent(block), resultBlock(result)];
+    });
+  }
+
+  /** What the chat has added to the conversation: each turn, and the results that answer it. */
+  messages(): Message[] {
+    const messages: Message[] = [];
+    for (const turn of new Set(this.#blocks.map((block) => block.turn))) {
+      const said: ContentBlock[] = [];
+      const results: ContentBlock[] = [];
+      for (const block of this.#blocks) {
+        if (block.turn !== turn) continue;
+        (block.kind === BlockKind.TOOL_RESULT ? results : said).push(toContent(block));
+        const result = block.kind === BlockKind.TOOL_USE ? this.#results.get(block.id) : undefined;
+        if (result !== undefined) results.push(resultBlock(result));
+      }
+      messages.push(create(MessageSchema, { role: Role.ASSISTANT, content: said }));
+      if (results.length > 0) {
+        messages.push(create(MessageSchema, { role: Role.USER, content: results }));
+      }
+    }
+    return messages;
   }
 
   #block(index: number | undefined): Block {
@@ -156,13 +218,21 @@ export class AnswerFold {
   }
 }
 
+const SAID: ReadonlySet<BlockKind> = new Set([BlockKind.TEXT, BlockKind.THINKING]);
+
 export function timeMs(event: Event): number {
   if (event.time === undefined) return 0;
   return Number(event.time.seconds) * 1_000 + Math.floor(event.time.nanos / 1_000_000);
 }
 
+function resultBlock(value: ToolResultBlock): ContentBlock {
+  return create(ContentBlockSchema, { block: { case: 'toolResult', value } });
+}
+
 function textOf(block: Block): string {
-  if (block.whole?.content.block.case === 'text') return block.whole.content.block.value;
+  const whole = block.whole?.content.block;
+  if (whole?.case === 'text') return whole.value;
+  if (whole?.case === 'thinking') return whole.value.text;
   return block.parts.map((p) => p.text).join('');
 }
 

@@ -15,7 +15,7 @@ export type ChatChange =
       readonly meta: CommandMeta;
     }
   | {
-      readonly kind: 'delete';
+      readonly kind: 'continue' | 'delete';
       readonly sequence: number;
       readonly chat: ChatKey;
       readonly meta: CommandMeta;
@@ -68,10 +68,11 @@ export interface ListPlace {
   readonly streamId: string;
 }
 
-/** A chat that is past one of its deadlines. */
+/** A chat that nobody else may be alive to do something for. */
 export interface OverdueChat {
   readonly chat: ChatKey;
-  readonly status: ChatStreamStatus;
+  /** What it is due for; the log decides. */
+  readonly due: 'end' | 'continue';
 }
 
 export interface ChatList {
@@ -83,11 +84,16 @@ export interface ChatList {
   ) => readonly ChatStream[];
   /** Resolves once everything that the leaders have now is in; rejects with LOG_UNAVAILABLE. */
   readonly caughtUp: () => Promise<void>;
-  /** Chats that are not over and were created, started or are to expire before these times. */
+  /**
+   * Chats that are not over and were created before a time, whose run began before one (their waits
+   * left out), whose wait or life ends before one; and those that had all their tools' results before
+   * one and no continue.
+   */
   readonly overdue: (before: {
     readonly pendingCreatedMs: number;
-    readonly processingStartedMs: number;
-    readonly expiresMs: number;
+    readonly runBeganMs: number;
+    readonly endsMs: number;
+    readonly answeredMs: number;
     readonly limit: number;
   }) => readonly OverdueChat[];
   /** How many chats of a tenant are queued. */

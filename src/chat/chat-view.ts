@@ -4,7 +4,7 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatStreamSchema, ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import type { ContentBlock } from '../../gen/tailrace/v1/content_pb.ts';
+import type { ContentBlock, ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { ContentBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { AnswerFold } from './answer.ts';
@@ -13,8 +13,12 @@ import type { LogTail } from './event-log.ts';
 import { MAX_FULL_VIEW_BYTES } from './limits.ts';
 import { isTerminal } from './status.ts';
 
-/** GetChatStream BASIC. */
-export function basicView(start: Command, tail: LogTail | undefined): ChatStream {
+/** GetChatStream BASIC. `pending`: the calls that the chat waits for; see readView. */
+export function basicView(
+  start: Command,
+  tail: LogTail | undefined,
+  pending: readonly ToolUseBlock[] = [],
+): ChatStream {
   const { request } = fromBinary(InitiateChatStreamRequestSchema, start.data);
   const view = create(ChatStreamSchema, {
     streamId: start.chat.streamId,
@@ -31,6 +35,7 @@ export function basicView(start: Command, tail: LogTail | undefined): ChatStream
   view.status = mark.status;
   view.attempt = mark.attempt;
   view.latestSequence = tail.lastSequence;
+  view.pendingToolUses = [...pending];
   if (mark.startedAtMs > 0) view.startedAt = timestampFromMs(mark.startedAtMs);
   if (isTerminal(mark.status)) {
     applyFold(view, AnswerFold.ofEnd(fromBinary(EventBatchSchema, tail.status.data).events));

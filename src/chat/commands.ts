@@ -18,6 +18,8 @@ export interface CommandMeta {
   readonly metadata: Readonly<Record<string, string>>;
   /** cancel: what the caller gave as reason. Else empty. */
   readonly reason: string;
+  /** continue: the store sequence of the results record that it goes on from. Else 0. */
+  readonly results: number;
 }
 
 export interface Command {
@@ -76,6 +78,8 @@ export interface WorkQueue {
   readonly receiveWork: (onDelivery: (delivery: Delivery) => void) => ReceivingWork;
   /** Rings for each work command; at most once, so pull now and then without it too. */
   readonly onWork: (listener: (priority: number) => void) => () => void;
+  /** The start of a chat at the leader: what a continue runs. Rejects with LOG_UNAVAILABLE. */
+  readonly startOf: CommandInbox['start'];
   /** Rings the bell for a command that was handed back. */
   readonly ring: (chat: ChatKey, verb: Verb, priority: number) => void;
   /** Rings for each control command of any chat. */

@@ -1,14 +1,22 @@
 // The rules of a request that reach across its fields, and the fields that are in the contract but
 // not honoured yet. Ranges and sizes of single fields stand in the .proto.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { type Message, Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Violation } from './errors.ts';
 import { MAX_METADATA_BYTES } from './limits.ts';
 import { thinkingWish } from './thinking-wish.ts';
+import { pairingViolations, resultFieldsNotHonoured, snake } from './tool-rules.ts';
 
 /** Undefined: the contract's own rule refuses it. */
-const HONOURED: ReadonlySet<string | undefined> = new Set(['text', 'thinking', undefined]);
+const HONOURED: ReadonlySet<string | undefined> = new Set([
+  'text',
+  'thinking',
+  'toolUse',
+  'toolResult',
+  undefined,
+]);
 
 const LATER = 'is not honoured by this version; leave it out';
 
@@ -18,11 +26,15 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   const refuse = (path: string): void => {
     found.push({ path, description: LATER });
   };
-  if (initiate.awaitToolResults) refuse('await_tool_results');
   const request = initiate.request;
   if (request === undefined) return found;
-  if (request.tools.length > 0) refuse('request.tools');
-  if (request.toolChoice !== undefined) refuse('request.tool_choice');
+  for (const [i, tool] of request.tools.entries()) {
+    if (tool.kind.case === 'server') refuse(`request.tools[${i}].server`);
+  }
+  const mode = request.toolChoice?.mode;
+  if (mode === ToolChoiceMode.ANY || mode === ToolChoiceMode.NAMED) {
+    refuse('request.tool_choice.mode');
+  }
   if (request.toolContext.length > 0) refuse('request.tool_context');
   if (request.mcpServers.length > 0) refuse('request.mcp_servers');
   const format = request.responseFormat?.format;
@@ -35,8 +47,13 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {
       const path = `request.messages[${i}].content[${j}]`;
-      const kind = part.block.case;
-      if (!HONOURED.has(kind)) refuse(`${path}.${snake(kind ?? '')}`);
+      const { block } = part;
+      if (!HONOURED.has(block.case)) refuse(`${path}.${snake(block.case ?? '')}`);
+      if (block.case === 'toolResult') {
+        resultFieldsNotHonoured(block.value.content, `${path}.tool_result`, refuse);
+      } else if (block.case === 'toolUse' && block.value.server !== '') {
+        refuse(`${path}.tool_use.server`);
+      }
       if (part.citations.length > 0) refuse(`${path}.citations`);
     }
   }
@@ -65,6 +82,7 @@ export function conversationViolations(request: ChatRequest): Violation[] {
       description: 'all messages are empty; at least one must have text',
     });
   }
+  found.push(...pairingViolations(request.messages));
   const metadataBytes = Buffer.byteLength(JSON.stringify(request.metadata));
   if (metadataBytes > MAX_METADATA_BYTES) {
     found.push({
@@ -98,8 +116,4 @@ function thinkingViolations(request: ChatRequest): Violation[] {
     }
   }
   return found;
-}
-
-function snake(camel: string): string {
-  return camel.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

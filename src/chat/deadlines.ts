@@ -1,7 +1,12 @@
 // What ends a chat by the clock or by the count of its attempts, and in which words.
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { LogTail } from './event-log.ts';
-import { RUN_TIMEOUT_GRACE_MS, RUN_TIMEOUT_MS, START_DEADLINE_MS } from './limits.ts';
+import type { LogTail, StatusMark } from './event-log.ts';
+import {
+  CLIENT_TOOL_TIMEOUT_MS,
+  RUN_TIMEOUT_GRACE_MS,
+  RUN_TIMEOUT_MS,
+  START_DEADLINE_MS,
+} from './limits.ts';
 import { isOver } from './status.ts';
 import type { End } from './terminal.ts';
 
@@ -20,9 +25,26 @@ export function overdueEnd(
   if (mark === undefined || mark.startedAtMs === 0) {
     return expired || isStartOverdue(life.createdAtMs, nowMs) ? startDeadlineExceeded() : undefined;
   }
-  // Its worker keeps the run's time itself; this is for when it is gone.
-  const late = mark.startedAtMs + RUN_TIMEOUT_MS + RUN_TIMEOUT_GRACE_MS <= nowMs;
+  if (mark.kind === 'wait') {
+    return expired || mark.deadlineMs <= nowMs ? clientToolTimeout() : undefined;
+  }
+  // Its worker keeps the run's time itself; this is for when it is gone. Results that came in time
+  // count, however long nobody was there to go on from them.
+  const late = mark.kind !== 'results' && runDueMs(mark) + RUN_TIMEOUT_GRACE_MS <= nowMs;
   return expired || late ? runTimeout(RUN_TIMEOUT_MS) : undefined;
+}
+
+/** When a run has used up its time; what its chat has waited for its client's tools does not count. */
+export function runDueMs(
+  mark: Pick<StatusMark, 'startedAtMs' | 'waitedMs'>,
+  runTimeoutMs = RUN_TIMEOUT_MS,
+): number {
+  return mark.startedAtMs + mark.waitedMs + runTimeoutMs;
+}
+
+/** Until when a chat that begins to wait for its client's tools does. */
+export function toolDeadlineMs(expiresAtMs: number, nowMs: number): number {
+  return Math.min(nowMs + CLIENT_TOOL_TIMEOUT_MS, expiresAtMs);
 }
 
 export function isStartOverdue(createdAtMs: number, nowMs: number): boolean {
@@ -44,6 +66,16 @@ export function runTimeout(runTimeoutMs: number): End {
     kind: 'failed',
     reason: FailureReason.RUN_TIMEOUT,
     message: `The run took longer than ${runTimeoutMs / 1_000} s, or than the chat is kept. What was said until then is kept.`,
+    retryable: true,
+  };
+}
+
+export function clientToolTimeout(): End {
+  return {
+    kind: 'failed',
+    reason: FailureReason.CLIENT_TOOL_TIMEOUT,
+    message:
+      'Not all results of the client’s tools came by the deadline in tool_results_requested. What was said until then is kept; send the conversation again with the results in it to go on.',
     retryable: true,
   };
 }

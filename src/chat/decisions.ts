@@ -59,7 +59,9 @@ export function afterStartFailed(
 /** What a worker does with a work command that it was handed. */
 export type ClaimDecision =
   /** The command's work is done or void: acknowledge it. */
-  | { readonly do: 'drop'; readonly why: 'over' | 'expired' | 'newer-command' }
+  | { readonly do: 'drop'; readonly why: 'over' | 'expired' | 'newer-command' | 'step-done' }
+  /** The view is too old to decide from: it lacks the results record that the continue names. */
+  | { readonly do: 'read-again' }
   /** Another worker may still be at it, on its last attempt too: ask, and on a no do `otherwise`. */
   | { readonly do: 'ask-owner'; readonly owner: string; readonly otherwise: Takeover }
   | Takeover;
@@ -80,6 +82,9 @@ export interface Claim {
   readonly stepSequence: number;
   /** 0: this claim is the first, it sets it. */
   readonly startedAtMs: number;
+  /** The chat's, where the command was made later; 0: the command's own. */
+  readonly createdAtMs: number;
+  readonly waitedMs: number;
 }
 
 export const FIRST_CLAIM: Claim = {
@@ -89,6 +94,8 @@ export const FIRST_CLAIM: Claim = {
   sequence: 1,
   stepSequence: 0,
   startedAtMs: 0,
+  createdAtMs: 0,
+  waitedMs: 0,
 };
 
 export function decideClaim(
@@ -96,7 +103,9 @@ export function decideClaim(
   tail: LogTail | undefined,
   bounds: { readonly nowMs: number; readonly maxAttempts: number },
 ): ClaimDecision {
+  const { results } = command.meta;
   if (command.meta.expiresAtMs <= bounds.nowMs) return { do: 'drop', why: 'expired' };
+  if (results > (tail?.last.storeSequence ?? 0)) return { do: 'read-again' };
   if (tail === undefined) {
     return isStartOverdue(command.meta.createdAtMs, bounds.nowMs)
       ? { do: 'end', end: startDeadlineExceeded() }
@@ -105,14 +114,25 @@ export function decideClaim(
   const mark = tail.status.mark;
   if (isOver(mark)) return { do: 'drop', why: 'over' };
   if (mark.command > command.sequence) return { do: 'drop', why: 'newer-command' };
-  const otherwise = takeOver(tail, bounds.maxAttempts);
+  // A start whose chat has waited since, a continue whose results were gone on from: its step is done.
+  if (mark.kind === 'wait' || lastResults(tail) > results) return { do: 'drop', why: 'step-done' };
+  const otherwise = takeOver(tail, bounds);
   if (mark.kind === 'claim') return { do: 'ask-owner', owner: mark.owner, otherwise };
   return otherwise;
 }
 
-function takeOver(tail: LogTail, maxAttempts: number): Takeover {
+/** The store sequence of the newest results record that was all that the chat waited for. */
+export function lastResults(tail: LogTail): number {
+  const { mark, storeSequence } = tail.status;
+  return mark.kind === 'results' ? storeSequence : mark.results;
+}
+
+function takeOver(
+  tail: LogTail,
+  bounds: { readonly nowMs: number; readonly maxAttempts: number },
+): Takeover {
   const mark = tail.status.mark;
-  if (mark.tries >= maxAttempts) {
+  if (mark.tries >= bounds.maxAttempts) {
     return { do: 'end', end: attemptsExhausted(mark.attempt) };
   }
   const claim: Claim = {
@@ -122,6 +142,8 @@ function takeOver(tail: LogTail, maxAttempts: number): Takeover {
     sequence: lastSequence(tail) + 1,
     stepSequence: mark.stepSequence,
     startedAtMs: mark.startedAtMs,
+    createdAtMs: mark.createdAtMs,
+    waitedMs: mark.waitedMs + (mark.kind === 'results' ? bounds.nowMs - mark.waitingSinceMs : 0),
   };
   return { do: 'claim', claim };
 }
@@ -194,8 +216,8 @@ export function decideCancel(tail: LogTail | undefined): CancelDecision {
   if (tail === undefined) return { do: 'append', expectedLast: 0 };
   const mark = tail.status.mark;
   if (isOver(mark)) return { do: 'nothing', why: 'over' };
-  if (mark.kind === 'hand-back') return { do: 'append', expectedLast: tail.last.storeSequence };
-  return { do: 'command' };
+  if (mark.kind === 'claim') return { do: 'command' };
+  return { do: 'append', expectedLast: tail.last.storeSequence };
 }
 
 /** What a call to delete does; a publish of its own that was in doubt may have landed since. */

@@ -7,9 +7,11 @@ import type { ChatKey } from './chat-key.ts';
 export interface StatusMark {
   /**
    * claim: a worker took the chat. hand-back: it gave it back cleanly; the record has no events.
+   * wait: the chat waits for its client's tools; that it began to, or some of the results, are in the
+   * record. results: the last of the results are; a continue that names this record takes it on.
    * end: the terminal event is in the record. tombstone: the chat is deleted; no events.
    */
-  readonly kind: 'claim' | 'hand-back' | 'end' | 'tombstone';
+  readonly kind: 'claim' | 'hand-back' | 'wait' | 'results' | 'end' | 'tombstone';
   readonly status: ChatStreamStatus;
   readonly attempt: number;
   /** Claims since the last finished step, this one included, less those handed back cleanly. */
@@ -21,6 +23,16 @@ export interface StatusMark {
   /** The worker that made the claim; empty where no claim was made. */
   readonly owner: string;
   readonly startedAtMs: number;
+  /** The store sequence of the results record that the claim went on from; 0: from none yet. */
+  readonly results: number;
+  /** wait, results: the store sequence of the record that began the wait; 0: this one. Else 0. */
+  readonly waitRecord: number;
+  /** wait, results: since when the run's time stands still. Else 0. */
+  readonly waitingSinceMs: number;
+  /** Time since startedAtMs that is not the run's: its waits that are over. */
+  readonly waitedMs: number;
+  /** wait: when it ends as FAILED. Else 0. */
+  readonly deadlineMs: number;
   /** Of the record's events; last is the newest event of the chat also where the record has none. */
   readonly firstSequence: number;
   readonly lastSequence: number;

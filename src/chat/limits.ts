@@ -11,6 +11,10 @@ const DAY_MS = 24 * HOUR_MS;
 export const DEFAULT_TTL_MS = DAY_MS;
 export const MAX_TTL_MS = 7 * DAY_MS;
 export const RUN_TIMEOUT_MS = HOUR_MS;
+/** How long a chat waits for its client's tools, and never beyond its expiry. */
+export const CLIENT_TOOL_TIMEOUT_MS = HOUR_MS;
+/** Model turns of one chat. */
+export const MAX_TURNS = 20;
 /** How often a chat may lose its worker since its last finished step before it ends in ERROR. */
 export const MAX_ATTEMPTS = 3;
 
@@ -25,6 +29,32 @@ export const MAX_METADATA_BYTES = 32 * KiB;
 /** An unauthenticated peer gets this long to send its request's head. */
 export const REQUEST_HEAD_TIMEOUT_MS = 10 * SECOND_MS;
 export const REQUEST_BODY_TIMEOUT_MS = 60 * SECOND_MS;
+
+// Tools
+/** Of one tool's schema, in messages, lists and values inside each other. */
+export const MAX_SCHEMA_DEPTH = 64;
+/** JSON values of one tool's schema: compiling so many takes up to 50 ms. */
+export const MAX_SCHEMA_VALUES = 1_000;
+/** The same of all tools of a request. */
+export const MAX_SCHEMAS_VALUES = 8_000;
+/** Schemas of tools that were found to be in order are known again, so many of them. */
+export const KNOWN_SCHEMAS = 2_000;
+/** Calls of tools in one model turn. */
+export const MAX_TOOL_CALLS_PER_TURN = 128;
+/** Input of all tool calls of one turn, in UTF-16 units: at most three times that in bytes, and one event
+ * asks the client for all of them. */
+export const MAX_TOOL_INPUT_CHARS = 192 * 1024;
+/** Ids of tool calls that a model server gives; longer ones are replaced. */
+export const MAX_TOOL_USE_ID_CHARS = 256;
+export const MAX_TOOL_NAME_CHARS = 128;
+/** Of all results in one SubmitToolResults, encoded: they are one event. */
+export const MAX_TOOL_RESULTS_BYTES = 768 * KiB;
+/** A worker whose view lacks the results that it is to go on from reads again after this long. */
+export const READ_AGAIN_MS = 20;
+/** And leaves the command to its redelivery after so many readings. */
+export const READ_AGAIN_TRIES = 250;
+/** Results of client tools without a continue after this long: whoever took them is gone. */
+export const CONTINUE_GRACE_MS = 2 * SECOND_MS;
 
 // Events
 /** No event is larger; longer content is split. */

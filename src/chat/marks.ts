@@ -22,6 +22,11 @@ export function endMark(
     command: before?.command ?? 0,
     owner: before?.owner ?? '',
     startedAtMs: before?.startedAtMs ?? 0,
+    results: before?.results ?? 0,
+    waitRecord: 0,
+    waitingSinceMs: 0,
+    waitedMs: before?.waitedMs ?? 0,
+    deadlineMs: 0,
     firstSequence: sequence,
     lastSequence: sequence,
     // The chat's own: a control command was created later.
@@ -44,8 +49,27 @@ export function tombstoneMark(tail: LogTail): StatusMark {
   };
 }
 
+/**
+ * Of the record with results of client tools. All are there, and a continue is to come, or the chat
+ * waits for the rest.
+ */
+export function resultsMark(tail: LogTail, complete: boolean): StatusMark {
+  const { mark, storeSequence } = tail.status;
+  const sequence = tail.lastSequence + 1;
+  return {
+    ...mark,
+    kind: complete ? 'results' : 'wait',
+    stepSequence: sequence,
+    waitRecord: mark.waitRecord === 0 ? storeSequence : mark.waitRecord,
+    deadlineMs: complete ? 0 : mark.deadlineMs,
+    firstSequence: sequence,
+    lastSequence: sequence,
+  };
+}
+
 /** What a run's own record changes of the mark of its claim. */
-export type MarkChange = Pick<StatusMark, 'kind' | 'status' | 'tries'>;
+export type MarkChange = Pick<StatusMark, 'kind' | 'status' | 'tries'> &
+  Partial<Pick<StatusMark, 'waitingSinceMs' | 'deadlineMs'>>;
 
 export function runEnds(claim: StatusMark, end: End): MarkChange {
   return { kind: 'end', status: endStatus(end), tries: claim.tries };
@@ -56,10 +80,16 @@ export function runHandsBack(claim: StatusMark): MarkChange {
   return { kind: 'hand-back', status: claim.status, tries: claim.tries - 1 };
 }
 
+/** The step is finished: the tries are counted anew, and no event before is superseded any more. */
+export function runWaits(claim: StatusMark, sinceMs: number, deadlineMs: number): MarkChange {
+  return { kind: 'wait', status: claim.status, tries: 0, waitingSinceMs: sinceMs, deadlineMs };
+}
+
 export function changedMark(
   claim: StatusMark,
   change: MarkChange,
   range: { readonly firstSequence: number; readonly lastSequence: number },
 ): StatusMark {
-  return { ...claim, ...change, ...range };
+  const stepSequence = change.kind === 'wait' ? range.lastSequence : claim.stepSequence;
+  return { ...claim, ...change, ...range, stepSequence };
 }

@@ -101,6 +101,10 @@ export interface ModelUsage {
 export interface ModelSink {
   readonly text: (delta: string) => void;
   readonly thinking: (delta: string) => void;
+  /** A call of a tool begins; they are numbered from 0. The id is empty where none was given. */
+  readonly toolUse: (call: number, id: string, name: string) => void;
+  /** More of the JSON text of its input. */
+  readonly toolInput: (call: number, json: string) => void;
   readonly usage: (usage: ModelUsage) => void;
   readonly warning: (warning: ModelWarning) => void;
   /** Undefined: go on. A promise: stop reading from the model server until it resolves. */

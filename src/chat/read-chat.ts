@@ -1,10 +1,13 @@
 // A chat as it stands, read at the leader: for unary answers and for decisions.
+import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from './chat-key.ts';
-import type { CommandInbox } from './commands.ts';
+import type { Command, CommandInbox } from './commands.ts';
 import type { ChatAtLeader, ChatReading } from './decisions.ts';
 import { chatAt } from './decisions.ts';
 import { streamNotFound } from './errors.ts';
-import type { EventLog } from './event-log.ts';
+import { basicView } from './chat-view.ts';
+import type { EventLog, LogTail } from './event-log.ts';
+import { readAskedCalls } from './read-log.ts';
 
 /** Rejects with STREAM_NOT_FOUND for unknown, deleted and expired chats, in the same words. */
 export async function readChat(
@@ -30,4 +33,15 @@ export async function readBoth(
   const start = await inbox.start(chat);
   // A chat that was made between the two reads has a log and no command yet.
   return { newest: newest ?? start, start, tail };
+}
+
+/** The chat as BASIC shows it; of one that waits for its client's tools, the calls are read as well. */
+export async function readView(
+  log: EventLog,
+  start: Command,
+  tail: LogTail | undefined,
+): Promise<ChatStream> {
+  if (tail?.status.mark.kind !== 'wait') return basicView(start, tail);
+  const calls = await readAskedCalls(log, start.chat, tail, 'newest');
+  return basicView(start, tail, calls.pending());
 }

@@ -1,7 +1,9 @@
 // Reading a chat's log up to a known target, page by page; and folding it.
 import { fromBinary } from '@bufbuild/protobuf';
+import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { AnswerFold } from './answer.ts';
+import { AskedCalls } from './asked-calls.ts';
 import type { ChatKey } from './chat-key.ts';
 import { ChatError } from './errors.ts';
 import type { EventLog, LogRecord, LogTail } from './event-log.ts';
@@ -44,11 +46,48 @@ export async function foldLog(
   tail: LogTail | undefined,
 ): Promise<AnswerFold> {
   const fold = new AnswerFold();
-  if (tail === undefined) return fold;
-  for await (const records of recordsUpTo(log, chat, 0, tail.last.storeSequence)) {
+  if (tail !== undefined) await applyUpTo(log, chat, 0, tail.last.storeSequence, fold);
+  return fold;
+}
+
+/** The answer up to a record that the leader has. */
+export async function foldUpTo(log: EventLog, chat: ChatKey, target: number): Promise<AnswerFold> {
+  const fold = new AnswerFold();
+  await applyUpTo(log, chat, 0, target, fold);
+  return fold;
+}
+
+/** The calls that the client was asked for: since the wait began that is the newest, or all of them. */
+export async function readAskedCalls(
+  log: EventLog,
+  chat: ChatKey,
+  tail: LogTail | undefined,
+  which: 'newest' | 'all',
+): Promise<AskedCalls> {
+  const calls = new AskedCalls();
+  if (tail === undefined) return calls;
+  const { mark, storeSequence } = tail.status;
+  const waits = mark.kind === 'wait' || mark.kind === 'results';
+  if (which === 'newest' && !waits) return calls;
+  const began = mark.waitRecord === 0 ? storeSequence : mark.waitRecord;
+  if (which === 'newest' && began === storeSequence) calls.take(tail.status.data);
+  else {
+    const from = which === 'newest' ? began : 0;
+    await applyUpTo(log, chat, from, tail.last.storeSequence, calls);
+  }
+  return calls;
+}
+
+async function applyUpTo(
+  log: EventLog,
+  chat: ChatKey,
+  from: number,
+  target: number,
+  fold: { readonly apply: (event: Event) => void },
+): Promise<void> {
+  for await (const records of recordsUpTo(log, chat, from, target)) {
     for (const record of records) {
       for (const event of fromBinary(EventBatchSchema, record.data).events) fold.apply(event);
     }
   }
-  return fold;
 }

@@ -4,6 +4,7 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite';
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatStreamSchema, ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { ToolUseBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { AnswerFold } from '../chat/answer.ts';
 import type { ChatList, ListFilter, ListPlace } from '../chat/chat-list.ts';
@@ -14,13 +15,22 @@ const COUNT_FRESH_MS = 100;
 
 type Row = Record<string, SQLOutputValue>;
 
+/** A call that a chat waits for, as the list keeps it. */
+export interface PendingCall {
+  readonly id: string;
+  readonly name: string;
+}
+
 export function openQueries(database: DatabaseSync): Pick<ChatList, 'page' | 'overdue' | 'queued'> {
   const overdue = database.prepare(`
-    SELECT tenant, stream_id, status FROM chats
-    WHERE status < 3 AND deleted = 0 AND started = 1 AND (
+    SELECT tenant, stream_id, (
       (status = ${ChatStreamStatus.PENDING} AND created_at_ms < :pending) OR
-      (status = ${ChatStreamStatus.PROCESSING} AND started_at_ms < :processing) OR
-      expires_at_ms < :expires)
+      coalesce(run_began_ms < :began, 0) OR
+      coalesce(ends_at_ms < :ends, 0) OR
+      expires_at_ms < :ends) AS ends
+    FROM chats
+    WHERE status < 3 AND deleted = 0 AND started = 1 AND (
+      ends = 1 OR (answered_at_ms < :answered AND results > continued))
     LIMIT :limit`);
   const counted = new Map<string, { readonly count: number; readonly atMs: number }>();
   const queued = database.prepare(`
@@ -38,13 +48,14 @@ export function openQueries(database: DatabaseSync): Pick<ChatList, 'page' | 'ov
       overdue
         .all({
           pending: before.pendingCreatedMs,
-          processing: before.processingStartedMs,
-          expires: before.expiresMs,
+          began: before.runBeganMs,
+          ends: before.endsMs,
+          answered: before.answeredMs,
           limit: before.limit,
         })
         .map((row) => ({
           chat: { tenant: String(row['tenant']), streamId: String(row['stream_id']) },
-          status: Number(row['status']) as ChatStreamStatus,
+          due: row['ends'] === 1 ? ('end' as const) : ('continue' as const),
         })),
     queued: (tenant) => {
       const now = performance.now();
@@ -201,6 +212,9 @@ function toChatStream(row: Row): ChatStream {
     latestSequence: number('latest_sequence'),
   });
   if (number('started_at_ms') > 0) view.startedAt = timestampFromMs(number('started_at_ms'));
+  // Their inputs may be large, and many: GetChatStream has them.
+  const pending = JSON.parse(String(row['pending'])) as PendingCall[];
+  view.pendingToolUses = pending.map((call) => create(ToolUseBlockSchema, call));
   const terminal = row['terminal'];
   if (terminal instanceof Uint8Array) {
     applyFold(view, AnswerFold.ofEnd(fromBinary(EventBatchSchema, terminal).events));

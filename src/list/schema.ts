@@ -1,7 +1,7 @@
 // The tables of the list. A change here is a new version: the old file is thrown away and made again
 // from the log.
 
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 export const SCHEMA = `
 CREATE TABLE position (
@@ -23,6 +23,12 @@ CREATE TABLE chats (
   attempt INTEGER NOT NULL DEFAULT 0,
   latest_sequence INTEGER NOT NULL DEFAULT 0,
   started_at_ms INTEGER NOT NULL DEFAULT 0,
+  run_began_ms INTEGER,
+  ends_at_ms INTEGER,
+  results INTEGER NOT NULL DEFAULT 0,
+  answered_at_ms INTEGER,
+  continued INTEGER NOT NULL DEFAULT 0,
+  pending TEXT NOT NULL DEFAULT '[]',
   terminal BLOB,
   started INTEGER NOT NULL DEFAULT 0,
   deleted INTEGER NOT NULL DEFAULT 0,
@@ -57,6 +63,13 @@ ON CONFLICT (tenant, stream_id) DO UPDATE SET created_at_ms = excluded.created_a
   correlation_id = excluded.correlation_id, metadata = excluded.metadata, started = 1
 `;
 
+/** By a continue: which results record it names. */
+export const CONTINUE = `
+INSERT INTO chats (tenant, stream_id, expires_at_ms, continued)
+VALUES (:tenant, :stream_id, :expires_at_ms, :continued)
+ON CONFLICT (tenant, stream_id) DO UPDATE SET continued = max(continued, excluded.continued)
+`;
+
 export const LABEL = `
 INSERT OR IGNORE INTO labels (tenant, key, value, created_at_ms, stream_id)
 SELECT :tenant, key, value, :created_at_ms, :stream_id FROM json_each(:metadata)
@@ -84,16 +97,23 @@ export const DELETE = `
 INSERT INTO chats (tenant, stream_id, expires_at_ms, deleted)
 VALUES (:tenant, :stream_id, :expires_at_ms, 1)
 ON CONFLICT (tenant, stream_id) DO UPDATE SET deleted = 1, metadata = '{}', correlation_id = '',
-  terminal = NULL
+  pending = '[]', terminal = NULL
 `;
 
-/** May come before the start: the two streams are read side by side. */
+/**
+ * May come before the start: the two streams are read side by side. run_began_ms is NULL while the run's
+ * time stands still, ends_at_ms but in a wait, answered_at_ms unless all results of one are there.
+ */
 export const STATUS = `
 INSERT INTO chats (tenant, stream_id, created_at_ms, expires_at_ms, model, priority, status, attempt,
-  latest_sequence, started_at_ms, terminal)
+  latest_sequence, started_at_ms, run_began_ms, ends_at_ms, results, answered_at_ms, pending, terminal)
 VALUES (:tenant, :stream_id, :created_at_ms, :expires_at_ms, :model, :priority, :status, :attempt,
-  :latest_sequence, :started_at_ms, :terminal)
+  :latest_sequence, :started_at_ms, :run_began_ms, :ends_at_ms, :results, :answered_at_ms, :pending,
+  :terminal)
 ON CONFLICT (tenant, stream_id) DO UPDATE SET status = excluded.status, attempt = excluded.attempt,
   latest_sequence = excluded.latest_sequence, started_at_ms = excluded.started_at_ms,
+  run_began_ms = excluded.run_began_ms, ends_at_ms = excluded.ends_at_ms, results = excluded.results,
+  answered_at_ms = excluded.answered_at_ms,
+  pending = CASE WHEN chats.deleted = 1 THEN '[]' ELSE excluded.pending END,
   terminal = CASE WHEN chats.deleted = 1 THEN NULL ELSE excluded.terminal END
 `;

@@ -1,9 +1,11 @@
 // src/list: the list of chats, a SQLite view of the commands and status records that every api process
 // builds for itself. What does not belong here: a decision about a chat; the log decides.
+import { fromBinary } from '@bufbuild/protobuf';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { SQLInputValue } from 'node:sqlite';
+import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { ChangeFeed, ChatChange, ChatList, ListPosition } from '../chat/chat-list.ts';
 import { ChatError } from '../chat/errors.ts';
 import {
@@ -14,8 +16,10 @@ import {
   LIST_KEEP_EXPIRED_MS,
 } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
+import type { PendingCall } from './queries.ts';
 import { openQueries } from './queries.ts';
 import {
+  CONTINUE,
   DELETE,
   DROP_EXPIRED,
   LABEL,
@@ -164,6 +168,10 @@ interface Writer {
 function openWriter(database: DatabaseSync): Writer {
   const start = database.prepare(START);
   const label = database.prepare(LABEL);
+  const goOn = database.prepare(CONTINUE);
+  const pendingOf = database.prepare(
+    'SELECT pending FROM chats WHERE tenant = ? AND stream_id = ?',
+  );
   const remove = database.prepare(DELETE);
   const unlabel = database.prepare(UNLABEL);
   const status = database.prepare(STATUS);
@@ -181,12 +189,24 @@ function openWriter(database: DatabaseSync): Writer {
         label.run({ tenant, stream_id: streamId, created_at_ms, metadata });
         return;
       }
+      case 'continue':
+        goOn.run({
+          tenant,
+          stream_id: streamId,
+          expires_at_ms: change.meta.expiresAtMs,
+          continued: change.meta.results,
+        });
+        return;
       case 'delete':
         unlabel.run({ tenant, stream_id: streamId });
         remove.run({ tenant, stream_id: streamId, expires_at_ms: change.meta.expiresAtMs });
         return;
       case 'status':
-        status.run(statusRow(change));
+        status.run(
+          statusRow(change, () => {
+            return String(pendingOf.get(tenant, streamId)?.['pending'] ?? '[]');
+          }),
+        );
         return;
     }
   };
@@ -238,8 +258,10 @@ function startRow(change: Extract<ChatChange, { kind: 'start' }>): {
   };
 }
 
-function statusRow(change: Extract<ChatChange, { kind: 'status' }>): Row {
-  const { chat, mark, data } = change;
+/** `pending`: the calls that the chat waited for before. */
+function statusRow(change: Extract<ChatChange, { kind: 'status' }>, pending: () => string): Row {
+  const { chat, mark, data, sequence } = change;
+  const answered = mark.kind === 'results';
   return {
     tenant: chat.tenant,
     stream_id: chat.streamId,
@@ -251,6 +273,26 @@ function statusRow(change: Extract<ChatChange, { kind: 'status' }>): Row {
     attempt: mark.attempt,
     latest_sequence: mark.lastSequence,
     started_at_ms: mark.startedAtMs,
+    run_began_ms:
+      mark.startedAtMs === 0 || mark.waitingSinceMs > 0 ? null : mark.startedAtMs + mark.waitedMs,
+    ends_at_ms: mark.kind === 'wait' ? mark.deadlineMs : null,
+    results: answered ? sequence : mark.results,
+    answered_at_ms: answered ? Date.now() : null,
+    pending: mark.kind === 'wait' ? stillPending(data, pending) : '[]',
     terminal: mark.kind === 'end' ? data : null,
   };
+}
+
+/** Of the record that began the wait, or of one that brought some of the results. */
+function stillPending(record: Uint8Array, before: () => string): string {
+  const { events } = fromBinary(EventBatchSchema, record);
+  const payload = events.at(-1)?.payload;
+  if (payload?.case === 'toolResultsRequested') {
+    const calls = payload.value.toolUses.map(({ id, name }): PendingCall => ({ id, name }));
+    return JSON.stringify(calls);
+  }
+  if (payload?.case !== 'toolResultsReceived') return '[]';
+  const answered = new Set(payload.value.results.map(({ toolUseId }) => toolUseId));
+  const calls = JSON.parse(before()) as PendingCall[];
+  return JSON.stringify(calls.filter(({ id }) => !answered.has(id)));
 }

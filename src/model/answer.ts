@@ -4,6 +4,7 @@ import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ModelFailure, ModelOutcome, ModelSink, ModelUsage } from '../chat/model-port.ts';
 import { cutAnswer, emptyAnswer, errorInStream, unreadable } from './failure.ts';
 import { stopReasonOf, type WireFinish } from './finish.ts';
+import { createToolCallDeltas } from './tool-call-deltas.ts';
 import { createWholeCharacters } from './whole-characters.ts';
 
 export interface Answer {
@@ -46,7 +47,20 @@ const MAY_BE_EMPTY: ReadonlySet<StopReason> = new Set([
   StopReason.MAX_TOKENS,
 ]);
 
-export function createAnswer(sink: ModelSink, stops: readonly string[]): Answer {
+export interface Asked {
+  readonly stops: readonly string[];
+  /** The request has tools. */
+  readonly tools: boolean;
+}
+
+/** Ends by which the model was done; with a call they mean that it waits for its result. */
+const SAYS_DONE: ReadonlySet<StopReason> = new Set([
+  StopReason.END_TURN,
+  StopReason.STOP_SEQUENCE,
+  StopReason.TOOL_USE,
+]);
+
+export function createAnswer(sink: ModelSink, { stops, tools }: Asked): Answer {
   let begun = false;
   let refused = false;
   let done = false;
@@ -54,6 +68,7 @@ export function createAnswer(sink: ModelSink, stops: readonly string[]): Answer 
   let heldUsage: ModelUsage | undefined;
   const text = createWholeCharacters(sink.text);
   const thinking = createWholeCharacters(sink.thinking);
+  const calls = createToolCallDeltas(sink);
 
   function takeChoice(choice: WireChoice): void {
     const delta = choice.delta;
@@ -74,9 +89,11 @@ export function createAnswer(sink: ModelSink, stops: readonly string[]): Answer 
         refused = true;
         text.push(refusal);
       }
-      // No tool was offered. To leave the call out would show a completed chat that is not.
       if (Array.isArray(delta.tool_calls) && delta.tool_calls.length > 0) {
-        throw unreadable('a tool call although the request offers no tools');
+        // No tool was offered. To leave the call out would show a completed chat that is not.
+        if (!tools) throw unreadable('a tool call although the request offers no tools');
+        begun = true;
+        calls.take(delta.tool_calls);
       }
     }
     // The first word counts: some servers repeat the end with another reason.
@@ -121,10 +138,13 @@ export function createAnswer(sink: ModelSink, stops: readonly string[]): Answer 
       text.end();
       reportUsage();
       if (stopReason === undefined && !done) throw cutAnswer();
+      calls.end();
       const reason = refused ? StopReason.REFUSAL : (stopReason ?? StopReason.END_TURN);
       if (!begun && !MAY_BE_EMPTY.has(reason)) throw emptyAnswer();
+      // Some servers say "stop" after a call.
+      if (calls.count() > 0 && SAYS_DONE.has(reason)) return { stopReason: StopReason.TOOL_USE };
       if (reason === StopReason.TOOL_USE) {
-        throw unreadable('a tool call although the request offers no tools');
+        throw unreadable('the word that it called a tool, and no call that could be read');
       }
       return { stopReason: reason };
     },

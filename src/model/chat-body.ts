@@ -1,8 +1,23 @@
 // From our request to the body of POST /chat/completions: every field that this client honours, and
 // nothing that it was not given, since an absent value means "the model server's own".
-import type { ChatCompletionCreateParamsStreaming } from 'openai/resources/chat/completions';
+import type {
+  ChatCompletionCreateParamsStreaming,
+  ChatCompletionFunctionTool,
+  ChatCompletionMessageFunctionToolCall,
+  ChatCompletionToolMessageParam,
+} from 'openai/resources/chat/completions';
+import {
+  type ChatRequest,
+  type Tool,
+  ToolChoiceMode,
+} from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { type Message, Role } from '../../gen/tailrace/v1/content_pb.ts';
+import {
+  type ContentBlock,
+  type Message,
+  Role,
+  type ToolResultBlock,
+} from '../../gen/tailrace/v1/content_pb.ts';
 import { samplingOf } from '../chat/model-fit.ts';
 import { DEFAULT_PRIORITY } from '../chat/limits.ts';
 import { type ModelCall, ModelFailure, SAMPLING_FIELDS } from '../chat/model-port.ts';
@@ -44,6 +59,7 @@ export function chatBody(call: ModelCall, target: BodyTarget): ChatBody {
   }
   if (target.thinking !== undefined) Object.assign(body, dialect.thinking?.body(target.thinking));
   Object.assign(body, responseFormatOf(request));
+  if (request.tools.length > 0) Object.assign(body, toolsOf(request));
   if (messages.at(-1)?.role === Role.ASSISTANT) Object.assign(body, dialect.continuing);
   return body;
 }
@@ -63,35 +79,102 @@ function samplingBody(
   return body;
 }
 
+function toolsOf(
+  request: ChatRequest,
+): Pick<ChatBody, 'tools' | 'tool_choice' | 'parallel_tool_calls'> {
+  const choice = request.toolChoice;
+  return {
+    tools: request.tools.map(toolOf),
+    ...(choice === undefined ? {} : { tool_choice: choiceOf(choice.mode) }),
+    ...(choice?.parallel === undefined ? {} : { parallel_tool_calls: choice.parallel }),
+  };
+}
+
+function toolOf({ kind }: Tool): ChatCompletionFunctionTool {
+  if (kind.case !== 'client') throw unsent(`a tool of kind "${kind.case ?? 'none'}"`);
+  const { name, description, inputSchema } = kind.value;
+  return {
+    type: 'function',
+    function: {
+      name,
+      ...(description === '' ? {} : { description }),
+      // Without a schema: a tool without input. The door has parsed it.
+      ...(inputSchema === '' ? {} : { parameters: JSON.parse(inputSchema) as JsonObject }),
+    },
+  };
+}
+
+type JsonObject = Record<string, unknown>;
+
+function choiceOf(mode: ToolChoiceMode): 'auto' | 'none' {
+  switch (mode) {
+    case ToolChoiceMode.UNSPECIFIED:
+    case ToolChoiceMode.AUTO:
+      return 'auto';
+    case ToolChoiceMode.NONE:
+      return 'none';
+    default:
+      throw unsent(`the tool choice ${mode}`);
+  }
+}
+
 function messagesOf(call: ModelCall, dialect: Dialect): ChatBody['messages'] {
   const messages: ChatBody['messages'] = [];
   const system = call.request.system?.text ?? '';
   if (system !== '') messages.push({ role: 'system', content: system });
-  for (const message of call.messages) messages.push(messageOf(message, dialect));
+  for (const message of call.messages) messages.push(...messagesFor(message, dialect));
   return messages;
 }
 
+/** One of ours may be several of theirs: results are messages of their own there, before the text. */
+function messagesFor({ role, content }: Message, dialect: Dialect): ChatBody['messages'] {
+  switch (role) {
+    case Role.USER: {
+      const results = content.flatMap(({ block }) =>
+        block.case === 'toolResult' ? [resultOf(block.value)] : [],
+      );
+      const said = content.filter(({ block }) => block.case !== 'toolResult');
+      if (said.length === 0) return results;
+      // Separate things that were said: apart by a line, as vLLM and llama.cpp join parts.
+      return [...results, { role: 'user', content: textsOf(said).join('\n') }];
+    }
+    case Role.ASSISTANT: {
+      const calls = content.flatMap(callsIn);
+      const said = content.filter(({ block }) => !NOT_SAID.has(block.case));
+      // Pieces of one answer: as they were.
+      const text = textsOf(said).join('');
+      const thoughts = handedBack(content, dialect.thoughts);
+      if (calls.length === 0) return [{ role: 'assistant', content: text, ...thoughts }];
+      const spoken = text === '' ? null : text;
+      return [{ role: 'assistant', content: spoken, ...thoughts, tool_calls: calls }];
+    }
+    default:
+      throw unsent(`a message of role ${role}`);
+  }
+}
+
+/** What goes beside the text, in fields of its own. */
+const NOT_SAID: ReadonlySet<string | undefined> = new Set(['toolUse', 'thinking']);
+
+function callsIn({ block }: ContentBlock): ChatCompletionMessageFunctionToolCall[] {
+  if (block.case !== 'toolUse') return [];
+  const { id, name, input } = block.value;
+  return [{ id, type: 'function', function: { name, arguments: input } }];
+}
+
+/** There is no place for "it failed" but the text itself. */
+function resultOf(result: ToolResultBlock): ChatCompletionToolMessageParam {
+  const text = textsOf(result.content).join('\n');
+  const content = result.isError === true ? `Error: ${text}` : text;
+  return { role: 'tool', tool_call_id: result.toolUseId, content };
+}
+
 /** Text goes as one string: not every server takes an array of parts in every role. */
-function messageOf(message: Message, dialect: Dialect): ChatBody['messages'][number] {
-  const texts = message.content.flatMap(({ block }) => {
-    if (block.case === 'text') return [block.value];
-    if (block.case === 'thinking') return [];
+function textsOf(content: readonly ContentBlock[]): string[] {
+  return content.map(({ block }) => {
+    if (block.case === 'text') return block.value;
     throw unsent(`a content block of kind "${block.case ?? 'none'}"`);
   });
-  switch (message.role) {
-    case Role.USER:
-      // Separate things that were said: apart by a line, as vLLM and llama.cpp join parts.
-      return { role: 'user', content: texts.join('\n') };
-    case Role.ASSISTANT:
-      // Pieces of one answer: as they were.
-      return {
-        role: 'assistant',
-        content: texts.join(''),
-        ...handedBack(message.content, dialect.thoughts),
-      };
-    default:
-      throw unsent(`a message of role ${message.role}`);
-  }
 }
 
 /** The door refuses these; to leave one out here would be to ignore it in silence. */

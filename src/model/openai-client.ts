@@ -123,7 +123,7 @@ export function createServerClient(
       }
       return await readAnswer(stream, {
         sink,
-        stops: stopsOf(body),
+        asked: { stops: stopsOf(body), tools: (body.tools?.length ?? 0) > 0 },
         signal: stop.signal,
         onFirstToken() {
           begun = true;

@@ -1,14 +1,14 @@
 // Reads one streamed answer from the socket to its end. The hot path: a token costs a callback, a
 // JSON.parse and a timer's refresh, and no promise.
 import type { ModelOutcome, ModelSink } from '../chat/model-port.ts';
-import { createAnswer } from './answer.ts';
+import { type Asked, createAnswer } from './answer.ts';
 import { idleTimeout, unreadable } from './failure.ts';
 import type { StreamedBody } from './node-fetch-transport.ts';
 import { createSseReader } from './sse-reader.ts';
 
 export interface ReadAnswerOptions {
   readonly sink: ModelSink;
-  readonly stops: readonly string[];
+  readonly asked: Asked;
   readonly signal: AbortSignal;
   /** The model has said its first word. */
   readonly onFirstToken: () => void;
@@ -22,7 +22,7 @@ export function readAnswer(body: StreamedBody, options: ReadAnswerOptions): Prom
   const { message, bytes } = body;
   const { sink, signal } = options;
   const { promise, resolve, reject } = Promise.withResolvers<ModelOutcome>();
-  const answer = createAnswer(sink, options.stops);
+  const answer = createAnswer(sink, options.asked);
   const reader = createSseReader(
     {
       event: answer.take,

@@ -10,7 +10,10 @@ import { lastAtLeader, nextAtLeader } from './leader.ts';
 import { COMMANDS, EVENTS, parseCommandSubject, parseLogSubject } from './subjects.ts';
 import { untilLeader } from './until-leader.ts';
 
-const LISTED_COMMANDS = ['cmd.*.*.start.*', 'cmd.*.*.delete.*'];
+/** What a list shows. */
+const SHOWN_COMMANDS = ['cmd.*.*.start.*', 'cmd.*.*.delete.*'];
+/** And that a chat was continued, which is only for the sweep. */
+const FOLLOWED_COMMANDS = [...SHOWN_COMMANDS, 'cmd.*.*.continue.*'];
 const STATUS_RECORDS = 'log.0.*.*.s';
 
 /** `writes` asks the leader; `replays` carries the reading of what may be a long past. */
@@ -19,7 +22,7 @@ export function natsChangeFeed(writes: Exchange, replays: NatsConnection): Chang
     storeId: () => untilLeader(() => storeId(replays)),
     follow: async (after, onChange) => {
       const followed = await Promise.all([
-        followStream(replays, COMMANDS, LISTED_COMMANDS, after.commands, true, (msg) => {
+        followStream(replays, COMMANDS, FOLLOWED_COMMANDS, after.commands, true, (msg) => {
           onChange(ownOrForeign(msg, 'commands', commandChange));
         }),
         followStream(replays, EVENTS, [STATUS_RECORDS], after.events, false, (msg) => {
@@ -46,7 +49,7 @@ export function natsChangeFeed(writes: Exchange, replays: NatsConnection): Chang
         return Math.min(...found.map((each) => each?.sequence ?? Infinity));
       };
       const [commands, events] = await Promise.all([
-        first(COMMANDS, LISTED_COMMANDS, after.commands),
+        first(COMMANDS, SHOWN_COMMANDS, after.commands),
         first(EVENTS, [STATUS_RECORDS], after.events),
       ]);
       return { commands, events };
@@ -143,8 +146,9 @@ function commandChange(msg: JsMsg): ChatChange {
   const { chat, verb, priority } = parseCommandSubject(msg.subject);
   if (msg.headers === undefined) throw new Error(`The command ${msg.subject} has no headers.`);
   const command = { sequence: msg.seq, chat, meta: commandMetaIn(msg.headers) };
-  if (verb === 'delete') return { kind: 'delete', ...command };
-  return { kind: 'start', ...command, priority };
+  if (verb === 'start') return { kind: 'start', ...command, priority };
+  if (verb === 'cancel') throw new Error(`The command ${msg.subject} is not listed.`);
+  return { kind: verb, ...command };
 }
 
 function statusChange(msg: JsMsg): ChatChange {

@@ -1,4 +1,5 @@
 // The inbox of commands on the stream COMMANDS, as callers write and read it.
+import type { ChatKey } from '../chat/chat-key.ts';
 import type { Command, CommandInbox } from '../chat/commands.ts';
 import type { Exchange } from './exchange.ts';
 import { commandHeaders, commandMetaIn } from './headers.ts';
@@ -15,10 +16,6 @@ import {
 } from './subjects.ts';
 
 export function natsCommandInbox(writes: Exchange): CommandInbox {
-  const read = async (filter: string): Promise<Command | undefined> => {
-    const found = await lastAtLeader(writes, COMMANDS, filter);
-    return found === undefined ? undefined : toCommand(found);
-  };
   return {
     publish: (command, expectedLast) => {
       const { chat, verb, priority, meta, data } = command;
@@ -26,10 +23,20 @@ export function natsCommandInbox(writes: Exchange): CommandInbox {
       const subject = commandSubject(chat, verb, priority);
       return publishFenced(writes, subject, data, commandHeaders(meta, fence));
     },
-    last: (chat) => read(commandFence(chat)),
-    start: (chat) => read(startFilter(chat)),
+    last: (chat) => readLast(writes, commandFence(chat)),
+    start: (chat) => startAtLeader(writes, chat),
     eraseBefore: (chat, sequence) => purgeBefore(writes, COMMANDS, commandFence(chat), sequence),
   };
+}
+
+/** Rejects with ChatError LOG_UNAVAILABLE. */
+export function startAtLeader(writes: Exchange, chat: ChatKey): Promise<Command | undefined> {
+  return readLast(writes, startFilter(chat));
+}
+
+async function readLast(writes: Exchange, filter: string): Promise<Command | undefined> {
+  const found = await lastAtLeader(writes, COMMANDS, filter);
+  return found === undefined ? undefined : toCommand(found);
 }
 
 function toCommand(message: StoredMessage): Command {

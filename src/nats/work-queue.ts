@@ -3,6 +3,7 @@ import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { Command, ControlQueue, Delivery, WorkQueue } from '../chat/commands.ts';
 import { OWNER_QUESTION_MS, PRIORITY_LEVELS } from '../chat/limits.ts';
+import { startAtLeader } from './command-inbox.ts';
 import type { Exchange } from './exchange.ts';
 import { bellHeaders, commandMetaIn, storeSequenceIn } from './headers.ts';
 import type { Puller } from './pull.ts';
@@ -46,6 +47,7 @@ export function natsWorkQueue(
       onBells(live, WORK_VERBS, (msg) => {
         listener(parseCommandSubject(msg.subject.slice('bell.'.length)).priority);
       }),
+    startOf: (chat) => startAtLeader(writes, chat),
     ring: (chat, verb, priority) => {
       writes.send(bellSubject(chat, verb, priority), EMPTY);
     },

@@ -2,9 +2,8 @@
 // running one by its worker, which the command's bell reaches, or else by a control loop.
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
-import { basicView } from '../chat/chat-view.ts';
 import type { CommandInbox } from '../chat/commands.ts';
-import { controlCommand } from '../chat/control-command.ts';
+import { controlCommand } from '../chat/next-command.ts';
 import type { ChatAtLeader } from '../chat/decisions.ts';
 import { decideCancel } from '../chat/decisions.ts';
 import { endChat } from '../chat/end-chat.ts';
@@ -12,7 +11,7 @@ import { ChatError, storeFull } from '../chat/errors.ts';
 import type { EventLog } from '../chat/event-log.ts';
 import { CANCEL_ANSWER_MS, NATS_REQUEST_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
-import { readChat } from '../chat/read-chat.ts';
+import { readChat, readView } from '../chat/read-chat.ts';
 
 export interface CancelDeps {
   readonly inbox: CommandInbox;
@@ -32,7 +31,7 @@ export async function cancelChatStream(
   while (Date.now() < deadlineMs) {
     const at = await readChat(deps.inbox, deps.log, chat);
     const decision = decideCancel(at.tail);
-    if (decision.do === 'nothing') return basicView(at.start, at.tail);
+    if (decision.do === 'nothing') return readView(deps.log, at.start, at.tail);
     if (decision.do === 'append') {
       const end = { kind: 'cancelled', reason } as const;
       // Stored, or another was quicker: in both cases the next reading says what is true.
@@ -45,7 +44,7 @@ export async function cancelChatStream(
             stream_id: chat.streamId,
             correlation_id: at.start.meta.correlationId,
           },
-          'a queued chat was cancelled',
+          'a chat that no worker held was cancelled',
         );
       }
       continue;
@@ -55,7 +54,7 @@ export async function cancelChatStream(
     break;
   }
   const { start, tail } = await readChat(deps.inbox, deps.log, chat);
-  return basicView(start, tail);
+  return readView(deps.log, start, tail);
 }
 
 /** False: the chat's commands have moved on; read and decide again. */

@@ -71,6 +71,8 @@ export class ChatFeed {
   status: ChatStreamStatus = statusOf(undefined);
   attempt = 0;
   over = false;
+  /** For its client's tools. */
+  waiting = false;
   /** Set when nothing more can be observed though the end was not seen. */
   failure: ChatError | undefined;
 
@@ -206,6 +208,7 @@ export class ChatFeed {
     this.status = mark.status;
     this.attempt = mark.attempt;
     this.over = isOver(mark);
+    this.waiting = mark.kind === 'wait';
     if (mark.kind === 'tombstone') this.failure = streamDeleted(this.chat.streamId);
   }
 

@@ -14,6 +14,7 @@ import { initiateChatStream } from './initiate-chat-stream.ts';
 import { listChatStreams } from './list-chat-streams.ts';
 import { listModels, modelsOrUnavailable } from './list-models.ts';
 import type { ObserveHub } from './observe-hub.ts';
+import { submitToolResults } from './submit-tool-results.ts';
 import { waitChatStream } from './wait-chat-stream.ts';
 
 export interface ServiceDeps {
@@ -63,6 +64,9 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
       );
       return {};
     },
+    submitToolResults: async (request, context) => ({
+      chatStream: await submitToolResults(deps, tenantOf(context.values), request),
+    }),
     listModels: (_, context) => listModels(deps.model, context.signal),
   };
 }

@@ -4,7 +4,7 @@ import type { CarryOutDeps } from '../chat/carry-out.ts';
 import { carryOutDelete } from '../chat/carry-out.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { Command } from '../chat/commands.ts';
-import { controlCommand } from '../chat/control-command.ts';
+import { controlCommand } from '../chat/next-command.ts';
 import { decideDeleteCall } from '../chat/decisions.ts';
 import { ChatError, storeFull, streamNotFound } from '../chat/errors.ts';
 import { PUBLISH_TRIES } from '../chat/limits.ts';

@@ -2,10 +2,10 @@
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
-import { basicView, fullView } from '../chat/chat-view.ts';
+import { fullView } from '../chat/chat-view.ts';
 import type { CommandInbox } from '../chat/commands.ts';
 import type { EventLog } from '../chat/event-log.ts';
-import { readChat } from '../chat/read-chat.ts';
+import { readChat, readView } from '../chat/read-chat.ts';
 import { foldLog } from '../chat/read-log.ts';
 
 export interface GetDeps {
@@ -19,7 +19,7 @@ export async function getChatStream(
   view: ChatStreamView,
 ): Promise<ChatStream> {
   const { start, tail } = await readChat(deps.inbox, deps.log, chat);
-  const basic = basicView(start, tail);
+  const basic = await readView(deps.log, start, tail);
   if (view !== ChatStreamView.FULL) return basic;
   return fullView(basic, start, await foldLog(deps.log, chat, tail));
 }

@@ -11,7 +11,6 @@ import type {
 import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { canonicalRequest } from '../chat/canonical.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
-import { basicView } from '../chat/chat-view.ts';
 import { chooseModel } from '../chat/choose-model.ts';
 import type { Command, CommandInbox } from '../chat/commands.ts';
 import { conversationViolations, fieldsNotHonoured } from '../chat/conversation.ts';
@@ -28,7 +27,9 @@ import {
 import type { Logger } from '../chat/logger.ts';
 import { fitViolations } from '../chat/model-fit.ts';
 import type { ModelInfo } from '../chat/model-port.ts';
-import { readBoth } from '../chat/read-chat.ts';
+import { readBoth, readView } from '../chat/read-chat.ts';
+import { toolViolations } from '../chat/tool-rules.ts';
+import { checkInputSchema } from '../tools/json-schema.ts';
 
 export interface InitiateDeps {
   readonly inbox: CommandInbox;
@@ -47,7 +48,10 @@ export async function initiateChatStream(
 ): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
   const request = call.request ?? create(ChatRequestSchema);
   const refused = fieldsNotHonoured(call);
-  const violations = conversationViolations(request);
+  const violations = [
+    ...conversationViolations(request),
+    ...toolViolations(request, checkInputSchema),
+  ];
   if (refused.length + violations.length > 0) {
     // All that is wrong at once, so that nobody has to come twice.
     const reason = violations.length > 0 ? 'INVALID_REQUEST' : 'FIELD_NOT_HONOURED';
@@ -76,6 +80,7 @@ export async function initiateChatStream(
       requestHash: hash,
       metadata: request.metadata,
       reason: '',
+      results: 0,
     },
     data: bytes,
   };
@@ -92,7 +97,8 @@ export async function initiateChatStream(
     );
   }
   const created = existing === undefined;
-  const view = basicView(existing?.start ?? { ...start, sequence: 0 }, existing?.tail);
+  const own = { ...start, sequence: 0 };
+  const view = await readView(deps.log, existing?.start ?? own, existing?.tail);
   return {
     streamId: chat.streamId,
     status: view.status,

@@ -13,10 +13,14 @@ import { Observer } from './observer.ts';
 export interface ObserveHub {
   readonly observe: (call: ObserveCall) => Promise<ObserveSource>;
   /** Resolves when the chat is at its end, after the time, or when the call is over. */
-  readonly untilOver: (chat: ChatKey, timeoutMs: number, signal: AbortSignal) => Promise<void>;
+  readonly untilOver: Until;
+  /** The same, and when it waits for its client's tools. */
+  readonly untilOverOrWaiting: Until;
   readonly observers: () => number;
   readonly close: () => void;
 }
+
+type Until = (chat: ChatKey, timeoutMs: number, signal: AbortSignal) => Promise<void>;
 
 export interface HubDeps extends FeedDeps {
   /** Rings for each control command of any chat. */
@@ -80,7 +84,8 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
     }
   };
 
-  const untilOver = async (
+  const until = async (
+    isThere: (feed: ChatFeed) => boolean,
     chat: ChatKey,
     timeoutMs: number,
     signal: AbortSignal,
@@ -89,7 +94,7 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
     const { promise, resolve } = Promise.withResolvers<void>();
     const listener: FeedListener = {
       wake: () => {
-        if (feed.over || feed.failure !== undefined) resolve();
+        if (isThere(feed) || feed.failure !== undefined) resolve();
       },
     };
     const timer = setTimeout(resolve, Math.max(timeoutMs, 0));
@@ -140,7 +145,8 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
 
   return {
     observe,
-    untilOver,
+    untilOver: (...given) => until((feed) => feed.over, ...given),
+    untilOverOrWaiting: (...given) => until((feed) => feed.over || feed.waiting, ...given),
     observers: () => {
       let count = 0;
       for (const feed of open.keys()) count += feed.listeners.size;

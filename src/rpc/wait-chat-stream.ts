@@ -8,7 +8,7 @@ import { getChatStream } from './get-chat-stream.ts';
 import type { ObserveHub } from './observe-hub.ts';
 
 export interface WaitDeps extends GetDeps {
-  readonly hub: Pick<ObserveHub, 'untilOver'>;
+  readonly hub: Pick<ObserveHub, 'untilOverOrWaiting'>;
 }
 
 export async function waitChatStream(
@@ -23,6 +23,6 @@ export async function waitChatStream(
     timeout === undefined
       ? DEFAULT_WAIT_MS
       : Number(timeout.seconds) * 1_000 + timeout.nanos / 1_000_000;
-  await deps.hub.untilOver(chat, Math.min(askedMs, MAX_WAIT_MS), signal);
+  await deps.hub.untilOverOrWaiting(chat, Math.min(askedMs, MAX_WAIT_MS), signal);
   return getChatStream(deps, chat, request.view);
 }

@@ -1,36 +1,75 @@
-// What the model says, as events: blocks open and close around deltas. With stream=false the same
-// blocks come whole.
+// What the model says in one turn, as events: blocks open and close around deltas. With stream=false the
+// same blocks come whole. Indexes and usage go on from the turns before.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
+import type { ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { FailureReason, UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ContentBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
+import type { ContentBlockSchema, ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_DELTA_CHARS, MAX_OUTPUT_CHARS } from '../chat/limits.ts';
 import type { ModelSink, ModelUsage, ModelWarning } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
 import type { End } from '../chat/terminal.ts';
 import type { LogWriter } from './log-writer.ts';
+import { ToolCalls } from './tool-calls.ts';
 
-type Kind = typeof BlockKind.TEXT | typeof BlockKind.THINKING;
+type Kind = typeof BlockKind.TEXT | typeof BlockKind.THINKING | typeof BlockKind.TOOL_USE;
+type Content = MessageInitShape<typeof ContentBlockSchema>;
+
+export interface TurnStart {
+  /** As they come; else whole blocks. */
+  readonly deltas: boolean;
+  /** From 1. */
+  readonly turn: number;
+  /** The index of the first block. */
+  readonly nextIndex: number;
+  /** What the turns before have said, in UTF-16 units. */
+  readonly chars: number;
+  /** Of the turns before. */
+  readonly usage: Usage | undefined;
+  /** Ids of tool calls that the conversation has. */
+  readonly takenIds: ReadonlySet<string>;
+  readonly toolChoice: ToolChoice | undefined;
+}
 
 export class AnswerSink implements ModelSink {
   readonly #writer: LogWriter;
-  readonly #deltas: boolean;
+  readonly #start: TurnStart;
+  readonly #calls: ToolCalls;
+  /** The block of text or reasoning that is open; calls are open until the turn is over. */
   #open: { readonly index: number; readonly kind: Kind } | undefined;
   #whole: string[] = [];
-  #nextIndex = 0;
-  #chars = 0;
+  #nextIndex: number;
+  #chars: number;
   #usage: ModelUsage | undefined;
 
-  /** `deltas`: as they come; else whole blocks. */
-  constructor(writer: LogWriter, deltas: boolean) {
+  constructor(writer: LogWriter, start: TurnStart) {
     this.#writer = writer;
-    this.#deltas = deltas;
+    this.#start = start;
+    this.#nextIndex = start.nextIndex;
+    this.#chars = start.chars;
+    this.#calls = new ToolCalls(start.takenIds, start.toolChoice);
   }
 
   readonly text = (delta: string): void => this.#say(BlockKind.TEXT, delta);
   readonly thinking = (delta: string): void => this.#say(BlockKind.THINKING, delta);
+  readonly toolUse = (call: number, id: string, name: string): void => {
+    this.#closeBlock();
+    const index = this.#nextIndex++;
+    const begun = this.#calls.begin(call, id, name, index);
+    const { turn } = this.#start;
+    const kind = BlockKind.TOOL_USE;
+    this.#writer.push({
+      case: 'blockStarted',
+      value: { index, kind, turn, id: begun.id, name },
+    });
+  };
+  readonly toolInput = (call: number, json: string): void => {
+    if (json === '') return;
+    const { index } = this.#calls.add(call, json);
+    if (this.#start.deltas) this.#pushDeltas(BlockKind.TOOL_USE, index, json);
+  };
   readonly usage = (usage: ModelUsage): void => {
     this.#usage = usage;
   };
@@ -39,48 +78,71 @@ export class AnswerSink implements ModelSink {
   };
   readonly pressure = (): Promise<void> | undefined => this.#writer.pressure();
 
-  /** Closes the block that is open; what came of it is kept, also when the call was cut short. */
+  /** The calls that were made in this turn. */
+  toolUses(): ToolUseBlock[] {
+    return this.#calls.toolUses();
+  }
+
+  /** Closes what is open, also when the call was cut short, and says what the chat has used so far. */
+  finish({ kind }: { readonly kind: End['kind'] | 'wait' }): Usage {
+    const completed = kind === 'completed' || kind === 'wait';
+    this.#closeBlock();
+    this.#closeCalls(completed);
+    const usage = this.#total(completed);
+    // The turns after a wait count on from it.
+    if (this.#usage !== undefined || kind === 'wait') {
+      this.#writer.push({ case: 'usage', value: { usage } });
+    }
+    return usage;
+  }
+
   #closeBlock(): void {
     const open = this.#open;
     if (open === undefined) return;
     this.#open = undefined;
     const text = this.#whole.join('');
     this.#whole = [];
-    const { index } = open;
-    if (this.#deltas) {
+    this.#close(open.kind, open.index, text, toContent(open.kind, text));
+  }
+
+  #closeCalls(completed: boolean): void {
+    for (const call of this.#calls.all()) {
+      // Many servers write nothing for a tool without input, which is no JSON.
+      if (completed) this.toolInput(call.number, call.missing());
+      const value = { id: call.id, name: call.name, input: call.input() };
+      this.#close(BlockKind.TOOL_USE, call.index, value.input, {
+        block: { case: 'toolUse', value },
+      });
+    }
+  }
+
+  #close(kind: Kind, index: number, text: string, content: Content): void {
+    if (this.#start.deltas) {
       this.#writer.push({ case: 'blockStopped', value: { index } });
     } else if (text.length <= MAX_DELTA_CHARS) {
-      const content = toContent(open.kind, text);
       this.#writer.push({ case: 'blockStopped', value: { index, content } });
     } else {
       // Longer than an event may be: it comes in pieces in either case.
-      this.#pushDeltas(open.kind, index, text);
+      this.#pushDeltas(kind, index, text);
       this.#writer.push({ case: 'blockStopped', value: { index } });
     }
   }
 
-  /** Closes what is open and says what the model call has used; returns the same. */
-  finish(end: End): Usage {
-    this.#closeBlock();
-    const usage = this.#total(end);
-    if (this.#usage !== undefined) this.#writer.push({ case: 'usage', value: { usage } });
-    return usage;
-  }
-
   /** The call counts as answered once something came of it. */
-  #total(end: End): Usage {
-    const answered = this.#nextIndex > 0 || end.kind === 'completed';
-    const usage = create(UsageSchema, { modelCalls: answered ? 1 : 0 });
-    const { inputTokens, outputTokens, reasoningTokens, cachedInputTokens } =
-      this.#usage ?? NO_USAGE;
-    if (inputTokens !== undefined) usage.inputTokens = inputTokens;
-    if (outputTokens !== undefined) usage.outputTokens = outputTokens;
-    if (reasoningTokens !== undefined) usage.reasoningTokens = reasoningTokens;
-    if (cachedInputTokens !== undefined) usage.cachedInputTokens = cachedInputTokens;
+  #total(completed: boolean): Usage {
+    const answered = this.#nextIndex > this.#start.nextIndex || completed;
+    const before = this.#start.usage ?? create(UsageSchema);
+    const usage = create(UsageSchema, { modelCalls: before.modelCalls + (answered ? 1 : 0) });
+    for (const count of COUNTS) {
+      const now = this.#usage?.[count];
+      if (now !== undefined || before[count] !== undefined) {
+        usage[count] = (before[count] ?? 0) + (now ?? 0);
+      }
+    }
     return usage;
   }
 
-  #say(kind: Kind, delta: string): void {
+  #say(kind: typeof BlockKind.TEXT | typeof BlockKind.THINKING, delta: string): void {
     if (delta.length === 0) return;
     this.#chars += delta.length;
     if (this.#chars > MAX_OUTPUT_CHARS) {
@@ -94,10 +156,11 @@ export class AnswerSink implements ModelSink {
       this.#closeBlock();
       const index = this.#nextIndex++;
       this.#open = { index, kind };
-      this.#writer.push({ case: 'blockStarted', value: { index, kind, turn: 1 } });
+      const { turn } = this.#start;
+      this.#writer.push({ case: 'blockStarted', value: { index, kind, turn } });
     }
     const { index } = this.#open;
-    if (this.#deltas) this.#pushDeltas(kind, index, delta);
+    if (this.#start.deltas) this.#pushDeltas(kind, index, delta);
     else this.#whole.push(delta);
   }
 
@@ -107,27 +170,24 @@ export class AnswerSink implements ModelSink {
       // Never between the halves of a surrogate pair.
       if (end < text.length && isHighSurrogate(text.charCodeAt(end - 1))) end--;
       const piece = at === 0 && end === text.length ? text : text.slice(at, end);
-      this.#writer.push({
-        case: kind === BlockKind.TEXT ? 'textDelta' : 'thinkingDelta',
-        value: { index, text: piece },
-      });
+      if (kind === BlockKind.TOOL_USE) {
+        this.#writer.push({ case: 'toolInputDelta', value: { index, json: piece } });
+      } else {
+        const kindOfDelta = kind === BlockKind.TEXT ? 'textDelta' : 'thinkingDelta';
+        this.#writer.push({ case: kindOfDelta, value: { index, text: piece } });
+      }
       at = end;
     }
   }
 }
 
-const NO_USAGE: ModelUsage = {
-  inputTokens: undefined,
-  outputTokens: undefined,
-  reasoningTokens: undefined,
-  cachedInputTokens: undefined,
-};
+const COUNTS = ['inputTokens', 'outputTokens', 'reasoningTokens', 'cachedInputTokens'] as const;
 
 function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }
 
-function toContent(kind: Kind, text: string): MessageInitShape<typeof ContentBlockSchema> {
+function toContent(kind: Kind, text: string): Content {
   return kind === BlockKind.TEXT
     ? { block: { case: 'text', value: text } }
     : { block: { case: 'thinking', value: { text } } };

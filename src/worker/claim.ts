@@ -12,7 +12,7 @@ export function claimMark(
   owner: string,
   nowMs: number,
 ): StatusMark {
-  const { createdAtMs, expiresAtMs, correlationId, model } = command.meta;
+  const { createdAtMs, expiresAtMs, correlationId, model, results } = command.meta;
   return {
     kind: 'claim',
     status: ChatStreamStatus.PROCESSING,
@@ -23,9 +23,14 @@ export function claimMark(
     command: command.sequence,
     owner,
     startedAtMs: claim.startedAtMs === 0 ? nowMs : claim.startedAtMs,
+    results,
+    waitRecord: 0,
+    waitingSinceMs: 0,
+    waitedMs: claim.waitedMs,
+    deadlineMs: 0,
     firstSequence: claim.sequence,
     lastSequence: claim.sequence,
-    createdAtMs,
+    createdAtMs: claim.createdAtMs === 0 ? createdAtMs : claim.createdAtMs,
     expiresAtMs,
     correlationId,
     model,

@@ -4,6 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Hash } from 'node:crypto';
 import { createHash } from 'node:crypto';
 import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { Settled } from '../chat/append.ts';
@@ -13,7 +14,7 @@ import type { EventLog, StatusMark } from '../chat/event-log.ts';
 import { preciseNowMs, timestampFromMillis } from '../chat/event-time.ts';
 import { APPEND_SETTLE_MS, MAX_DELTA_CHARS, MAX_UNSTORED_CHARS } from '../chat/limits.ts';
 import type { MarkChange } from '../chat/marks.ts';
-import { changedMark, runEnds, runHandsBack } from '../chat/marks.ts';
+import { changedMark, runEnds, runHandsBack, runWaits } from '../chat/marks.ts';
 import { encodeBatch } from '../chat/record.ts';
 import type { End, EventPayload } from '../chat/terminal.ts';
 import { endPayload } from '../chat/terminal.ts';
@@ -37,7 +38,8 @@ export class LogWriter {
   readonly #log: EventLog;
   readonly #start: WriterStart;
   readonly #onLost: (settled: Settled) => void;
-  readonly #hash: Hash = createHash('sha256');
+  /** Of the text of the whole chat. */
+  #hash: Hash = createHash('sha256');
   #waiting: Waiting[] = [];
   #waitingChars = 0;
   #drained: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
@@ -65,6 +67,11 @@ export class LogWriter {
 
   get attempt(): number {
     return this.#start.mark.attempt;
+  }
+
+  /** Goes on behind what the chat has said in its finished steps; before anything is pushed. */
+  resume(textHash: Hash): void {
+    this.#hash = textHash;
   }
 
   /** The newest record that this writer knows to be stored. */
@@ -97,17 +104,37 @@ export class LogWriter {
 
   /** Appends what waits together with the terminal event, as the last record. */
   async end(end: End, usage: Usage): Promise<Settled> {
-    this.#closing = true;
-    await this.#appending;
-    while (this.#waitingChars > MAX_DELTA_CHARS && this.#lost === undefined) {
-      await this.#append(this.#take(MAX_DELTA_CHARS), undefined);
-    }
+    await this.#close();
     if (this.#lost !== undefined) return this.#lost;
     const events = this.#take(Infinity);
     const sequence = this.#sequence + 1;
     const sha256 = this.#hash.digest('hex');
     events.push(this.#event(endPayload(end, { sequence, sha256, usage }), preciseNowMs()));
     return this.#append(events, runEnds(this.#start.mark, end));
+  }
+
+  /**
+   * Appends what waits together with the request for the results of client tools, as the last record:
+   * the step is finished, and nobody holds the chat.
+   */
+  async wait(toolUses: readonly ToolUseBlock[], deadlineMs: number): Promise<Settled> {
+    await this.#close();
+    if (this.#lost !== undefined) return this.#lost;
+    const events = this.#take(Infinity);
+    const nowMs = preciseNowMs();
+    const deadline = timestampFromMillis(deadlineMs);
+    const value = { toolUses: [...toolUses], deadline };
+    events.push(this.#event({ case: 'toolResultsRequested', value }, nowMs));
+    return this.#append(events, runWaits(this.#start.mark, Math.floor(nowMs), deadlineMs));
+  }
+
+  /** Takes no more deltas, and stores of what waits what is too much for the last record. */
+  async #close(): Promise<void> {
+    this.#closing = true;
+    await this.#appending;
+    while (this.#waitingChars > MAX_DELTA_CHARS && this.#lost === undefined) {
+      await this.#append(this.#take(MAX_DELTA_CHARS), undefined);
+    }
   }
 
   /** Gives the chat back; what is not stored is dropped, since the next attempt says it again. */
@@ -120,15 +147,29 @@ export class LogWriter {
   }
 
   #merge(payload: EventPayload): boolean {
+    const last = this.#waiting.at(-1)?.payload;
+    if (payload.case === 'toolInputDelta') return this.#mergeInput(payload.value, last);
     if (payload.case !== 'textDelta' && payload.case !== 'thinkingDelta') return false;
     const text = payload.value.text ?? '';
-    const last = this.#waiting.at(-1)?.payload;
     if (last === undefined || last.case !== payload.case) return false;
     if (last.value.index !== payload.value.index) return false;
     const merged = (last.value.text ?? '') + text;
     if (merged.length > MAX_DELTA_CHARS) return false;
     last.value.text = merged;
     this.#waitingChars += text.length;
+    return true;
+  }
+
+  #mergeInput(
+    delta: Extract<EventPayload, { case: 'toolInputDelta' }>['value'],
+    last: EventPayload | undefined,
+  ): boolean {
+    if (last?.case !== 'toolInputDelta' || last.value.index !== delta.index) return false;
+    const json = delta.json ?? '';
+    const merged = (last.value.json ?? '') + json;
+    if (merged.length > MAX_DELTA_CHARS) return false;
+    last.value.json = merged;
+    this.#waitingChars += json.length;
     return true;
   }
 
@@ -236,9 +277,12 @@ function contentChars(payload: EventPayload): number {
     case 'textDelta':
     case 'thinkingDelta':
       return payload.value.text?.length ?? 0;
+    case 'toolInputDelta':
+      return payload.value.json?.length ?? 0;
     case 'blockStopped': {
       const block = payload.value.content?.block;
       if (block?.case === 'text') return block.value.length;
+      if (block?.case === 'toolUse') return block.value.input?.length ?? 0;
       return block?.case === 'thinking' ? (block.value.text?.length ?? 0) : 0;
     }
     default:

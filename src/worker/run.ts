@@ -1,22 +1,26 @@
-// One run of one chat, from its claim to its end: the model is asked, what it says goes to the log.
-import { create, fromBinary } from '@bufbuild/protobuf';
-import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+// One run of one chat, from its claim to its end or to its wait for the client's tools: the model is
+// asked for the next turn, and what it says goes to the log. Finished steps are never asked again.
+import { create } from '@bufbuild/protobuf';
 import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import {
   FailureReason,
   FailureReasonSchema,
+  StopReason,
   UsageSchema,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { Settled } from '../chat/append.ts';
-import type { Command } from '../chat/commands.ts';
-import { runTimeout } from '../chat/deadlines.ts';
+import type { Command, WorkQueue } from '../chat/commands.ts';
+import { runDueMs, runTimeout, toolDeadlineMs } from '../chat/deadlines.ts';
+import type { EventLog, StatusMark } from '../chat/event-log.ts';
+import { MAX_TURNS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
 import type { End } from '../chat/terminal.ts';
 import { AnswerSink } from './answer-sink.ts';
 import type { LogWriter } from './log-writer.ts';
+import type { Turn } from './turn.ts';
+import { isFirstStep, nextTurn } from './turn.ts';
 
 /** Why a run is stopped before the model is done: the reason of its abort signal. */
 export class RunStop extends Error {
@@ -32,35 +36,51 @@ export class RunStop extends Error {
 export type RunResult =
   /** The terminal event is in the log. */
   | { readonly type: 'ended'; readonly end: End }
+  /** The chat waits for its client's tools and the log shows it. */
+  | { readonly type: 'waits' }
   /** The chat was given back and the log shows it. */
   | { readonly type: 'handed-back' }
   /** Another writer owns the chat or ended it, or the log is away: this run is over, the chat not. */
   | { readonly type: 'lost'; readonly why: Settled | undefined };
 
 export interface RunDeps {
+  readonly log: EventLog;
+  readonly queue: Pick<WorkQueue, 'startOf'>;
   readonly model: ModelClient;
   readonly logger: Logger;
   readonly runTimeoutMs: number;
 }
 
+/** What a turn came to. */
+type Outcome = End | { readonly kind: 'wait' };
+
+/** `mark`: of the claim, whose record the writer knows. */
 export async function runChat(
   deps: RunDeps,
   command: Command,
   writer: LogWriter,
-  startedAtMs: number,
+  mark: StatusMark,
   abort: AbortController,
 ): Promise<RunResult> {
-  const leftMs = startedAtMs + deps.runTimeoutMs - Date.now();
+  const leftMs = runDueMs(mark, deps.runTimeoutMs) - Date.now();
   const timer = setTimeout(
     () => abort.abort(new RunStop('run-timeout', 'the run took too long')),
     Math.max(leftMs, 0),
   );
+  let turn: Turn | undefined;
   try {
-    const { request } = fromBinary(InitiateChatStreamRequestSchema, command.data);
-    if (request === undefined) throw new Error('The start command holds no request.');
-    const sink = new AnswerSink(writer, request.stream ?? true);
-    const end = await ask(deps, command, request, sink, abort.signal, writer.attempt);
-    return await finish(writer, end, sink.finish(end));
+    turn = await nextTurn(deps, command, writer.storeSequence, mark);
+    // Erased: the chat is deleted, and the fence says so to whoever appends.
+    if (turn === undefined) return { type: 'lost', why: undefined };
+    writer.resume(turn.textHash);
+    const sink = new AnswerSink(writer, turn);
+    const outcome = await ask(deps, command, turn, sink, abort.signal, writer.attempt);
+    const usage = sink.finish(outcome);
+    if (outcome.kind !== 'wait') return await finish(writer, outcome, usage);
+    const deadlineMs = toolDeadlineMs(mark.expiresAtMs, Date.now());
+    // As they are now that they are closed: an input for which nothing came is an empty object.
+    const settled = await writer.wait(sink.toolUses(), deadlineMs);
+    return settled.type === 'stored' ? { type: 'waits' } : { type: 'lost', why: settled };
   } catch (error) {
     const stop: unknown = abort.signal.aborted ? abort.signal.reason : error;
     if (stop instanceof RunStop && stop.why === 'lost') return { type: 'lost', why: undefined };
@@ -68,31 +88,39 @@ export async function runChat(
       const settled = await writer.handBack();
       return settled.type === 'stored' ? { type: 'handed-back' } : { type: 'lost', why: settled };
     }
+    // Without its past it has nothing true to say of its text: the next attempt may.
+    if (turn === undefined && !isFirstStep(mark)) throw error;
     deps.logger.error(
       { ...fieldsOf(command), attempt: writer.attempt, err: error },
       'a run failed inside Tailrace',
     );
-    return await finish(writer, INTERNAL_END, create(UsageSchema, {}));
+    return await finish(writer, INTERNAL_END, turn?.usage ?? create(UsageSchema, {}));
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** Runs the model to an end that belongs into the log; rejects where the run is not to end here. */
+/** Runs the model to what belongs into the log; rejects where the run is not to end here. */
 async function ask(
   deps: RunDeps,
   command: Command,
-  request: ChatRequest,
+  turn: Turn,
   sink: AnswerSink,
   signal: AbortSignal,
   attempt: number,
-): Promise<End> {
+): Promise<Outcome> {
   try {
     signal.throwIfAborted();
+    const { request, messages } = turn;
     const { model, correlationId } = command.meta;
-    const call = { model, request, messages: request.messages, turn: 1, correlationId };
-    const outcome = await deps.model.generate(call, sink, signal);
-    return { kind: 'completed', stopReason: outcome.stopReason };
+    const call = { model, request, messages, turn: turn.turn, correlationId };
+    const { stopReason } = await deps.model.generate(call, sink, signal);
+    if (stopReason !== StopReason.TOOL_USE || !turn.awaitToolResults) {
+      return { kind: 'completed', stopReason };
+    }
+    return turn.turn < MAX_TURNS
+      ? { kind: 'wait' }
+      : { kind: 'completed', stopReason: StopReason.TURN_LIMIT };
   } catch (error) {
     const stop: unknown = signal.aborted ? signal.reason : undefined;
     if (stop instanceof RunStop && stop.why === 'cancelled') {

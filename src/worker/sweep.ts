@@ -1,12 +1,14 @@
 // Keeps the deadlines that nobody else may be alive to keep: each second it looks in the list for chats
-// that are past one and decides from the leader's log. It acts by fenced append, so that any number of
-// sweeps do no harm.
+// that are past one, or lack the continue that a dead process left out, and decides from the leader's
+// log. It acts by fenced append or command, so that any number of sweeps do no harm.
 import type { ChatList, OverdueChat } from '../chat/chat-list.ts';
 import type { CommandInbox } from '../chat/commands.ts';
+import { continueChat } from '../chat/continue-chat.ts';
 import { overdueEnd } from '../chat/deadlines.ts';
 import { endChat } from '../chat/end-chat.ts';
 import type { EventLog } from '../chat/event-log.ts';
 import {
+  CONTINUE_GRACE_MS,
   NATS_REQUEST_MS,
   RUN_TIMEOUT_GRACE_MS,
   RUN_TIMEOUT_MS,
@@ -35,7 +37,8 @@ export function startSweep(deps: SweepDeps): Sweep {
     for (const overdue of findOverdue(deps.list)) {
       if (stopped) return;
       try {
-        await endOverdue(deps, overdue);
+        if (overdue.due === 'continue') await continueOverdue(deps, overdue);
+        else await endOverdue(deps, overdue);
       } catch (error) {
         const { tenant, streamId } = overdue.chat;
         // Found again by the next round.
@@ -70,10 +73,24 @@ function findOverdue(list: SweepDeps['list']): readonly OverdueChat[] {
   const nowMs = Date.now();
   return list.overdue({
     pendingCreatedMs: nowMs - START_DEADLINE_MS,
-    processingStartedMs: nowMs - RUN_TIMEOUT_MS - RUN_TIMEOUT_GRACE_MS,
-    expiresMs: nowMs,
+    runBeganMs: nowMs - RUN_TIMEOUT_MS - RUN_TIMEOUT_GRACE_MS,
+    endsMs: nowMs,
+    answeredMs: nowMs - CONTINUE_GRACE_MS,
     limit: SWEEP_BATCH,
   });
+}
+
+async function continueOverdue(deps: SweepDeps, { chat }: OverdueChat): Promise<void> {
+  const start = await deps.inbox.start(chat);
+  if (start === undefined || !(await continueChat(deps, start))) return;
+  deps.logger.warn(
+    {
+      tenant: chat.tenant,
+      stream_id: chat.streamId,
+      correlation_id: start.meta.correlationId,
+    },
+    'the continue of a chat was published in place of the call that took its results',
+  );
 }
 
 async function endOverdue(deps: SweepDeps, { chat }: OverdueChat): Promise<void> {

@@ -19,6 +19,8 @@ import {
   HAND_BACK_MS,
   MAX_ATTEMPTS,
   OWNED_NAK_DELAY_MS,
+  READ_AGAIN_MS,
+  READ_AGAIN_TRIES,
   RENEW_EVERY_MS,
 } from '../chat/limits.ts';
 import { encodeBatch } from '../chat/record.ts';
@@ -29,7 +31,6 @@ import { fieldsOf, runChat, RunStop } from './run.ts';
 import { startTaking } from './take.ts';
 
 export interface WorkerDeps extends RunDeps {
-  readonly log: EventLog;
   readonly queue: WorkQueue;
   readonly slots: number;
 }
@@ -66,7 +67,7 @@ export function startWorker(deps: WorkerDeps): Worker {
     if (run !== undefined) {
       // Handed out again while it runs here, because a renewal was lost: adopt the new delivery.
       if (run.command.sequence === command.sequence) run.delivery = delivery;
-      else delivery.nak(OWNED_NAK_DELAY_MS);
+      else takeOther(run, delivery);
       return;
     }
     // NATS answers a pull late that it was away for: more than there are slots may come then.
@@ -97,26 +98,36 @@ export function startWorker(deps: WorkerDeps): Worker {
       });
   };
 
+  /** Another command of a chat that runs here. */
+  const takeOther = (run: Run, delivery: Delivery): void => {
+    // A continue that came while the step before it was being put away.
+    if (delivery.command.sequence > run.command.sequence) return delivery.nak(READ_AGAIN_MS);
+    // The claim that this run writes under names a newer command.
+    if (run.writer !== undefined) return delivery.ack();
+    delivery.nak(OWNED_NAK_DELAY_MS);
+  };
+
   const drive = async (run: Run): Promise<void> => {
-    for (;;) {
+    for (let tries = 0; ;) {
       const decision = await decide(run);
       if (decision === undefined) return;
+      if (decision === 'read-again') {
+        if (++tries > READ_AGAIN_TRIES) throw viewTooOld();
+        await new Promise((resolve) => setTimeout(resolve, READ_AGAIN_MS));
+        continue;
+      }
       const settled = await claim(run, decision.claim);
       if (settled === 'moved') continue;
       if (settled === 'unavailable') return;
-      const result = await runChat(
-        deps,
-        run.command,
-        settled.writer,
-        settled.mark.startedAtMs,
-        run.abort,
-      );
+      const result = await runChat(deps, run.command, settled.writer, settled.mark, run.abort);
       return conclude(run, result, settled.mark.attempt);
     }
   };
 
   /** What to claim; undefined where there is nothing to claim (any more). */
-  const decide = async (run: Run): Promise<{ readonly claim: Claim } | undefined> => {
+  const decide = async (
+    run: Run,
+  ): Promise<{ readonly claim: Claim } | 'read-again' | undefined> => {
     const { command, delivery } = run;
     const bounds = { nowMs: Date.now(), maxAttempts: MAX_ATTEMPTS };
     const fresh = claimsUnread(command.verb, delivery.deliveries, run.refused);
@@ -136,6 +147,8 @@ export function startWorker(deps: WorkerDeps): Worker {
         logger.debug({ ...fieldsOf(command), why: decision.why }, 'a command was void');
         delivery.ack();
         return undefined;
+      case 'read-again':
+        return 'read-again';
       case 'claim':
         return decision;
       case 'end': {
@@ -197,6 +210,10 @@ export function startWorker(deps: WorkerDeps): Worker {
       case 'ended':
         delivery.ack();
         logger.info({ ...fields, end: result.end.kind }, 'the chat came to its end');
+        return;
+      case 'waits':
+        delivery.ack();
+        logger.info(fields, 'the chat waits for its client’s tools');
         return;
       case 'handed-back':
         delivery.nak(0);
@@ -264,6 +281,13 @@ export function startWorker(deps: WorkerDeps): Worker {
       stopReconnect();
     },
   };
+}
+
+function viewTooOld(): ChatError {
+  return new ChatError(
+    'LOG_UNAVAILABLE',
+    'The log does not show the results that this continue is about.',
+  );
 }
 
 async function stillOwn(log: EventLog, chat: ChatKey, writer: LogWriter): Promise<boolean> {

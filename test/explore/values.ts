@@ -80,6 +80,7 @@ export function commandOf(world: World, job: HeldJob): Command {
       requestHash: job.verb === 'start' ? requestHashOf(job.request) : '',
       metadata: {},
       reason: '',
+      results: 0,
     },
     data: EMPTY,
   };

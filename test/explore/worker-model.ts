@@ -155,6 +155,8 @@ function decideSteps(turn: Turn): void {
         kind: stale ? 'fault' : 'step',
       });
     };
+    // The same reading again: no other state.
+    if (decision.do === 'read-again') continue;
     if (decision.do === 'drop') {
       say(`the command is void (${decision.why})`, { at: 'say', what: 'ack' });
     } else if (decision.do !== 'ask-owner') {

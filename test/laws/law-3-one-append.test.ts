@@ -16,7 +16,7 @@ import {
   startChat,
   untilOver,
 } from '../support/chat-fixtures.ts';
-import { claimedWriter, openBlock, say } from '../support/claims.ts';
+import { claimedWriter, firstTurn, openBlock, say } from '../support/claims.ts';
 import { promptModel } from '../support/hand-model.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { startNats } from '../support/nats.ts';
@@ -117,7 +117,7 @@ test('law 3: any words in any rhythm keep their order, whole, each event within 
       const log = watchedLog(memoryLog());
       const chat = chatKey();
       const { writer } = await claimedWriter(log, chat);
-      const sink = new AnswerSink(writer, stream);
+      const sink = new AnswerSink(writer, firstTurn(stream));
       for (const { kind, text, turnsBefore } of deltas) {
         for (let i = 0; i < turnsBefore; i++) await nextTurn();
         if (kind === 'text') sink.text(text);

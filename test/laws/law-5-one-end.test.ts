@@ -119,6 +119,7 @@ test('law 5: a fault of our own ends the chat as ERROR, in words that give nothi
       requestHash: '',
       metadata: {},
       reason: '',
+      results: 0,
     },
     data: new Uint8Array([1, 2, 3, 255]),
   };

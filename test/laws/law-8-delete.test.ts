@@ -9,7 +9,7 @@ import type { CarryOutDeps } from '../../src/chat/carry-out.ts';
 import { carryOutDelete } from '../../src/chat/carry-out.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import type { Command } from '../../src/chat/commands.ts';
-import { controlCommand } from '../../src/chat/control-command.ts';
+import { controlCommand } from '../../src/chat/next-command.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { createObserveHub } from '../../src/rpc/observe-hub.ts';

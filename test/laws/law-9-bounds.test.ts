@@ -31,7 +31,7 @@ import {
   untilOver,
   untilText,
 } from '../support/chat-fixtures.ts';
-import { claimedWriter, testAppend, testMark } from '../support/claims.ts';
+import { claimedWriter, firstTurn, testAppend, testMark } from '../support/claims.ts';
 import { handModel, promptModel } from '../support/hand-model.ts';
 import { TEST_MODEL_INFO } from '../support/test-model.ts';
 import { memoryLog } from '../support/memory-log.ts';
@@ -109,7 +109,7 @@ for (const stream of [true, false]) {
     const mark = { correlationId: '\u{30a2}'.repeat(256) };
     const { writer } = await claimedWriter(log, chat, mark);
     const release = log.hold();
-    const sink = new AnswerSink(writer, stream);
+    const sink = new AnswerSink(writer, firstTurn(stream));
     // Blocks of a character each, and blocks as large as an event: both while the log is away.
     for (let i = 0; i < 5_000; i++) {
       sink.text('a');
@@ -133,7 +133,7 @@ test('law 9: many small events wait under the same bound as much text', async ()
   const log = watchedLog(memoryLog());
   const { writer } = await claimedWriter(log, chatKey());
   const release = log.hold();
-  const sink = new AnswerSink(writer, true);
+  const sink = new AnswerSink(writer, firstTurn(true));
   let blocks = 0;
   while (sink.pressure() === undefined && blocks < 100_000) {
     sink.text('a');
@@ -150,7 +150,7 @@ test('law 9: an answer that grows without end is ended as FAILED', () => {
   const sink = new AnswerSink(
     // Nothing is kept of it here: only the count is of interest.
     { push: () => undefined, pressure: () => undefined } as never,
-    true,
+    firstTurn(true),
   );
   for (let said = 0; said < MAX_OUTPUT_CHARS; said += chunk.length) sink.text(chunk);
   assert.throws(

@@ -56,6 +56,7 @@ async function startedAt(
       requestHash: hash,
       metadata: {},
       reason: '',
+      results: 0,
     },
     data: bytes,
   };

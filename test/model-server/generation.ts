@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Pacer, Scheduled } from './pacer.ts';
-import { type Break, breakOf, type Script } from './script.ts';
+import { type Break, breakOf, callDeltas, type Script } from './script.ts';
 import { createWire } from './wire.ts';
 
 /** Unpaced deltas that are written together. */
@@ -134,9 +134,10 @@ export function generate(
   }
 
   function finish(): void {
+    for (const piece of callDeltas(script)) wire.write(event({ tool_calls: [piece] }, null));
     if (script.fault !== 'no_finish') {
       const limited = tokens < wanted;
-      wire.write(event({}, limited ? 'length' : script.finish));
+      wire.write(event({}, limited ? 'length' : finishOf(script)));
       if (script.fault === 'finish_twice') wire.write(event({}, 'length'));
     }
     if (script.usage === 'last' && input.includeUsage) wire.write(usageEvent());
@@ -199,6 +200,10 @@ export function generate(
       prompt_tokens_details: { cached_tokens: 1 },
     };
   }
+}
+
+function finishOf({ finish, calls }: Script): string {
+  return finish ?? (calls.length > 0 ? 'tool_calls' : 'stop');
 }
 
 function tokensOf(script: Script): number {

@@ -58,7 +58,15 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 const completionSchema = z.looseObject({
   model: z.string(),
-  messages: z.array(z.looseObject({ role: z.string(), content: z.unknown() })).min(1),
+  messages: z
+    .array(
+      z.looseObject({
+        role: z.string(),
+        content: z.unknown(),
+        tool_calls: z.unknown().optional(),
+      }),
+    )
+    .min(1),
   stream: z.literal(true, { error: 'this server only streams' }),
   stream_options: z.looseObject({ include_usage: z.boolean().default(false) }).optional(),
   max_tokens: z.int().min(1).optional(),
@@ -180,7 +188,7 @@ export async function startModelServer(options: ModelServerOptions = {}): Promis
     const last = textOf(messages.findLast((message) => message.role === 'user')?.content);
     let script: Script;
     try {
-      script = scriptOf(last);
+      script = scriptOf(last, roundOf(messages));
     } catch (error) {
       return refuse(response, String(error));
     }
@@ -246,6 +254,14 @@ export async function startModelServer(options: ModelServerOptions = {}): Promis
       await closed;
     },
   };
+}
+
+/** How often the model has called tools since the last words of the user. */
+function roundOf(
+  messages: readonly { readonly role: string; readonly tool_calls?: unknown }[],
+): number {
+  const last = messages.findLastIndex(({ role }) => role === 'user');
+  return messages.slice(last).filter((message) => message.tool_calls !== undefined).length;
 }
 
 /** Quotes what it was sent, as real servers do: no word of it may reach a caller. */

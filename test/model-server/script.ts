@@ -45,6 +45,16 @@ const FAULTS = [
 const count = z.int().min(0);
 const ms = z.number().min(0);
 
+const callSchema = z.strictObject({
+  /** Default: none is given, as some servers do. */
+  id: z.string().optional(),
+  name: z.string(),
+  /** As JSON text, whole or in these pieces. */
+  input: z.union([z.string(), z.array(z.string())]).default('{}'),
+  /** Default: its place. null: none is given. */
+  index: z.int().nullable().optional(),
+});
+
 const scriptSchema = z.strictObject({
   /** Deltas of text; each holds its number and when it was written: `<n>:<epoch µs> `. */
   tokens: count.default(5),
@@ -62,9 +72,16 @@ const scriptSchema = z.strictObject({
   delta_bytes: count.optional(),
   /** These deltas instead of numbered ones. */
   text: z.array(z.string()).optional(),
+  /** Calls of tools, after the text. */
+  calls: z.array(callSchema).default([]),
+  /** Their pieces come by turns instead of call by call. */
+  interleave: z.boolean().default(false),
+  /** What the answers are to the tools' results: a script for each round, the last one for all others. */
+  then: z.array(z.unknown()).default([]),
   /** These bytes (as UTF-8) instead of a whole answer. */
   raw: z.string().optional(),
-  finish: z.string().default('stop'),
+  /** Default: "stop", after calls "tool_calls". */
+  finish: z.string().optional(),
   stop_reason: z.union([z.string(), z.number()]).optional(),
   matched_stop: z.union([z.string(), z.number()]).optional(),
   usage: z.enum(['last', 'with_finish', 'every', 'none', 'only']).default('last'),
@@ -97,12 +114,33 @@ export function breakOf({ fault }: Script): Break | undefined {
   return BREAKS.find((name) => name === fault);
 }
 
-/** Throws if the message is JSON but no script, so that no test runs on a typing error. */
-export function scriptOf(lastUserMessage: string): Script {
+/**
+ * `round`: how often the model has called tools since that message. Throws if the message is JSON but no
+ * script, so that no test runs on a typing error.
+ */
+export function scriptOf(lastUserMessage: string, round = 0): Script {
   if (!lastUserMessage.startsWith('{')) {
     return scriptSchema.parse({
       text: PLAIN_WORDS.map((word, i) => (i === 0 ? word : ` ${word}`)),
     });
   }
-  return scriptSchema.parse(JSON.parse(lastUserMessage));
+  const first = scriptSchema.parse(JSON.parse(lastUserMessage));
+  if (round === 0 || first.then.length === 0) return first;
+  return scriptSchema.parse(first.then[Math.min(round, first.then.length) - 1]);
+}
+
+/** The `tool_calls` of each delta, in their order. */
+export function callDeltas({ calls, interleave }: Script): object[] {
+  const pieces = calls.flatMap((call, place) => {
+    const index = call.index === undefined ? place : call.index;
+    const at = index === null ? {} : { index };
+    const id = call.id === undefined ? {} : { id: call.id };
+    const { name } = call;
+    const head = { ...at, ...id, type: 'function', function: { name, arguments: '' } };
+    const input = typeof call.input === 'string' ? [call.input] : call.input;
+    const rest = input.map((text) => ({ ...at, function: { arguments: text } }));
+    return [head, ...rest].map((piece, turn) => ({ piece, turn }));
+  });
+  if (interleave) pieces.sort((a, b) => a.turn - b.turn);
+  return pieces.map(({ piece }) => piece);
 }

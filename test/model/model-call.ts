@@ -30,6 +30,8 @@ export interface RecordingSink extends ModelSink {
   readonly thoughts: string[];
   readonly usages: ModelUsage[];
   readonly warnings: ModelWarning[];
+  /** Of each call: id, name, and its input so far. */
+  readonly calls: { readonly id: string; readonly name: string; input: string }[];
   /** Resolves with the first text. */
   readonly firstText: Promise<string>;
   /** What `pressure` answers once there is text. */
@@ -43,6 +45,7 @@ export function recordingSink(): RecordingSink {
     thoughts: [],
     usages: [],
     warnings: [],
+    calls: [],
     firstText: first.promise,
     holdUntil: undefined,
     text(delta) {
@@ -50,6 +53,12 @@ export function recordingSink(): RecordingSink {
       first.resolve(delta);
     },
     thinking: (delta) => void sink.thoughts.push(delta),
+    toolUse: (call, id, name) => void (sink.calls[call] = { id, name, input: '' }),
+    toolInput: (call, json) => {
+      const made = sink.calls[call];
+      if (made === undefined) throw new Error(`input for the call ${call}, which never began`);
+      made.input += json;
+    },
     usage: (usage) => void sink.usages.push(usage),
     warning: (warning) => void sink.warnings.push(warning),
     pressure: () => (sink.texts.length > 0 ? sink.holdUntil : undefined),

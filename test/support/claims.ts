@@ -8,6 +8,7 @@ import type { Settled } from '../../src/chat/append.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import type { Append, EventLog, StatusMark } from '../../src/chat/event-log.ts';
 import { encodeBatch } from '../../src/chat/record.ts';
+import type { TurnStart } from '../../src/worker/answer-sink.ts';
 import { LogWriter } from '../../src/worker/log-writer.ts';
 import { until } from './until.ts';
 
@@ -23,6 +24,11 @@ export function testMark(given: Partial<StatusMark> = {}): StatusMark {
     command: 1,
     owner: 'nobody',
     startedAtMs: Date.now(),
+    results: 0,
+    waitRecord: 0,
+    waitingSinceMs: 0,
+    waitedMs: 0,
+    deadlineMs: 0,
     firstSequence: 1,
     lastSequence: 1,
     createdAtMs: NOW_MS,
@@ -79,6 +85,19 @@ export async function claimedWriter(
   const start = { chat, mark, storeSequence: outcome.storeSequence };
   const writer = new LogWriter(log, randomUUID(), start, (settled) => (lost = settled));
   return { writer, mark, lost: () => lost };
+}
+
+/** How a sink begins in a chat that has said nothing yet. */
+export function firstTurn(deltas: boolean): TurnStart {
+  return {
+    deltas,
+    turn: 1,
+    nextIndex: 0,
+    chars: 0,
+    usage: undefined,
+    takenIds: new Set(),
+    toolChoice: undefined,
+  };
 }
 
 export function openBlock(writer: LogWriter, index = 0): void {

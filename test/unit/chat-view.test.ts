@@ -13,7 +13,7 @@ import { foldLog } from '../../src/chat/read-log.ts';
 import { AnswerSink } from '../../src/worker/answer-sink.ts';
 import type { ChatInit } from '../support/chat-fixtures.ts';
 import { chatKey, initiateRequest } from '../support/chat-fixtures.ts';
-import { claimedWriter } from '../support/claims.ts';
+import { claimedWriter, firstTurn } from '../support/claims.ts';
 import { memoryLog } from '../support/memory-log.ts';
 
 const COMPLETED = { kind: 'completed', stopReason: 1 } as const;
@@ -35,6 +35,7 @@ function startOf(init: ChatInit): Command {
       requestHash: hash,
       metadata: {},
       reason: '',
+      results: 0,
     },
     data: bytes,
   };
@@ -45,7 +46,7 @@ async function viewOf(init: ChatInit, answer: readonly string[]): Promise<ChatSt
   const log = memoryLog();
   const start = startOf(init);
   const { writer } = await claimedWriter(log, start.chat);
-  const sink = new AnswerSink(writer, true);
+  const sink = new AnswerSink(writer, firstTurn(true));
   for (const [i, text] of answer.entries()) {
     if (i % 2 === 0) sink.text(text);
     else sink.thinking(text);

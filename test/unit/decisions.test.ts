@@ -33,6 +33,7 @@ function command(given: Partial<Command> = {}, expiresAtMs = NOW_MS + 1): Comman
       requestHash: 'hash',
       metadata: {},
       reason: '',
+      results: 0,
     },
     data: new Uint8Array(0),
     ...given,

@@ -10,6 +10,7 @@ import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChangeFeed, ChatChange, ListFilter } from '../../src/chat/chat-list.ts';
 import { LIST_KEEP_EXPIRED_MS } from '../../src/chat/limits.ts';
 import { MEMORY, openList, type SqliteList } from '../../src/list/sqlite-list.ts';
+import { testMark } from '../support/claims.ts';
 import { SILENT, temporaryFolder } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 
@@ -67,26 +68,19 @@ function changesOf(chat: Chat, place: number): ChatChange[] {
     requestHash: '',
     metadata,
     reason: '',
+    results: 0,
   };
   const changes: ChatChange[] = [{ kind: 'start', sequence, chat: key, priority: 5, meta }];
   if (status !== PENDING) {
-    const mark = {
-      kind: 'claim' as const,
+    const mark = testMark({
       status,
-      attempt: 1,
-      tries: 1,
-      stepSequence: 1,
       command: sequence,
-      owner: '',
       startedAtMs: createdAtMs,
-      firstSequence: 1,
-      lastSequence: 1,
       createdAtMs,
       expiresAtMs,
       correlationId,
       model,
-      priority: 5,
-    };
+    });
     const data = Buffer.of();
     changes.push({ kind: 'status', sequence: sequence + 1, chat: key, mark, data });
   }

@@ -1,0 +1,159 @@
+// The rules of a request's tools, and of the tool calls and results in its conversation: each violation
+// by its path.
+import type { ChatRequest, Tool, ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ContentBlock, Message } from '../../gen/tailrace/v1/content_pb.ts';
+import { Role } from '../../gen/tailrace/v1/content_pb.ts';
+import type { Violation } from './errors.ts';
+import { MAX_SCHEMAS_VALUES } from './limits.ts';
+
+type Report = (path: string, description: string) => void;
+
+/** Whether a text is the JSON Schema of a tool's input; src/tools has it. */
+export type SchemaChecker = (
+  text: string,
+) => { readonly ok: true; readonly values: number } | { readonly ok: false; readonly why: string };
+
+export function toolViolations(request: ChatRequest, checkSchema: SchemaChecker): Violation[] {
+  const found: Violation[] = [];
+  const report: Report = (path, description) => void found.push({ path, description });
+  const names = new Set<string>();
+  let values = 0;
+  for (const [i, tool] of request.tools.entries()) {
+    values += checkTool(tool, `request.tools[${i}]`, names, checkSchema, report);
+    if (values > MAX_SCHEMAS_VALUES) {
+      report(
+        'request.tools',
+        `the input schemas have more than ${MAX_SCHEMAS_VALUES} JSON values together; simplify them`,
+      );
+      break;
+    }
+  }
+  if (request.toolChoice !== undefined) checkChoice(request.toolChoice, request.tools, report);
+  return found;
+}
+
+/** How many values its schema has. */
+function checkTool(
+  { kind }: Tool,
+  path: string,
+  names: Set<string>,
+  checkSchema: SchemaChecker,
+  report: Report,
+): number {
+  if (kind.case !== 'client') return 0;
+  const { name, inputSchema } = kind.value;
+  if (names.has(name)) report(`${path}.client.name`, `another tool is called "${name}"`);
+  names.add(name);
+  if (inputSchema === '') return 0;
+  const checked = checkSchema(inputSchema);
+  if (checked.ok) return checked.values;
+  report(`${path}.client.input_schema`, checked.why);
+  return 0;
+}
+
+function checkChoice(choice: ToolChoice, tools: readonly Tool[], report: Report): void {
+  if (tools.length === 0) report('request.tool_choice', 'there are no tools to choose from');
+  if (choice.name !== '' && choice.mode !== ToolChoiceMode.NAMED) {
+    report('request.tool_choice.name', 'is only for TOOL_CHOICE_MODE_NAMED');
+  }
+}
+
+/**
+ * Calls are the model's, results the user's; each call is answered once, before anything else is said.
+ * A call at the end has nobody to answer it.
+ */
+export function pairingViolations(messages: readonly Message[]): Violation[] {
+  const found: Violation[] = [];
+  const report: Report = (path, description) => void found.push({ path, description });
+  const seen = new Set<string>();
+  /** Calls without a result yet, by id, with their paths. */
+  const open = new Map<string, string>();
+  const close = (): void => {
+    for (const path of open.values()) {
+      report(
+        `${path}.id`,
+        'has no tool_result behind it; each call is answered before the next message',
+      );
+    }
+    open.clear();
+  };
+  for (const [i, { role, content }] of messages.entries()) {
+    if (role === Role.ASSISTANT) close();
+    for (const [j, part] of content.entries()) {
+      const path = `request.messages[${i}].content[${j}]`;
+      const { block } = part;
+      if (block.case === 'toolUse') {
+        checkToolUse(part, role, `${path}.tool_use`, seen, open, report);
+      } else if (block.case === 'toolResult') {
+        const { toolUseId } = block.value;
+        checkResult(toolUseId, role, `${path}.tool_result`, seen, open, report);
+      } else if (role === Role.USER) close();
+    }
+  }
+  close();
+  return found;
+}
+
+function checkToolUse(
+  { block }: ContentBlock,
+  role: Role,
+  path: string,
+  seen: Set<string>,
+  open: Map<string, string>,
+  report: Report,
+): void {
+  if (block.case !== 'toolUse') return;
+  const { id, input } = block.value;
+  if (!isJsonObject(input))
+    report(`${path}.input`, 'must be the JSON text of an object, such as {}');
+  if (role !== Role.ASSISTANT) {
+    report(path, 'is what the model says: it belongs into a message of ROLE_ASSISTANT');
+  } else if (seen.has(id)) report(`${path}.id`, `another call has the id "${id}"`);
+  else open.set(id, path);
+  seen.add(id);
+}
+
+function checkResult(
+  id: string,
+  role: Role,
+  path: string,
+  seen: ReadonlySet<string>,
+  open: Map<string, string>,
+  report: Report,
+): void {
+  if (role !== Role.USER) {
+    report(path, 'is what the user’s side says: it belongs into a message of ROLE_USER');
+  } else if (!open.delete(id)) {
+    const why = seen.has(id)
+      ? `the call "${id}" has its result already, or something else was said after it`
+      : `there is no tool_use "${id}" before it`;
+    report(`${path}.tool_use_id`, why);
+  }
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
+/** What stands in a tool's result: text, so far. */
+export function resultFieldsNotHonoured(
+  content: readonly ContentBlock[],
+  path: string,
+  refuse: (path: string) => void,
+): void {
+  for (const [i, part] of content.entries()) {
+    const kind = part.block.case;
+    if (kind !== 'text' && kind !== undefined) refuse(`${path}.content[${i}].${snake(kind)}`);
+    if (part.citations.length > 0) refuse(`${path}.content[${i}].citations`);
+  }
+}
+
+export function snake(camel: string): string {
+  return camel.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

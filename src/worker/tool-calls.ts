@@ -1,0 +1,122 @@
+// The tool calls of one model turn while they come in: their ids, their input, and their bounds.
+import { create } from '@bufbuild/protobuf';
+import { randomUUID } from 'node:crypto';
+import type { ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
+import { ToolUseBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
+import {
+  MAX_TOOL_CALLS_PER_TURN,
+  MAX_TOOL_INPUT_CHARS,
+  MAX_TOOL_NAME_CHARS,
+  MAX_TOOL_USE_ID_CHARS,
+} from '../chat/limits.ts';
+import { ModelFailure } from '../chat/model-port.ts';
+
+const EMPTY_INPUT = '{}';
+
+class ToolCall {
+  readonly number: number;
+  readonly id: string;
+  readonly name: string;
+  readonly index: number;
+  readonly #pieces: string[] = [];
+
+  constructor(number: number, id: string, name: string, index: number) {
+    this.number = number;
+    this.id = id;
+    this.name = name;
+    this.index = index;
+  }
+
+  add(json: string): void {
+    this.#pieces.push(json);
+  }
+
+  input(): string {
+    return this.#pieces.join('');
+  }
+
+  /** What makes JSON of an input for which nothing came. */
+  missing(): string {
+    return this.input().trim() === '' ? EMPTY_INPUT : '';
+  }
+}
+
+export class ToolCalls {
+  readonly #taken: Set<string>;
+  readonly #choice: ToolChoice | undefined;
+  readonly #calls = new Map<number, ToolCall>();
+  #chars = 0;
+
+  constructor(takenIds: ReadonlySet<string>, choice: ToolChoice | undefined) {
+    this.#taken = new Set(takenIds);
+    this.#choice = choice;
+  }
+
+  begin(number: number, id: string, name: string, index: number): ToolCall {
+    if (this.#choice?.mode === ToolChoiceMode.NONE) {
+      throw choiceNotMet('called a tool although tool_choice is TOOL_CHOICE_MODE_NONE');
+    }
+    if (this.#choice?.parallel === false && this.#calls.size > 0) {
+      throw choiceNotMet('called several tools in one turn although tool_choice.parallel is false');
+    }
+    if (this.#calls.size >= MAX_TOOL_CALLS_PER_TURN) {
+      throw tooLarge(`made more than ${MAX_TOOL_CALLS_PER_TURN} calls of tools in one turn`);
+    }
+    if (name.length > MAX_TOOL_NAME_CHARS) {
+      throw tooLarge(`called a tool by a name of more than ${MAX_TOOL_NAME_CHARS} characters`);
+    }
+    const call = new ToolCall(number, this.#ownId(id), name, index);
+    this.#calls.set(number, call);
+    return call;
+  }
+
+  add(number: number, json: string): ToolCall {
+    const call = this.#calls.get(number);
+    if (call === undefined) throw new Error(`The tool call ${number} never began.`);
+    this.#chars += json.length;
+    if (this.#chars > MAX_TOOL_INPUT_CHARS) {
+      throw tooLarge(
+        `gave its tools more than ${MAX_TOOL_INPUT_CHARS} characters of input in one turn`,
+      );
+    }
+    call.add(json);
+    return call;
+  }
+
+  all(): ToolCall[] {
+    return [...this.#calls.values()];
+  }
+
+  toolUses(): ToolUseBlock[] {
+    return this.all().map((call) =>
+      create(ToolUseBlockSchema, { id: call.id, name: call.name, input: call.input() }),
+    );
+  }
+
+  /** Some servers give none, or the same ones in every turn; results are paired by it. */
+  #ownId(given: string): string {
+    const usable = given !== '' && given.length <= MAX_TOOL_USE_ID_CHARS;
+    const id = usable && !this.#taken.has(given) ? given : `call_${randomUUID()}`;
+    this.#taken.add(id);
+    return id;
+  }
+}
+
+function choiceNotMet(what: string): ModelFailure {
+  return new ModelFailure(
+    FailureReason.TOOL_CHOICE_NOT_MET,
+    `The model ${what}. What was said until then is kept; try again, or leave tool_choice out.`,
+    { retryable: true },
+  );
+}
+
+function tooLarge(what: string): ModelFailure {
+  return new ModelFailure(
+    FailureReason.OUTPUT_TOO_LARGE,
+    `The model ${what}, the most that is taken. Ask for less at a time.`,
+    { retryable: false },
+  );
+}

@@ -1,0 +1,91 @@
+// What a run begins from: its chat's request, and what the log says of the steps that are finished.
+import { fromBinary } from '@bufbuild/protobuf';
+import type { Hash } from 'node:crypto';
+import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
+import { AnswerFold } from '../chat/answer.ts';
+import type { Command, WorkQueue } from '../chat/commands.ts';
+import { ChatError } from '../chat/errors.ts';
+import type { EventLog, StatusMark } from '../chat/event-log.ts';
+import { APPEND_SETTLE_MS } from '../chat/limits.ts';
+import { foldUpTo } from '../chat/read-log.ts';
+import type { TurnStart } from './answer-sink.ts';
+
+/** The turn that the model is to be asked for. */
+export interface Turn extends TurnStart {
+  readonly request: ChatRequest;
+  readonly awaitToolResults: boolean;
+  /** The conversation so far, what this chat has added included. */
+  readonly messages: readonly Message[];
+  /** Over the text that the chat has said so far. */
+  readonly textHash: Hash;
+}
+
+export interface TurnDeps {
+  readonly log: EventLog;
+  readonly queue: Pick<WorkQueue, 'startOf'>;
+}
+
+/** Undefined: the chat's start is erased. A short absence of the log is waited for. */
+export async function nextTurn(
+  deps: TurnDeps,
+  command: Command,
+  claimRecord: number,
+  mark: StatusMark,
+): Promise<Turn | undefined> {
+  const { chat } = command;
+  const start =
+    command.verb === 'start' ? command : await patiently(() => deps.queue.startOf(chat));
+  if (start === undefined) return undefined;
+  const { request, awaitToolResults } = fromBinary(InitiateChatStreamRequestSchema, start.data);
+  if (request === undefined) throw new Error('The start command holds no request.');
+  const said = isFirstStep(mark)
+    ? new AnswerFold()
+    : await patiently(() => foldUpTo(deps.log, chat, claimRecord));
+  const messages = [...request.messages, ...said.messages()];
+  return {
+    request,
+    awaitToolResults,
+    messages,
+    textHash: said.textHash(),
+    deltas: request.stream ?? true,
+    turn: said.turn + 1,
+    nextIndex: said.nextIndex,
+    chars: said.chars,
+    usage: said.usage,
+    takenIds: toolUseIds(messages),
+    toolChoice: request.toolChoice,
+  };
+}
+
+/** Until another step is finished nothing is kept of what was said: the first claim is the first step. */
+export function isFirstStep(mark: StatusMark): boolean {
+  return mark.stepSequence <= FIRST_SEQUENCE;
+}
+
+const FIRST_SEQUENCE = 1;
+const FIRST_WAIT_MS = 50;
+const LONGEST_WAIT_MS = 2_000;
+
+function toolUseIds(messages: readonly Message[]): ReadonlySet<string> {
+  const ids = new Set<string>();
+  for (const { content } of messages) {
+    for (const { block } of content) if (block.case === 'toolUse') ids.add(block.value.id);
+  }
+  return ids;
+}
+
+/** Reads again while the log is away, as long as an append would be settled. */
+async function patiently<T>(read: () => Promise<T>): Promise<T> {
+  const deadlineMs = performance.now() + APPEND_SETTLE_MS;
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+    try {
+      return await read();
+    } catch (error) {
+      const away = error instanceof ChatError && error.reason === 'LOG_UNAVAILABLE';
+      if (!away || performance.now() + waitMs > deadlineMs) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+  }
+}
