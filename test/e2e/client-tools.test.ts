@@ -70,7 +70,7 @@ function answer(toolUseId: string, text: string, isError?: boolean): Result {
 const ONE_CALL: ScriptInput = {
   text: ['Let me see. '],
   calls: [{ id: 'call_1', name: 'weather', input: ['{"city":', '"Zürich"}'] }],
-  then: [{ text: ['It is ', 'sunny.'] }],
+  rounds: [{ text: ['It is ', 'sunny.'] }],
 };
 
 async function startWaiting(script: ScriptInput, more: Partial<Request> = {}): Promise<string> {
@@ -215,7 +215,7 @@ test('parallel calls are answered in any order and in parts, and the chat waits 
       { name: 'weather', input: '' },
     ],
     interleave: true,
-    then: [{ text: ['done'] }],
+    rounds: [{ text: ['done'] }],
   };
   const streamId = await startWaiting(script);
   const { chatStream: first } = await client.getChatStream({ streamId });
@@ -251,7 +251,7 @@ test('parallel calls are answered in any order and in parts, and the chat waits 
 
 test('several rounds go on in one stream, and ids that the server repeats are made different', async () => {
   const again = { tokens: 0, calls: [{ id: 'same', name: 'weather' }] };
-  const streamId = await startWaiting({ ...again, then: [again, { text: ['end'] }] });
+  const streamId = await startWaiting({ ...again, rounds: [again, { text: ['end'] }] });
   await client.submitToolResults({ streamId, results: [answer('same', 'one')] });
   const { chatStream } = await client.waitChatStream({ streamId });
   const [second] = chatStream?.pendingToolUses ?? [];
@@ -270,7 +270,7 @@ test('several rounds go on in one stream, and ids that the server repeats are ma
 });
 
 test('the same result again is taken for the first; another one, a late and an unknown one are refused', async () => {
-  const streamId = await startWaiting({ ...ONE_CALL, then: [{ text: ['ok'] }] });
+  const streamId = await startWaiting({ ...ONE_CALL, rounds: [{ text: ['ok'] }] });
   const unknown = await refused(
     client.submitToolResults({ streamId, results: [answer('nobody', 'x')] }),
   );
@@ -389,7 +389,7 @@ test('tool_choice and parallel are sent, and a model that breaks them fails the 
 
 test('a model that calls tools without end is stopped at the limit of turns', async () => {
   const again: ScriptInput = { tokens: 0, calls: [{ name: 'weather' }] };
-  const streamId = await startWaiting({ ...again, then: [again] });
+  const streamId = await startWaiting({ ...again, rounds: [again] });
   for (let turn = 1; turn < MAX_TURNS; turn++) {
     const { chatStream } = await client.waitChatStream({ streamId });
     const [call] = chatStream?.pendingToolUses ?? [];
@@ -407,7 +407,7 @@ test('a conversation with calls and results, as another stream left it, goes to 
     request: {
       tools: [WEATHER],
       messages: [
-        { role: Role.USER, content: [said(scripted({ then: [{ text: ['fine'] }] }))] },
+        { role: Role.USER, content: [said(scripted({ rounds: [{ text: ['fine'] }] }))] },
         {
           role: Role.ASSISTANT,
           content: [

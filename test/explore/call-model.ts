@@ -9,12 +9,14 @@ import {
   decideId,
   statusOf,
 } from '../../src/chat/decisions.ts';
+import { resultsMark } from '../../src/chat/marks.ts';
 import type { End } from '../../src/chat/terminal.ts';
-import { carriedId, carrySteps } from './control-model.ts';
-import { appendSteps, forget, publishSteps, spend } from './jetstream.ts';
+import { decideSubmit } from '../../src/chat/tool-decisions.ts';
+import { carriedId, carrySteps, continueOf, nextContinue } from './control-model.ts';
+import { appendSteps, forget, freshId, publishSteps, spend } from './jetstream.ts';
 import type { CallSetup, Setup } from './setup.ts';
-import type { Answer, CallPhase, CallState, Emit, Job, Reading, World } from './state.ts';
-import { commandOf, held, nowMs, requestHashOf, tailOf } from './values.ts';
+import type { Answer, CallPhase, CallState, Emit, Job, Pending, Reading, World } from './state.ts';
+import { askedIn, commandOf, held, nowMs, requestHashOf, tailOf } from './values.ts';
 import { endPending } from './worker-turn.ts';
 
 type At<P extends CallPhase['at']> = Extract<CallPhase, { readonly at: P }>;
@@ -56,11 +58,15 @@ export function callSteps(setup: Setup, world: World, index: number, emit: Emit)
     case 'end':
       cancelQueued(turn, phase);
       break;
+    case 'submit':
+      appendResults(turn, phase);
+      break;
     case 'carry':
       carryDelete(turn, phase);
   }
   if (world.left.crash > 0) {
-    const id = phase.at === 'end' ? phase.pending.draft.id : '';
+    const appends = phase.at === 'end' || phase.at === 'submit';
+    const id = appends ? phase.pending.draft.id : '';
     const carried = phase.at === 'carry' ? carriedId(phase.phase) : id;
     const dead = answered(turn, 'nothing', spend(world, 'crash'));
     emit(`${who}: its process dies`, forget(dead, carried), { kind: 'fault' });
@@ -73,6 +79,7 @@ function beginSteps(turn: Turn): void {
   if (world.moment < (call.from ?? 0)) return;
   // To answer NOT_FOUND to who comes before the chat shows nothing.
   if (call.verb !== 'initiate' && world.commandSeq === 0) return;
+  if (call.verb === 'submit' && !isAsked(turn)) return;
   const job: Job = startJob(turn);
   const blind = setup.broken === 'startBlind' && call.verb === 'initiate';
   const phase: CallPhase = blind
@@ -104,9 +111,17 @@ function readSteps(turn: Turn, { reading, next }: At<'read'>): void {
 
 /** Only what a tail tells, so that readings which tell the same are one. */
 function withoutDeltas({ log }: World): World['log'] {
+  const status = log.findLast(({ mark }) => mark !== undefined);
   return log.filter((record, i) => {
-    return i === log.length - 1 || record === log.findLast(({ mark }) => mark !== undefined);
+    const ofTools = record.asks !== undefined || record.answers !== undefined;
+    return i === log.length - 1 || record === status || ofTools;
   });
+}
+
+/** Who brings what was not asked for yet is refused, which shows nothing. */
+function isAsked({ world, call }: Turn): boolean {
+  const asked = new Set(askedIn(world.log).map(({ id }) => id));
+  return (call.results ?? []).every(({ id }) => asked.has(id));
 }
 
 interface Whole {
@@ -143,10 +158,12 @@ function decide(turn: Turn, next: At<'read'>['next'], saw: string, whole: Whole)
     return;
   }
   if (call.verb === 'delete') return decideDelete(turn, saw, reading, now);
+  if (next === 'continue') return decideToContinue(turn, saw, whole);
   const at = chatAt(reading, now);
   if (at === undefined) return say(turn, saw, 'not found');
   const status = statusOf(at.tail);
   if (call.verb === 'get') return say(turn, saw, 'seen');
+  if (call.verb === 'submit') return decideResults(turn, saw, at, whole);
   if (next === 'answer') return say(turn, saw, { status });
   const decision = decideCancel(at.tail);
   switch (decision.do) {
@@ -161,6 +178,69 @@ function decide(turn: Turn, next: At<'read'>['next'], saw: string, whole: Whole)
       if (at.newest.verb !== 'cancel') return publishNext(turn, saw, 'cancel', at);
       emit(`${saw}: a cancel is there`, inPhase(turn, WAIT));
   }
+}
+
+/** Mirrors submitToolResults. */
+function decideResults(turn: Turn, saw: string, at: ChatAtLeader, { log }: Whole): void {
+  const { setup, world, call, who, emit } = turn;
+  const asked = askedIn(log);
+  const unseen = asked.map(({ id }) => ({ id, answer: undefined }));
+  const seen = setup.broken === 'anyAnswer' ? unseen : asked;
+  const given = call.results ?? [];
+  const decision = decideSubmit(at.tail, seen, given, nowMs(setup, world));
+  switch (decision.do) {
+    case 'refuse':
+      return say(turn, saw, 'refused');
+    case 'answer':
+      if (at.tail?.status.mark.kind !== 'results') return say(turn, saw, 'accepted');
+      emit(`${saw}: all is there`, inPhase(turn, GO_ON));
+      return;
+    case 'append': {
+      if (setup.broken === 'answerEarly') return say(turn, saw, 'accepted');
+      if (at.tail === undefined) return;
+      const mark = resultsMark(at.tail, decision.complete);
+      const { attempt, owner, firstSequence: first, lastSequence: last } = mark;
+      const answers = given.filter(({ id }) => decision.ids.includes(id));
+      const pending: Pending = {
+        draft: { id: freshId(world, who), writer: '', mark, first, last, answers },
+        view: {
+          expectedLast: at.tail.last.storeSequence,
+          afterSequence: first - 1,
+          attempt,
+          owner,
+        },
+        phase: 'send',
+        doubt: false,
+      };
+      emit(`${saw}: the chat waits for it`, inPhase(turn, { at: 'submit', pending }));
+    }
+  }
+}
+
+function appendResults(turn: Turn, { pending }: At<'submit'>): void {
+  const { setup, world, emit, who } = turn;
+  const look = (base: World): World => {
+    return inPhase(turn, { at: 'read', reading: UNREAD, next: 'decide' }, base);
+  };
+  appendSteps(setup, world, emit, {
+    who,
+    pending,
+    at: (base, pending) => inPhase(turn, { at: 'submit', pending }, base),
+    stored: look,
+    moved: look,
+    unavailable: (base) => answered(turn, 'nothing', base),
+  });
+}
+
+/** Mirrors continueChat; that it gives up is left to the crashes: the results are acknowledged all the same. */
+const GO_ON: CallPhase = { at: 'read', reading: UNREAD, next: 'continue' };
+
+function decideToContinue(turn: Turn, saw: string, { newest, log }: Whole): void {
+  const { setup, world, who, emit } = turn;
+  const next = nextContinue(setup, world, log, newest === 'none' ? undefined : newest);
+  if (next.do === 'nothing') return say(turn, saw, 'accepted');
+  const publish = continueOf(setup, world, who, next);
+  emit(`${saw}: a continue is missing`, inPhase(turn, { at: 'publish', ...publish }));
 }
 
 /** Mirrors commandDelete. */
@@ -185,7 +265,7 @@ const WAIT: CallPhase = { at: 'read', reading: UNREAD, next: 'answer' };
 
 function publishNext(turn: Turn, saw: string, verb: 'cancel' | 'delete', at: ChatAtLeader): void {
   const { emit, who, setup, world } = turn;
-  const job: Job = { verb, id: who, request: 0, atMs: nowMs(setup, world) };
+  const job: Job = { verb, id: who, request: 0, results: 0, atMs: nowMs(setup, world) };
   const expectedLast = at.newest.sequence;
   emit(`${saw}: the chat is there`, inPhase(turn, { at: 'publish', job, expectedLast }));
 }
@@ -201,14 +281,17 @@ function publish(turn: Turn, { job, expectedLast }: At<'publish'>): void {
     expectedLast,
     stored: (base, seq) => {
       if (call.verb === 'initiate') return answered(turn, 'created', base);
+      if (call.verb === 'submit') return answered(turn, 'accepted', base);
       if (call.verb === 'cancel') return inPhase(turn, WAIT, base);
       return carryOut(turn, { ...job, seq }, base);
     },
     refused: (base) => {
       if (call.verb === 'initiate') return readBack(base, 'refused');
+      if (call.verb === 'submit') return inPhase(turn, GO_ON, base);
       return inPhase(turn, { at: 'read', reading: UNREAD, next: 'decide' }, base);
     },
     doubt: (base) => {
+      if (call.verb === 'submit') return inPhase(turn, GO_ON, base);
       if (call.verb !== 'delete') return readBack(base, 'doubt');
       return inPhase(turn, { at: 'read', reading: UNREAD, next: 'decide' }, base);
     },
@@ -275,7 +358,8 @@ function cancelQueued(turn: Turn, { pending }: At<'end'>): void {
 }
 
 function startJob({ setup, world, call, who }: Turn): Job {
-  return { verb: 'start', id: who, request: call.request ?? 0, atMs: nowMs(setup, world) };
+  const request = call.request ?? 0;
+  return { verb: 'start', id: who, request, results: 0, atMs: nowMs(setup, world) };
 }
 
 function say(turn: Turn, saw: string, answer: Answer): void {
@@ -292,7 +376,7 @@ function brokenByAnswer(turn: Turn, answer: Answer): string | undefined {
   if (call.verb === 'delete' && answer === 'not found' && own?.verb === 'delete') {
     return 'law 8: a delete is answered NOT_FOUND because of its own command';
   }
-  const gone = answer === 'not found' || answer === 'retired';
+  const gone = answer === 'not found' || answer === 'retired' || answer === 'refused';
   const kept = setup.momentsMs.length === 1;
   if (state.afterDelete && kept && !gone && answer !== 'nothing') {
     return 'law 8: a chat that was deleted before the call is there, or its id is free';

@@ -3,9 +3,13 @@
 // not kept: it may act at any time, which is more than it does.
 import { decideCancel, decideDelete } from '../../src/chat/decisions.ts';
 import { overdueEnd } from '../../src/chat/deadlines.ts';
+import type { LogTail } from '../../src/chat/event-log.ts';
+import { CLIENT_TOOL_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import { tombstoneMark } from '../../src/chat/marks.ts';
 import type { End } from '../../src/chat/terminal.ts';
-import { appendSteps, forget, freshId, logViews, spend } from './jetstream.ts';
+import type { ContinueDecision } from '../../src/chat/tool-decisions.ts';
+import { decideContinue } from '../../src/chat/tool-decisions.ts';
+import { appendSteps, forget, freshId, logViews, publishSteps, spend } from './jetstream.ts';
 import type { Setup } from './setup.ts';
 import type {
   CarryPhase,
@@ -13,10 +17,12 @@ import type {
   HeldJob,
   LoopState,
   Pending,
+  Publication,
+  StoredJob,
   StoredRecord,
   World,
 } from './state.ts';
-import { commandOf, held, nowMs, tailOf } from './values.ts';
+import { commandOf, held, isWork, nowMs, tailOf } from './values.ts';
 import { endPending, withHand } from './worker-turn.ts';
 
 const CANCELLED: End = { kind: 'cancelled', reason: '' };
@@ -144,7 +150,7 @@ export function loopSteps(setup: Setup, world: World, index: number, emit: Emit)
   const who = `loop ${index}`;
   if (loop.held === undefined) {
     for (const command of world.commands) {
-      if (command.hand !== 'ready' || command.verb === 'start') continue;
+      if (command.hand !== 'ready' || isWork(command.verb)) continue;
       const next = { job: held(command), phase: { at: 'read' } } as const;
       const out = withHand(world, command.seq, 'out');
       emit(`${who} is handed the ${command.verb}`, withLoop(out, index, { held: next }));
@@ -177,22 +183,33 @@ export function carriedId(phase: CarryPhase): string {
   return phase.at === 'end' || phase.at === 'bury' ? phase.pending.draft.id : '';
 }
 
-/** Mirrors endOverdue. Its list may be wrong in either direction, so it may look at any time. */
+/** Mirrors endOverdue and continueOverdue. Its list may be wrong in either direction, so it may look at any time. */
 export function sweepSteps(setup: Setup, world: World, index: number, emit: Emit): void {
   const sweep = world.sweeps[index];
   if (sweep === undefined) return;
   const who = `sweep ${index}`;
   const put = (base: World, pending: Pending | undefined): World => {
-    return { ...base, sweeps: base.sweeps.with(index, { pending }) };
+    return { ...base, sweeps: base.sweeps.with(index, { pending, publish: undefined }) };
   };
+  const idle = (base: World): World => put(base, undefined);
+  if (sweep.publish !== undefined) {
+    publishSteps(setup, world, emit, {
+      who,
+      ...sweep.publish,
+      stored: idle,
+      refused: idle,
+      doubt: idle,
+    });
+    return;
+  }
   if (sweep.pending !== undefined) {
     appendSteps(setup, world, emit, {
       who,
       pending: sweep.pending,
       at: put,
-      stored: (base) => put(base, undefined),
-      moved: (base) => put(base, undefined),
-      unavailable: (base) => put(base, undefined),
+      stored: idle,
+      moved: idle,
+      unavailable: idle,
     });
     return;
   }
@@ -201,13 +218,51 @@ export function sweepSteps(setup: Setup, world: World, index: number, emit: Emit
   const command = commandOf(world, held(start));
   for (const { log, stale } of logViews(world)) {
     const base = stale ? spend(world, 'stale') : world;
-    const end = overdueEnd(command.meta, tailOf(log), nowMs(setup, world));
+    const tail = tailOf(log);
+    const kind = stale ? 'fault' : 'step';
+    const next = nextContinue(setup, base, log, base.commands.at(-1));
+    if (next.do === 'publish' && setup.broken !== 'noContinue') {
+      const publish = continueOf(setup, base, who, next);
+      const sweeps = base.sweeps.with(index, { pending: undefined, publish });
+      emit(`${who} finds results without a continue`, { ...base, sweeps }, { kind });
+    }
+    const end = overdueEnd(command.meta, overdueTail(setup, tail), nowMs(setup, world));
     if (end === undefined) continue;
     const pending = endPending(base, who, command, log, end);
-    emit(`${who} finds the chat past its time`, put(base, pending), {
-      kind: stale ? 'fault' : 'step',
-    });
+    emit(`${who} finds the chat past its time`, put(base, pending), { kind });
   }
+}
+
+/** The real decision, but where it is broken on purpose. */
+export function nextContinue(
+  setup: Setup,
+  world: World,
+  log: readonly StoredRecord[],
+  newest: StoredJob | undefined,
+): ContinueDecision {
+  if (newest === undefined) return { do: 'nothing' };
+  const seen = setup.broken === 'blindContinue' ? { ...newest, results: 0 } : newest;
+  return decideContinue(tailOf(log), commandOf(world, held(seen)));
+}
+
+/** What continueChat in src/chat/continue-chat.ts publishes. */
+export function continueOf(
+  setup: Setup,
+  world: World,
+  who: string,
+  { results, expectedLast }: Extract<ContinueDecision, { readonly do: 'publish' }>,
+): Publication {
+  const atMs = nowMs(setup, world);
+  return { job: { verb: 'continue', id: who, request: 0, results, atMs }, expectedLast };
+}
+
+/** Results count for nothing where that is broken on purpose. */
+function overdueTail(setup: Setup, tail: LogTail | undefined): LogTail | undefined {
+  if (setup.broken !== 'lateDeadline' || tail?.status.mark.kind !== 'results') return tail;
+  const { mark } = tail.status;
+  const deadlineMs = mark.waitingSinceMs + CLIENT_TOOL_TIMEOUT_MS;
+  const waits = { ...mark, kind: 'wait', deadlineMs } as const;
+  return { ...tail, status: { ...tail.status, mark: waits } };
 }
 
 function withLoop(world: World, index: number, loop: LoopState): World {

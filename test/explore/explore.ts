@@ -102,7 +102,7 @@ function firstWorld(setup: Setup): World {
     flights: [],
     workers: times(setup.workers, { epoch: 0, stopping: false, run: undefined }),
     loops: times(setup.loops, { held: undefined }),
-    sweeps: times(setup.sweeps, { pending: undefined }),
+    sweeps: times(setup.sweeps, { pending: undefined, publish: undefined }),
     calls: setup.calls.map(() => ({ phase: { at: 'new' }, afterDelete: false })),
     left: setup.faults,
     losses: 0,

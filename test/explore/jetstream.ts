@@ -28,6 +28,8 @@ function landRecord(
       ...world,
       log,
       logSeq: seq,
+      // Attempts are counted since the last finished step.
+      losses: draft.asks === undefined ? world.losses : 0,
       flights: world.flights.filter(canLand(setup, 'log', seq)),
     },
     seq,

@@ -1,12 +1,15 @@
 // A run between its claim and its last record: mirrors runChat in src/worker/run.ts, LogWriter's
 // #append in src/worker/log-writer.ts and `conclude` in src/worker/worker.ts.
-import { runTimeout } from '../../src/chat/deadlines.ts';
+import { runTimeout, toolDeadlineMs } from '../../src/chat/deadlines.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { MarkChange } from '../../src/chat/marks.ts';
-import { changedMark, runEnds, runHandsBack } from '../../src/chat/marks.ts';
+import { changedMark, runEnds, runHandsBack, runWaits } from '../../src/chat/marks.ts';
 import type { End } from '../../src/chat/terminal.ts';
 import { appendSteps, freshId } from './jetstream.ts';
+import { brokenByTurn } from './laws.ts';
+import { toolUseId } from './setup.ts';
 import type { Pending, RunPhase, World, Writer } from './state.ts';
+import { nowMs } from './values.ts';
 import type { At, Turn } from './worker-turn.ts';
 import { letGo, put, withLoss } from './worker-turn.ts';
 
@@ -16,7 +19,18 @@ const CANCELLED: End = { kind: 'cancelled', reason: '' };
 
 /** Mirrors runChat: what the run does next of itself, or because it was told to stop. */
 export function runSteps(turn: Turn, writer: Writer): void {
-  const { setup, run, emit, who } = turn;
+  const { setup, world, run, emit, who } = turn;
+  // Only a continue has to look for the request; a deleted chat's is erased.
+  const gone = run.job.verb === 'continue' && !world.commands.some(({ verb }) => verb === 'start');
+  if (gone) {
+    emit(`${who} finds no start to its continue: lets go`, letGo(turn));
+    return;
+  }
+  const asked = brokenByTurn(world, writer.turn);
+  if (asked !== undefined && run.abort === 'no') {
+    emit(`${who} asks the model for turn ${writer.turn}`, world, { broke: asked });
+    return;
+  }
   const go = (what: string, next: At<'write'>['next'], pending: Pending): void => {
     const phase: RunPhase = { at: 'write', pending, next, writer };
     emit(`${who} ${what}`, put(turn, { phase }));
@@ -28,6 +42,8 @@ export function runSteps(turn: Turn, writer: Writer): void {
     case 'no':
       if (writer.said < setup.deltas) {
         go('has something to say', 'delta', ownPending(turn, writer, 1, undefined));
+      } else if (writer.turn <= setup.waits) {
+        go('has calls of client tools', 'wait', waitPending(turn, writer));
       } else end('has its answer', COMPLETED);
       return;
     case 'cancelled':
@@ -41,6 +57,17 @@ export function runSteps(turn: Turn, writer: Writer): void {
       go('stops its call', 'hand-back', ownPending(turn, writer, 0, counted));
     }
   }
+}
+
+/** Mirrors LogWriter's wait. */
+function waitPending(turn: Turn, writer: Writer): Pending {
+  const { setup, world } = turn;
+  const now = nowMs(setup, world);
+  const { expiresAtMs } = writer.claim;
+  const change = runWaits(writer.claim, now, toolDeadlineMs(expiresAtMs, now));
+  const asks = Array.from({ length: setup.asks }, (_, call) => toolUseId(writer.turn, call));
+  const pending = ownPending(turn, writer, 1, change);
+  return { ...pending, draft: { ...pending.draft, asks } };
 }
 
 /** What LogWriter's #append sends. */
@@ -82,7 +109,8 @@ export function writeSteps(turn: Turn, { pending, next, writer }: At<'write'>): 
     pending,
     at: (base, pending) => put(turn, { phase: { at: 'write', pending, next, writer } }, base),
     stored: (base, storeSequence) => {
-      if (next === 'run-end') return put(turn, { phase: { at: 'say', what: 'ack' } }, base);
+      if (next === 'run-end' || next === 'wait')
+        return put(turn, { phase: { at: 'say', what: 'ack' } }, base);
       if (next === 'hand-back') return put(turn, { phase: { at: 'say', what: 'nak' } }, base);
       const { last: sequence } = pending.draft;
       const after = { ...writer, storeSequence, sequence, said: writer.said + 1 };

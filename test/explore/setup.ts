@@ -6,10 +6,13 @@ import {
   MAX_ATTEMPTS,
   START_DEADLINE_MS,
 } from '../../src/chat/limits.ts';
+import type { GivenResult } from '../../src/chat/tool-decisions.ts';
 import type { Faults } from './state.ts';
 
 export interface CallSetup {
-  readonly verb: 'initiate' | 'cancel' | 'delete' | 'get';
+  readonly verb: 'initiate' | 'cancel' | 'delete' | 'get' | 'submit';
+  /** submit: what is brought. */
+  readonly results?: readonly GivenResult[];
   /** initiate: which request. */
   readonly request?: number;
   /** Begins when this call (by its place) has been answered. */
@@ -33,6 +36,15 @@ export const BREAKS = {
   startBlind: 'a start does not look at the log before it is published',
   forgetDelete: 'a delete in doubt does not know its own command when it lands late',
   countHandBacks: 'a clean hand-back counts as a lost attempt',
+  startAfterWait: 'a start that comes again after a wait is claimed',
+  oldContinue: 'a continue that comes again after the next wait is claimed',
+  dropUnseen: 'a worker whose view lacks the results of its continue drops it',
+  blindContinue: 'a continue is published without a look for one that is there',
+  anyAnswer: 'a result for a call is taken without a look at the one that is there',
+  answerEarly: 'results are acknowledged before they are stored',
+  lateDeadline: 'a deadline ends a chat whose results are all there',
+  forgetSteps: 'a run asks the model for a step that is finished',
+  noContinue: 'the sweep does not publish the continue that a dead call left out',
 } as const;
 export type Break = keyof typeof BREAKS;
 
@@ -43,6 +55,10 @@ export interface Setup {
   readonly sweeps: number;
   /** Deltas that each attempt says before its end. */
   readonly deltas: number;
+  /** Turns in which the model calls client tools before it ends. */
+  readonly waits: number;
+  /** Calls in each of them. */
+  readonly asks: number;
   readonly maxAttempts: number;
   /** The times that a world may come to. */
   readonly momentsMs: readonly number[];
@@ -73,6 +89,8 @@ function setup(name: string, given: Given): Setup {
     loops: 0,
     sweeps: 0,
     deltas: 0,
+    waits: 0,
+    asks: 1,
     maxAttempts: MAX_ATTEMPTS,
     momentsMs: [0],
     calls: [START],
@@ -88,6 +106,15 @@ const OTHER: CallSetup = { verb: 'initiate', request: 2 };
 const CANCEL: CallSetup = { verb: 'cancel' };
 const DELETE: CallSetup = { verb: 'delete' };
 const GET: CallSetup = { verb: 'get' };
+
+/** A result of the first call of a turn; `value` tells it from others. */
+function submit(turn: number, value = 1, call = 0): CallSetup {
+  return { verb: 'submit', results: [{ id: toolUseId(turn, call), answer: `${value}` }] };
+}
+
+export function toolUseId(turn: number, call: number): string {
+  return `${turn}.${call}`;
+}
 
 const LATE_MS = START_DEADLINE_MS;
 const EXPIRED_MS = DEFAULT_TTL_MS;
@@ -124,6 +151,70 @@ export const SMALL: readonly Setup[] = [
     loops: 1,
     momentsMs: [0, EXPIRED_MS, COMMANDS_MAX_AGE_MS, EVENTS_MAX_AGE_MS],
     calls: [START, { ...SAME, from: 2 }],
+    faults: { crash: 1 },
+  }),
+  setup('wait', { waits: 1, sweeps: 1, calls: [START, submit(1)], faults: { crash: 1 } }),
+  setup('waitAgain', {
+    waits: 1,
+    sweeps: 1,
+    calls: [START, submit(1)],
+    faults: { ackLost: 1 },
+  }),
+  setup('waitTwice', {
+    waits: 1,
+    sweeps: 1,
+    calls: [START, submit(1)],
+    faults: { redeliver: 1 },
+  }),
+  setup('submits', {
+    waits: 1,
+    workers: 1,
+    sweeps: 1,
+    calls: [START, submit(1, 1), submit(1, 2)],
+    faults: { timeout: 1 },
+  }),
+  setup('parts', {
+    waits: 1,
+    asks: 2,
+    workers: 1,
+    sweeps: 1,
+    calls: [START, submit(1), submit(1, 1, 1), submit(1, 2)],
+  }),
+  setup('rounds', {
+    waits: 2,
+    workers: 1,
+    sweeps: 1,
+    calls: [START, submit(1), submit(2)],
+    faults: { ackLost: 1 },
+  }),
+  setup('waitStale', { waits: 1, sweeps: 1, calls: [START, submit(1)], faults: { stale: 2 } }),
+  setup('sweeps', {
+    waits: 1,
+    workers: 1,
+    sweeps: 2,
+    calls: [START, submit(1)],
+    faults: { crash: 1, timeout: 1 },
+  }),
+  setup('waitCancel', {
+    waits: 1,
+    workers: 1,
+    loops: 1,
+    sweeps: 1,
+    calls: [START, submit(1), CANCEL],
+  }),
+  setup('waitDelete', {
+    waits: 1,
+    workers: 1,
+    loops: 1,
+    sweeps: 1,
+    calls: [START, submit(1), DELETE],
+  }),
+  setup('deadline', {
+    waits: 1,
+    workers: 1,
+    sweeps: 1,
+    momentsMs: LIFE_MS,
+    calls: [START, submit(1)],
     faults: { crash: 1 },
   }),
 ];
@@ -167,5 +258,45 @@ export const LARGE: readonly Setup[] = [
     momentsMs: LIFE_MS,
     calls: [START, CANCEL, DELETE, { ...SAME, after: 2 }],
     faults: { crash: 1 },
+  }),
+  setup('wait2', {
+    waits: 1,
+    sweeps: 1,
+    deltas: 1,
+    calls: [START, submit(1)],
+    faults: { crash: 2, redeliver: 1, timeout: 1 },
+  }),
+  setup('submits2', {
+    waits: 1,
+    sweeps: 2,
+    calls: [START, submit(1, 1), submit(1, 2)],
+    faults: { crash: 1, redeliver: 1, timeout: 1 },
+  }),
+  setup('rounds2', {
+    waits: 2,
+    sweeps: 1,
+    calls: [START, submit(1), submit(2)],
+    faults: { crash: 1, redeliver: 1, ackLost: 1, stale: 1 },
+  }),
+  setup('waitCancel2', {
+    waits: 1,
+    loops: 2,
+    sweeps: 1,
+    calls: [START, submit(1), CANCEL],
+    faults: { crash: 1, timeout: 1 },
+  }),
+  setup('waitDelete2', {
+    waits: 1,
+    loops: 1,
+    sweeps: 1,
+    calls: [START, submit(1), DELETE],
+    faults: { crash: 1, redeliver: 1 },
+  }),
+  setup('deadline2', {
+    waits: 1,
+    sweeps: 2,
+    momentsMs: LIFE_MS,
+    calls: [START, submit(1)],
+    faults: { crash: 1, timeout: 1 },
   }),
 ];

@@ -1,16 +1,20 @@
 // What one state of the exploration holds: an abstract JetStream, and where each actor stands between
 // two steps. Everything is immutable, so that states share what did not change.
 import type { AppendView } from '../../src/chat/append.ts';
+import type { Verb } from '../../src/chat/commands.ts';
 import type { StatusMark } from '../../src/chat/event-log.ts';
+import type { GivenResult } from '../../src/chat/tool-decisions.ts';
 import type { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 
 /** A command as it is published. */
 export interface Job {
-  readonly verb: 'start' | 'cancel' | 'delete';
+  readonly verb: Verb;
   /** Stands for its append id: the call that made it, with the number of its try where it makes anew. */
   readonly id: string;
   /** start: which request, so that two may be the same or not. */
   readonly request: number;
+  /** continue: the results record that it names. Else 0. */
+  readonly results: number;
   readonly atMs: number;
 }
 
@@ -34,6 +38,9 @@ export interface Draft {
   /** Of its events; last is below first where it has none. */
   readonly first: number;
   readonly last: number;
+  /** The calls that the client is asked for, and the results that came. */
+  readonly asks?: readonly string[];
+  readonly answers?: readonly GivenResult[];
 }
 
 export interface StoredRecord extends Draft {
@@ -62,6 +69,8 @@ export interface Writer {
   readonly sequence: number;
   /** Deltas said so far. */
   readonly said: number;
+  /** Which turn the model is asked for, from 1. */
+  readonly turn: number;
 }
 
 export type RunPhase =
@@ -76,7 +85,7 @@ export type RunPhase =
   | {
       readonly at: 'write';
       readonly pending: Pending;
-      readonly next: 'delta' | 'run-end' | 'hand-back';
+      readonly next: 'delta' | 'wait' | 'run-end' | 'hand-back';
       readonly writer: Writer;
     }
   | { readonly at: 'run'; readonly writer: Writer }
@@ -112,6 +121,13 @@ export interface LoopState {
 
 export interface SweepState {
   readonly pending: Pending | undefined;
+  /** A continue on its way. */
+  readonly publish: Publication | undefined;
+}
+
+export interface Publication {
+  readonly job: Job;
+  readonly expectedLast: number;
 }
 
 /** What readBoth has read so far. */
@@ -128,6 +144,9 @@ export type Answer =
   | 'not found'
   | 'deleted'
   | 'seen'
+  /** The results are in the log. */
+  | 'accepted'
+  | 'refused'
   | { readonly status: ChatStreamStatus }
   /** The process died, or the caller was told UNAVAILABLE: nothing was promised. */
   | 'nothing';
@@ -135,10 +154,15 @@ export type Answer =
 export type CallPhase =
   | { readonly at: 'new' }
   /** `next`: what the reading is for. */
-  | { readonly at: 'read'; readonly reading: Reading; readonly next: 'decide' | 'answer' }
+  | {
+      readonly at: 'read';
+      readonly reading: Reading;
+      readonly next: 'decide' | 'answer' | 'continue';
+    }
   | { readonly at: 'publish'; readonly job: Job; readonly expectedLast: number }
   | { readonly at: 'read-back'; readonly job: Job; readonly outcome: 'refused' | 'doubt' }
   | { readonly at: 'end'; readonly pending: Pending }
+  | { readonly at: 'submit'; readonly pending: Pending }
   | { readonly at: 'carry'; readonly job: HeldJob; readonly phase: CarryPhase }
   | { readonly at: 'over'; readonly answer: Answer };
 

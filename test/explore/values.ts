@@ -1,7 +1,8 @@
 // The abstract state as the values that the real decision functions take.
-import type { Command } from '../../src/chat/commands.ts';
+import type { Command, Verb } from '../../src/chat/commands.ts';
 import type { LogRecord, LogTail } from '../../src/chat/event-log.ts';
 import { DEFAULT_TTL_MS } from '../../src/chat/limits.ts';
+import type { AskedCall } from '../../src/chat/tool-decisions.ts';
 import type { Setup } from './setup.ts';
 import type { Draft, HeldJob, Job, StoredRecord, World } from './state.ts';
 
@@ -65,7 +66,7 @@ export function requestHashOf(request: number): string {
 /** A control command's meta has its chat's end of life, as controlCommand gives it. */
 export function commandOf(world: World, job: HeldJob): Command {
   const start = world.commands.find(({ verb }) => verb === 'start');
-  const bornMs = job.verb === 'start' ? job.atMs : (start?.atMs ?? 0);
+  const bornMs = start?.atMs ?? (job.verb === 'start' ? job.atMs : 0);
   return {
     chat: CHAT,
     verb: job.verb,
@@ -80,7 +81,7 @@ export function commandOf(world: World, job: HeldJob): Command {
       requestHash: job.verb === 'start' ? requestHashOf(job.request) : '',
       metadata: {},
       reason: '',
-      results: 0,
+      results: job.results,
     },
     data: EMPTY,
   };
@@ -88,6 +89,25 @@ export function commandOf(world: World, job: HeldJob): Command {
 
 /** What a holder keeps of a command: it may be erased meanwhile. */
 export function held(job: Job & { readonly seq: number }): HeldJob {
-  const { verb, id, request, atMs, seq } = job;
-  return { verb, id, request, atMs, seq };
+  const { verb, id, request, results, atMs, seq } = job;
+  return { verb, id, request, results, atMs, seq };
+}
+
+/** What AskedCalls in src/chat/asked-calls.ts makes of the log. */
+export function askedIn(log: readonly StoredRecord[]): AskedCall[] {
+  const answers = new Map<string, string>();
+  for (const record of log) {
+    for (const { id, answer } of record.answers ?? []) answers.set(id, answer);
+  }
+  const asked = log.flatMap((record) => record.asks ?? []);
+  return asked.map((id) => ({ id, answer: answers.get(id) }));
+}
+
+/** The steps that are finished: each began a wait. */
+export function finishedSteps(log: readonly StoredRecord[]): number {
+  return log.filter(({ asks }) => asks !== undefined).length;
+}
+
+export function isWork(verb: Verb): boolean {
+  return verb === 'start' || verb === 'continue';
 }

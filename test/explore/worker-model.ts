@@ -1,15 +1,26 @@
 // Workers between two decisions, up to the claim and after the last record: mirrors startWorker in
 // src/worker/worker.ts. What is decided is decided by the real functions.
-import type { Takeover } from '../../src/chat/decisions.ts';
+import type { Command } from '../../src/chat/commands.ts';
+import type { ClaimDecision, Takeover } from '../../src/chat/decisions.ts';
 import { claimsUnread, decideClaim, stillOwns } from '../../src/chat/decisions.ts';
-import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
+import { runDueMs } from '../../src/chat/deadlines.ts';
+import type { LogTail } from '../../src/chat/event-log.ts';
 import { claimMark } from '../../src/worker/claim.ts';
 import { appendSteps, forget, freshId, logViews, nameOf, spend } from './jetstream.ts';
 import { brokenByWord } from './laws.ts';
 import { runSteps, sayRefused, writeSteps } from './run-model.ts';
 import type { Setup } from './setup.ts';
 import type { Emit, Pending, Run, RunPhase, StoredRecord, WorkerState, World } from './state.ts';
-import { commandOf, held, nowMs, recordOf, runIdOf, tailOf } from './values.ts';
+import {
+  commandOf,
+  finishedSteps,
+  held,
+  isWork,
+  nowMs,
+  recordOf,
+  runIdOf,
+  tailOf,
+} from './values.ts';
 import type { At, Turn } from './worker-turn.ts';
 import {
   endPending,
@@ -43,7 +54,7 @@ function takeSteps(world: World, index: number, worker: WorkerState, emit: Emit)
     return;
   }
   for (const command of world.commands) {
-    if (command.hand !== 'ready' || command.verb !== 'start') continue;
+    if (command.hand !== 'ready' || !isWork(command.verb)) continue;
     const handed = command.handed === 0 ? 1 : 2;
     const taken: Run = {
       job: held(command),
@@ -53,7 +64,7 @@ function takeSteps(world: World, index: number, worker: WorkerState, emit: Emit)
       phase: { at: 'decide' },
     };
     const out = withHand(world, command.seq, 'out', handed);
-    emit(`${who} is handed the start`, withWorker(out, index, { ...worker, run: taken }));
+    emit(`${who} is handed the ${command.verb}`, withWorker(out, index, { ...worker, run: taken }));
   }
 }
 
@@ -73,6 +84,12 @@ function outsideSteps(
   if (stored?.hand === 'ready') {
     emit(`${who} adopts a new delivery`, put({ handed: 2 }, withHand(world, stored.seq, 'out', 2)));
   }
+  // Mirrors takeOther: the claim that the run writes under names a newer command.
+  const claimed = run.phase.at === 'run' || run.phase.at === 'write';
+  for (const { seq, hand, verb } of world.commands) {
+    if (!claimed || hand !== 'ready' || !isWork(verb) || seq >= run.job.seq) continue;
+    emit(`${who} acknowledges the ${verb}, older than its own`, withHand(world, seq, 'acked', 2));
+  }
   const stoppable =
     run.phase.at === 'decide' ||
     run.phase.at === 'ask' ||
@@ -80,7 +97,7 @@ function outsideSteps(
     (run.phase.at === 'append' && run.phase.next === 'claim') ||
     (run.phase.at === 'write' && run.phase.next === 'delta');
   if (stoppable && run.abort === 'no') {
-    if (world.commands.some(({ verb }) => verb !== 'start')) {
+    if (world.commands.some(({ verb }) => !isWork(verb))) {
       emit(`${who} hears the bell`, put({ abort: 'cancelled' }));
     }
     if (world.left.handBack > 0) {
@@ -90,8 +107,7 @@ function outsideSteps(
     }
     const { phase } = run;
     if (phase.at === 'run' || phase.at === 'write') {
-      const { startedAtMs } = phase.writer.claim;
-      if (startedAtMs + RUN_TIMEOUT_MS <= nowMs(setup, world)) {
+      if (runDueMs(phase.writer.claim) <= nowMs(setup, world)) {
         emit(`${who} has run for too long`, put({ abort: 'run-timeout' }));
       }
     }
@@ -148,7 +164,7 @@ function decideSteps(turn: Turn): void {
   for (const { log, stale } of views) {
     const base = stale ? spend(world, 'stale') : world;
     const bounds = { nowMs: nowMs(setup, world), maxAttempts: setup.maxAttempts };
-    const decision = decideClaim(commandOf(world, run.job), tailOf(log), bounds);
+    const decision = decideBroken(setup, commandOf(world, run.job), tailOf(log), bounds);
     const how = unread ? 'does not read the log' : `reads ${stale ? 'an old view of ' : ''}the log`;
     const say = (what: string, phase: RunPhase): void => {
       emit(`${who} ${how}: ${what}`, put(turn, { phase }, base), {
@@ -172,6 +188,23 @@ function decideSteps(turn: Turn): void {
       }
     }
   }
+}
+
+/** The real decision, but where it is broken on purpose. */
+function decideBroken(
+  setup: Setup,
+  command: Command,
+  tail: LogTail | undefined,
+  bounds: Parameters<typeof decideClaim>[2],
+): ClaimDecision {
+  const real = decideClaim(command, tail, bounds);
+  if (setup.broken === 'dropUnseen' && real.do === 'read-again') {
+    return { do: 'drop', why: 'step-done' };
+  }
+  const claims = setup.broken === (command.verb === 'start' ? 'startAfterWait' : 'oldContinue');
+  if (!claims || tail === undefined || real.do !== 'drop' || real.why !== 'step-done') return real;
+  const mark = { ...tail.status.mark, kind: 'hand-back', results: 0 } as const;
+  return decideClaim(command, { ...tail, status: { ...tail.status, mark } }, bounds);
 }
 
 /** What `claim`, or endChat in its place, will append. */
@@ -241,7 +274,9 @@ function claimSteps(turn: Turn, { pending, next }: At<'append'>): void {
       if (next === 'end' || mark === undefined) {
         return put(turn, { phase: { at: 'say', what: 'ack' } }, base);
       }
-      const writer = { claim: mark, runId, storeSequence, sequence: last, said: 0 };
+      // Mirrors nextTurn in src/worker/turn.ts: what is finished is read from the log.
+      const asked = setup.broken === 'forgetSteps' ? 1 : finishedSteps(base.log) + 1;
+      const writer = { claim: mark, runId, storeSequence, sequence: last, said: 0, turn: asked };
       const early = setup.broken === 'earlyAck' ? withHand(base, run.job.seq, 'acked') : base;
       // What was refused before this claim says nothing of what is sent after it.
       return put(turn, { refused: false, phase: { at: 'run', writer } }, early);
@@ -262,6 +297,6 @@ function saySteps(turn: Turn, what: 'ack' | 'nak'): void {
   let after = world;
   if (what === 'ack') after = withHand(world, run.job.seq, 'acked');
   else if (stored?.hand === 'out') after = withHand(world, run.job.seq, 'ready');
-  const broke = run.refused ? brokenByWord(setup, world, what) : undefined;
+  const broke = run.refused ? brokenByWord(setup, world, what, run.job) : undefined;
   emit(`${who} sends its ${what}`, letGo(turn, after), { broke });
 }

@@ -77,7 +77,7 @@ const scriptSchema = z.strictObject({
   /** Their pieces come by turns instead of call by call. */
   interleave: z.boolean().default(false),
   /** What the answers are to the tools' results: a script for each round, the last one for all others. */
-  then: z.array(z.unknown()).default([]),
+  rounds: z.array(z.unknown()).default([]),
   /** These bytes (as UTF-8) instead of a whole answer. */
   raw: z.string().optional(),
   /** Default: "stop", after calls "tool_calls". */
@@ -125,8 +125,8 @@ export function scriptOf(lastUserMessage: string, round = 0): Script {
     });
   }
   const first = scriptSchema.parse(JSON.parse(lastUserMessage));
-  if (round === 0 || first.then.length === 0) return first;
-  return scriptSchema.parse(first.then[Math.min(round, first.then.length) - 1]);
+  if (round === 0 || first.rounds.length === 0) return first;
+  return scriptSchema.parse(first.rounds[Math.min(round, first.rounds.length) - 1]);
 }
 
 /** The `tool_calls` of each delta, in their order. */

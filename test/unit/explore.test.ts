@@ -29,6 +29,14 @@ test('doubts, deaths, redeliveries, a hand-back and a delete keep the laws too',
   }
 });
 
+test('waits, two callers, a repeated start and continue, and old views keep them', () => {
+  for (const name of ['wait', 'waitAgain', 'submits', 'waitStale']) {
+    const { findings, capped } = explore(setupNamed(name), MAX_STATES);
+    assert.deepEqual(findings, [], name);
+    assert.equal(capped, false, name);
+  }
+});
+
 /** Where each breakage shows, and what is said of it. */
 const CAUGHT: Readonly<Record<Break, readonly [setup: string, law: RegExp]>> = {
   nofence: ['starts', /^law [24]:/],
@@ -44,6 +52,15 @@ const CAUGHT: Readonly<Record<Break, readonly [setup: string, law: RegExp]>> = {
   startBlind: ['expiry', /^law 1: a chat on the log of an earlier one/],
   forgetDelete: ['deleteDoubt', /^law 8: a delete is answered NOT_FOUND/],
   countHandBacks: ['drain', /^law 7: ended for its lost attempts/],
+  startAfterWait: ['waitAgain', /^law 2: a claim of a chat that waits/],
+  oldContinue: ['rounds', /^law 2: a claim of a chat that waits/],
+  dropUnseen: ['waitStale', /^law 7: the continue is acknowledged and the chat not over/],
+  blindContinue: ['submits', /^law 2: a second continue for one results record/],
+  anyAnswer: ['parts', /^law 2: a second result for one call/],
+  answerEarly: ['wait', /^law 7: a result was acknowledged, and the log does not have it/],
+  lateDeadline: ['deadline', /^law 9: a deadline ends a chat whose client’s results/],
+  forgetSteps: ['wait', /^law 7: the model is asked for a step that is finished/],
+  noContinue: ['wait', /^law 7: from here no end can be reached/],
 };
 
 for (const [broken, what] of Object.entries(BREAKS) as [Break, string][]) {
