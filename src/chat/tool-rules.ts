@@ -53,7 +53,7 @@ function checkTool(
 }
 
 function checkChoice(choice: ToolChoice, tools: readonly Tool[], report: Report): void {
-  if (tools.length === 0) report('request.tool_choice', 'there are no tools to choose from');
+  if (tools.length === 0) report('request.tool_choice', 'needs tools to choose among');
   if (choice.name !== '' && choice.mode !== ToolChoiceMode.NAMED) {
     report('request.tool_choice.name', 'is only for TOOL_CHOICE_MODE_NAMED');
   }

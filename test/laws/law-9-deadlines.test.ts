@@ -6,9 +6,7 @@ import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stre
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import type { Command } from '../../src/chat/commands.ts';
 import { RUN_TIMEOUT_GRACE_MS, RUN_TIMEOUT_MS, START_DEADLINE_MS } from '../../src/chat/limits.ts';
-import { openList } from '../../src/list/sqlite-list.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
-import { startSweep } from '../../src/worker/sweep.ts';
 import {
   assertTrueLog,
   chatKey,
@@ -21,19 +19,9 @@ import {
 import { canonicalRequest } from '../../src/chat/canonical.ts';
 import { claimedWriter, openBlock, say, untilStored } from '../support/claims.ts';
 import { handModel } from '../support/hand-model.ts';
-import { SILENT, startNats } from '../support/nats.ts';
+import { startNats } from '../support/nats.ts';
+import { runSweep } from '../support/waiting-chat.ts';
 import { watchAnswers } from '../support/watch.ts';
-
-async function runSweep(nats: NatsAdapter): Promise<AsyncDisposable> {
-  const list = await openList(':memory:', nats.changes, SILENT);
-  const sweep = startSweep({ ...nats, list, logger: SILENT });
-  return {
-    [Symbol.asyncDispose]: async () => {
-      await sweep.stop();
-      await list[Symbol.asyncDispose]();
-    },
-  };
-}
 
 /** A chat that was accepted long ago, as one is after every process was down. */
 async function startedAt(

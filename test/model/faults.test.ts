@@ -92,7 +92,7 @@ const TABLE: readonly (readonly [ScriptInput, Expected])[] = [
     { raw: 'data: {"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}\n\n' },
     UPSTREAM_INVALID(/offers no tools/),
   ],
-  [{ finish: 'tool_calls' }, UPSTREAM_INVALID(/offers no tools/)],
+  [{ finish: 'tool_calls' }, UPSTREAM_INVALID(/no call that could be read/)],
   [{ finish: 'new_reason' }, UPSTREAM_INVALID(/new_reason/, false)],
   [{ tokens: 1, delta_bytes: 20_000 }, UPSTREAM_INVALID(/a line of more than 10000 bytes/)],
   [

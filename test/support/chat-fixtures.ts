@@ -43,13 +43,15 @@ export interface ChatInit {
   readonly streamId?: string;
   readonly text?: string;
   readonly ttlMs?: number;
+  readonly awaitToolResults?: boolean;
   readonly request?: MessageInitShape<typeof ChatRequestSchema>;
 }
 
 export function initiateRequest(init: ChatInit = {}): InitiateChatStreamRequest {
-  const { streamId, text = 'hi', ttlMs, request } = init;
+  const { streamId, text = 'hi', ttlMs, awaitToolResults = false, request } = init;
   return create(InitiateChatStreamRequestSchema, {
     ...(streamId === undefined ? {} : { streamId }),
+    awaitToolResults,
     ...(ttlMs === undefined
       ? {}
       : {

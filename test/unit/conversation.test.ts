@@ -4,7 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { ChatRequestSchema, ThinkingEffort } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import {
+  ChatRequestSchema,
+  ThinkingEffort,
+  ToolChoiceMode,
+} from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { chooseModel } from '../../src/chat/choose-model.ts';
 import { conversationViolations, fieldsNotHonoured } from '../../src/chat/conversation.ts';
@@ -73,7 +77,6 @@ test('what the model’s server has no form for is refused by its path', () => {
 
 test('every field that is not honoured yet is named, all at once', () => {
   const request = create(InitiateChatStreamRequestSchema, {
-    awaitToolResults: true,
     request: {
       messages: [
         user('a'),
@@ -82,12 +85,29 @@ test('every field that is not honoured yet is named, all at once', () => {
           content: [
             text('b'),
             { block: { case: 'image', value: { source: { case: 'url', value: 'https://x' } } } },
-            { block: { case: 'toolResult', value: { toolUseId: '1' } } },
+            {
+              block: {
+                case: 'toolResult',
+                value: {
+                  toolUseId: '1',
+                  content: [
+                    {
+                      block: { case: 'document', value: { source: { case: 'text', value: 'd' } } },
+                    },
+                  ],
+                },
+              },
+            },
+            { block: { case: 'toolUse', value: { id: '1', name: 'f', server: 's' } } },
           ],
         },
       ],
-      tools: [{ kind: { case: 'client', value: { name: 'f' } } }],
-      toolChoice: {},
+      tools: [
+        { kind: { case: 'client', value: { name: 'f' } } },
+        { kind: { case: 'server', value: { name: 'web_fetch' } } },
+      ],
+      toolChoice: { mode: ToolChoiceMode.ANY },
+      toolContext: [{ name: 'd', item: { case: 'data', value: '{}' } }],
       mcpServers: [{ name: 'm' }],
       responseFormat: { format: { case: 'jsonSchema', value: { name: 'n', schema: '{}' } } },
       system: {
@@ -100,18 +120,72 @@ test('every field that is not honoured yet is named, all at once', () => {
     },
   });
   assert.deepEqual(paths(fieldsNotHonoured(request)).toSorted(), [
-    'await_tool_results',
     'request.limits',
     'request.mcp_servers',
     'request.messages[1].content[1].image',
-    'request.messages[1].content[2].tool_result',
+    'request.messages[1].content[2].tool_result.content[0].document',
+    'request.messages[1].content[3].tool_use.server',
     'request.response_format.json_schema',
     'request.system.citations.enabled',
     'request.system.guidelines',
     'request.system.use_default_prompt',
-    'request.tool_choice',
-    'request.tools',
+    'request.tool_choice.mode',
+    'request.tool_context',
+    'request.tools[1].server',
   ]);
+});
+
+test('each call of a tool is answered once, by the user, before anything else is said', () => {
+  const use = (id: string, input = '{}') =>
+    ({ block: { case: 'toolUse', value: { id, name: 'f', input } } }) as const;
+  const result = (toolUseId: string) =>
+    ({ block: { case: 'toolResult', value: { toolUseId } } }) as const;
+  const found = (
+    ...messages: { role: Role; content: ReturnType<typeof use | typeof result | typeof text>[] }[]
+  ): string[] =>
+    paths(
+      conversationViolations(create(ChatRequestSchema, { messages: [user('a'), ...messages] })),
+    );
+  const said = (...content: ReturnType<typeof use | typeof text>[]) => ({
+    role: Role.ASSISTANT,
+    content,
+  });
+  const answered = (...content: ReturnType<typeof result | typeof text>[]) => ({
+    role: Role.USER,
+    content,
+  });
+  const both = said(text('t'), use('1'), use('2'));
+  assert.deepEqual(found(both, answered(result('2'), result('1'))), []);
+  assert.deepEqual(found(both, answered(result('2')), answered(result('1'), text('b'))), []);
+  assert.deepEqual(found(both, answered(result('2'))), [
+    'request.messages[1].content[1].tool_use.id',
+  ]);
+  assert.deepEqual(found(both, answered(result('1'), text('b'), result('2'))), [
+    'request.messages[1].content[2].tool_use.id',
+    'request.messages[2].content[2].tool_result.tool_use_id',
+  ]);
+  assert.deepEqual(found(said(use('1')), answered(result('1'), result('1'))), [
+    'request.messages[2].content[1].tool_result.tool_use_id',
+  ]);
+  assert.deepEqual(found(answered(result('x'))), [
+    'request.messages[1].content[0].tool_result.tool_use_id',
+  ]);
+  const again = [said(use('1')), answered(result('1'))];
+  assert.deepEqual(found(...again, ...again), [
+    'request.messages[3].content[0].tool_use.id',
+    'request.messages[4].content[0].tool_result.tool_use_id',
+  ]);
+  assert.deepEqual(found({ role: Role.USER, content: [use('1')] }), [
+    'request.messages[1].content[0].tool_use',
+  ]);
+  assert.deepEqual(found({ role: Role.ASSISTANT, content: [result('1')] }, user('b')), [
+    'request.messages[1].content[0].tool_result',
+  ]);
+  for (const input of ['', '[]', 'none', '1']) {
+    assert.deepEqual(found(said(use('1', input)), answered(result('1'))), [
+      'request.messages[1].content[0].tool_use.input',
+    ]);
+  }
 });
 
 test('the model is the one that was named, by an alias too, or the default one', () => {

@@ -82,6 +82,8 @@ test('claim: a chat that was handed back is taken on behind its newest event', (
       sequence: 10,
       stepSequence: 1,
       startedAtMs: claim.startedAtMs,
+      createdAtMs: claim.createdAtMs,
+      waitedMs: 0,
     },
   });
 });
