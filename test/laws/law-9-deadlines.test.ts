@@ -17,10 +17,24 @@ import {
   untilOver,
 } from '../support/chat-fixtures.ts';
 import { canonicalRequest } from '../../src/chat/canonical.ts';
-import { claimedWriter, openBlock, say, untilStored } from '../support/claims.ts';
+import {
+  claimedWriter,
+  openBlock,
+  say,
+  testAppend,
+  testMark,
+  untilStored,
+} from '../support/claims.ts';
 import { handModel } from '../support/hand-model.ts';
 import { startNats } from '../support/nats.ts';
-import { runSweep } from '../support/waiting-chat.ts';
+import { until } from '../support/until.ts';
+import {
+  runSweep,
+  startAwaiting,
+  submit,
+  submitAndDie,
+  waitingChat,
+} from '../support/waiting-chat.ts';
 import { watchAnswers } from '../support/watch.ts';
 
 /** A chat that was accepted long ago, as one is after every process was down. */
@@ -128,4 +142,75 @@ test('law 9: two sweeps over the same chats end each once', async () => {
   await using _second = await runSweep(other);
   await Promise.all(chats.map((chat) => untilOver(adapter.log, chat)));
   for (const chat of chats) await assertTrueLog(adapter.log, chat);
+});
+
+function deadlinePassed(atMs: number): Promise<boolean> {
+  return until('the deadline', () => Date.now() > atMs);
+}
+
+test('law 9: client tools that do not answer in time end the chat as FAILED, also when every process was down', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const deadlineMs = Date.now() + 200;
+  const chat = await waitingChat(adapter, { ids: ['a', 'b'], deadlineMs });
+  await submit(adapter, chat, { a: 'one of two' });
+  const patient = await waitingChat(adapter);
+  await deadlinePassed(deadlineMs);
+  await assert.rejects(submit(adapter, chat, { b: 'late' }), /does not wait for any more/);
+  assert.equal((await adapter.log.tail(chat))?.status.mark.kind, 'wait', 'nobody was there');
+  await using _sweep = await runSweep(adapter);
+  await untilOver(adapter.log, chat);
+  const { events } = await assertTrueLog(adapter.log, chat);
+  const end = events.at(-1)?.payload;
+  assert.ok(end?.case === 'failed');
+  assert.equal(end.value.failure?.reason, FailureReason.CLIENT_TOOL_TIMEOUT);
+  assert.equal((await adapter.log.tail(patient))?.status.mark.kind, 'wait', 'another waits on');
+});
+
+test('law 9: results that were acknowledged in time count, though nobody went on from them before the deadline', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const deadlineMs = Date.now() + 1_000;
+  const chat = await waitingChat(adapter, { deadlineMs });
+  await submitAndDie(adapter, chat, { call_1: 'in time' });
+  await deadlinePassed(deadlineMs);
+  await using _sweep = await runSweep(adapter);
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  const call = await model.nextCall();
+  assert.equal(call.call.messages.at(-1)?.content[0]?.block.case, 'toolResult');
+  call.sink.text('thanks');
+  call.finish();
+  const { status } = await untilOver(adapter.log, chat);
+  assert.equal(status.mark.status, ChatStreamStatus.COMPLETED);
+});
+
+test('law 9: the time that a chat waits for its client is not its run’s', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const chat = await startAwaiting(adapter);
+  const { sequence: command, meta } = await startCommandOf(adapter.inbox, chat);
+  const waitedMs = 3 * RUN_TIMEOUT_MS;
+  const waitingSinceMs = Date.now() - waitedMs;
+  const mark = testMark({
+    kind: 'results',
+    tries: 0,
+    command,
+    startedAtMs: waitingSinceMs - 1_000,
+    waitingSinceMs,
+    stepSequence: 1,
+    createdAtMs: meta.createdAtMs,
+    expiresAtMs: meta.expiresAtMs,
+  });
+  assert.equal((await adapter.log.append(chat, 0, testAppend(1, mark))).type, 'stored');
+  await using _sweep = await runSweep(adapter);
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  const call = await model.nextCall();
+  const claim = (await adapter.log.tail(chat))?.status.mark;
+  assert.ok(claim?.kind === 'claim' && claim.waitedMs >= waitedMs);
+  call.sink.text('there is time');
+  call.finish();
+  const { status } = await untilOver(adapter.log, chat);
+  assert.equal(status.mark.status, ChatStreamStatus.COMPLETED);
 });

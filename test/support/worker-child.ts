@@ -11,6 +11,8 @@ export interface WorkerOptions {
   /** What the model says: this many numbers, this far apart. */
   readonly words: number;
   readonly everyMs: number;
+  /** It calls a tool first. */
+  readonly callsTool?: boolean;
 }
 
 export type WorkerMessage =

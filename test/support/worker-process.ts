@@ -12,12 +12,22 @@ import type { WorkerMessage, WorkerOptions } from './worker-child.ts';
 const tell = (message: WorkerMessage): void => {
   process.send?.(message);
 };
-const { access, slots, words, everyMs } = JSON.parse(process.argv[2] ?? '') as WorkerOptions;
+const {
+  access,
+  slots,
+  words,
+  everyMs,
+  callsTool = false,
+} = JSON.parse(process.argv[2] ?? '') as WorkerOptions;
 
 const model: ModelClient = {
   listModels: () => Promise.resolve([TEST_MODEL_INFO]),
-  generate: async (_call, sink, signal) => {
+  generate: async ({ messages }, sink, signal) => {
     tell({ type: 'call' });
+    if (callsTool && messages.length === 1) {
+      sink.toolUse(0, 'call_1', 'look');
+      return { stopReason: StopReason.TOOL_USE };
+    }
     signal.addEventListener('abort', () => tell({ type: 'aborted', why: String(signal.reason) }));
     for (let i = 0; i < words; i++) {
       await sleep(everyMs, undefined, { signal }).catch(() => signal.throwIfAborted());
