@@ -4,7 +4,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type { ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { FailureReason, UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { FailureReason, StopReason, UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ContentBlockSchema, ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_DELTA_CHARS, MAX_OUTPUT_CHARS } from '../chat/limits.ts';
@@ -84,10 +84,11 @@ export class AnswerSink implements ModelSink {
   }
 
   /** Closes what is open, also when the call was cut short, and says what the chat has used so far. */
-  finish({ kind }: { readonly kind: End['kind'] | 'wait' }): Usage {
+  finish(outcome: End | { readonly kind: 'wait' }): Usage {
+    const { kind } = outcome;
     const completed = kind === 'completed' || kind === 'wait';
     this.#closeBlock();
-    this.#closeCalls(completed);
+    this.#closeCalls(kind === 'wait' || (kind === 'completed' && CALLED.has(outcome.stopReason)));
     const usage = this.#total(completed);
     // The turns after a wait count on from it.
     if (this.#usage !== undefined || kind === 'wait') {
@@ -105,10 +106,11 @@ export class AnswerSink implements ModelSink {
     this.#close(open.kind, open.index, text, toContent(open.kind, text));
   }
 
-  #closeCalls(completed: boolean): void {
+  /** `whole`: the model was done with them. */
+  #closeCalls(whole: boolean): void {
     for (const call of this.#calls.all()) {
       // Many servers write nothing for a tool without input, which is no JSON.
-      if (completed) this.toolInput(call.number, call.missing());
+      if (whole) this.toolInput(call.number, call.missing());
       const value = { id: call.id, name: call.name, input: call.input() };
       this.#close(BlockKind.TOOL_USE, call.index, value.input, {
         block: { case: 'toolUse', value },
@@ -181,6 +183,8 @@ export class AnswerSink implements ModelSink {
   }
 }
 
+/** Ends of a turn that came to its calls. */
+const CALLED: ReadonlySet<StopReason> = new Set([StopReason.TOOL_USE, StopReason.TURN_LIMIT]);
 const COUNTS = ['inputTokens', 'outputTokens', 'reasoningTokens', 'cachedInputTokens'] as const;
 
 function isHighSurrogate(unit: number): boolean {

@@ -6,6 +6,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import * as fc from 'fast-check';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind, EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { AnswerFold } from '../../src/chat/answer.ts';
 
@@ -88,6 +89,71 @@ test('a new attempt discards what was said after its step, and nothing before', 
 test('a block that was cut in its middle keeps what is before the step', () => {
   const made = fold([STARTED, opened(0), said(0, 'kept'), said(0, ' lost'), lostAfter(3)]);
   assert.deepEqual(output(made), ['kept']);
+});
+
+const called = (index: number, id: string, turn = 1): Payload => ({
+  case: 'blockStarted',
+  value: { index, kind: BlockKind.TOOL_USE, turn, id, name: 'f' },
+});
+const input = (index: number, json: string): Payload => ({
+  case: 'toolInputDelta',
+  value: { index, json },
+});
+const answered = (...ids: readonly string[]): Payload => ({
+  case: 'toolResultsReceived',
+  value: { results: ids.map((toolUseId) => ({ toolUseId })) },
+});
+const REQUESTED: Payload = { case: 'toolResultsRequested', value: {} };
+
+function shown(content: ReturnType<AnswerFold['output']>): string[] {
+  return content.map(({ block }) => {
+    if (block.case === 'toolUse') return `${block.value.id}${block.value.input}`;
+    return block.case === 'toolResult' ? `=${block.value.toolUseId}` : String(block.value);
+  });
+}
+
+test('turns and their results become the conversation, results in the order of their calls', () => {
+  const made = fold([
+    STARTED,
+    opened(0),
+    said(0, 'look: '),
+    closed(0),
+    called(1, 'a'),
+    called(2, 'b'),
+    input(1, '{"n"'),
+    input(2, '{}'),
+    input(1, ':1}'),
+    closed(1),
+    closed(2),
+    REQUESTED,
+    answered('b'),
+    answered('a'),
+    lostAfter(14),
+    called(3, 'c', 2),
+    input(3, '{'),
+    lostAfter(14),
+    { case: 'blockStarted', value: { index: 3, kind: BlockKind.TEXT, turn: 2 } },
+    said(3, 'found'),
+  ]);
+  assert.deepEqual(shown(made.output()), ['look: ', 'a{"n":1}', '=a', 'b{}', '=b', 'found']);
+  assert.deepEqual(
+    made.messages().map(({ role, content }) => [role, shown(content)]),
+    [
+      [Role.ASSISTANT, ['look: ', 'a{"n":1}', 'b{}']],
+      [Role.USER, ['=a', '=b']],
+      [Role.ASSISTANT, ['found']],
+    ],
+  );
+  assert.equal(made.turn, 2);
+  assert.equal(made.nextIndex, 4);
+  assert.equal(made.chars, 'look: found'.length);
+  assert.equal(made.contentSha256(), sha256('look: found'), 'over all turns');
+  assert.equal(made.textHash().digest('hex'), made.contentSha256());
+});
+
+test('a chat that has said nothing begins with turn 1 and index 0', () => {
+  const made = fold([STARTED, opened(0), said(0, 'lost'), lostAfter(1)]);
+  assert.deepEqual([made.turn, made.nextIndex, made.messages()], [0, 0, []]);
 });
 
 test('any number of lost attempts leaves the text of the last one', () => {
