@@ -188,7 +188,8 @@ test('law 2: of two callers with different results for one call the second is re
     ]);
     assert.deepEqual(outcomes.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected']);
     const refused = outcomes.find((outcome) => outcome.status === 'rejected');
-    assert.equal((refused?.reason as ChatError).reason, 'NOT_WAITING_FOR_TOOL_RESULTS');
+    const reason: unknown = refused?.reason;
+    assert.ok(reason instanceof ChatError && reason.reason === 'NOT_WAITING_FOR_TOOL_RESULTS');
     const kept = eventsOf(await recordsOf(one.log, chat)).flatMap(({ payload }) =>
       payload.case === 'toolResultsReceived' ? payload.value.results : [],
     );

@@ -108,7 +108,8 @@ const REQUESTED: Payload = { case: 'toolResultsRequested', value: {} };
 function shown(content: ReturnType<AnswerFold['output']>): string[] {
   return content.map(({ block }) => {
     if (block.case === 'toolUse') return `${block.value.id}${block.value.input}`;
-    return block.case === 'toolResult' ? `=${block.value.toolUseId}` : String(block.value);
+    if (block.case === 'toolResult') return `=${block.value.toolUseId}`;
+    return block.case === 'text' ? block.value : `<${String(block.case)}>`;
   });
 }
 

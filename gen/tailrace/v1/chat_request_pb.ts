@@ -272,7 +272,9 @@ export type ClientTool = Message<"tailrace.v1.ClientTool"> & {
   description: string;
 
   /**
-   * JSON Schema (draft 2020-12) of the input, as JSON text.
+   * JSON Schema (draft 2020-12; draft-07 where its $schema says so) of the input, as JSON text: an
+   * object of type "object", references only into itself, at most 64 levels deep, 1,000 JSON values,
+   * 8,000 in all tools of a request. Empty: the tool has no input.
    *
    * @generated from field: string input_schema = 3;
    */
@@ -823,7 +825,8 @@ export const ThinkingSchema: GenMessage<Thinking> = /*@__PURE__*/
  */
 export type Limits = Message<"tailrace.v1.Limits"> & {
   /**
-   * The longest run from its first start to its end. Default 1 h.
+   * The longest run from its first start to its end; what it waits for client tools does not count.
+   * Default 1 h.
    *
    * @generated from field: google.protobuf.Duration run_timeout = 1;
    */

@@ -221,7 +221,7 @@ export type ChatStream = Message<"tailrace.v1.ChatStream"> & {
   failure?: Failure | undefined;
 
   /**
-   * The calls whose results the chat waits for.
+   * The calls whose results the chat waits for. In lists without their input.
    *
    * @generated from field: repeated tailrace.v1.ToolUseBlock pending_tool_uses = 17;
    */

@@ -46,8 +46,9 @@ export type InitiateChatStreamRequest = Message<"tailrace.v1.InitiateChatStreamR
   request?: ChatRequest | undefined;
 
   /**
-   * True: the stream waits for SubmitToolResults when the model calls client tools. Default false:
-   * it completes with stop_reason TOOL_USE.
+   * True: the stream waits for SubmitToolResults when the model calls client tools, for 1 h, but never
+   * beyond its expiry; then it ends as FAILED. After 20 turns it completes with stop_reason TURN_LIMIT.
+   * Default false: it completes with stop_reason TOOL_USE.
    *
    * @generated from field: bool await_tool_results = 3;
    */
@@ -591,7 +592,8 @@ export type SubmitToolResultsRequest = Message<"tailrace.v1.SubmitToolResultsReq
   streamId: string;
 
   /**
-   * The results; some or all of those that the stream waits for. 1 to 128.
+   * The results; some or all of those that the stream waits for, each once. 1 to 128, at most 768 KiB
+   * together: more goes in several calls.
    *
    * @generated from field: repeated tailrace.v1.ToolResultBlock results = 2;
    */
@@ -968,7 +970,10 @@ export const ChatStreamService: GenService<{
     output: typeof DeleteChatStreamResponseSchema;
   },
   /**
-   * Gives a waiting chat its client tools' results; it goes on under the same id and sequence.
+   * Gives a waiting chat its client tools' results, in any order and number; with the last it goes on
+   * under the same id and sequence. They are durable when this is answered. The same result again is
+   * taken for the first, also after the end. Another result for a call that has one, a call that nobody
+   * made, and what comes after the deadline or the end are refused, and then none of them is taken.
    * Errors: NOT_FOUND, FAILED_PRECONDITION.
    *
    * @generated from rpc tailrace.v1.ChatStreamService.SubmitToolResults

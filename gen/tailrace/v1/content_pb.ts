@@ -241,7 +241,8 @@ export type ToolUseBlock = Message$1<"tailrace.v1.ToolUseBlock"> & {
   name: string;
 
   /**
-   * The tool's input, as JSON text.
+   * The tool's input, as JSON text. In answers it is what the model gave, and not held against the
+   * tool's schema: a model may give what is no JSON, or does not fit.
    *
    * @generated from field: string input = 3;
    */
@@ -283,7 +284,7 @@ export type ToolResultBlock = Message$1<"tailrace.v1.ToolResultBlock"> & {
   content: ContentBlock[];
 
   /**
-   * True: the tool failed and `content` says how. Default false.
+   * True: the tool failed and `content` says how; the model is told "Error: …". Default false.
    *
    * @generated from field: optional bool is_error = 3;
    */

@@ -89,7 +89,7 @@ export type Event = Message<"tailrace.v1.Event"> & {
     case: "started";
   } | {
     /**
-     * Another attempt took over.
+     * Another attempt took over or went on.
      *
      * @generated from field: tailrace.v1.AttemptStartedEvent attempt_started = 11;
      */
@@ -239,7 +239,7 @@ export const StartedEventSchema: GenMessage<StartedEvent> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_event, 2);
 
 /**
- * Another attempt took over from a lost worker.
+ * Another attempt took over from a lost worker, or went on from the results of client tools.
  *
  * @generated from message tailrace.v1.AttemptStartedEvent
  */
@@ -261,7 +261,7 @@ export const AttemptStartedEventSchema: GenMessage<AttemptStartedEvent> = /*@__P
   messageDesc(file_tailrace_v1_event, 3);
 
 /**
- * A block of the answer begins.
+ * A block of the answer begins. Tool calls of one turn may be open side by side.
  *
  * @generated from message tailrace.v1.BlockStartedEvent
  */
@@ -493,7 +493,7 @@ export const ToolResultsRequestedEventSchema: GenMessage<ToolResultsRequestedEve
   messageDesc(file_tailrace_v1_event, 10);
 
 /**
- * The client's tools have answered.
+ * The client's tools have answered, all or some of them.
  *
  * @generated from message tailrace.v1.ToolResultsReceivedEvent
  */
