@@ -43,6 +43,7 @@ export function openExchange(
   let outgoing: { subject: string; data: Uint8Array; options: SendOptions | undefined }[] = [];
   let counter = 0;
   let sweep: NodeJS.Timeout | undefined;
+  let closed = false;
 
   const send: Exchange['send'] = (subject, data, options) => {
     outgoing.push({ subject, data, options });
@@ -106,6 +107,8 @@ export function openExchange(
     send,
     ask: (subject, data, headers) =>
       new Promise((resolve, reject) => {
+        // Nobody would answer, nor sweep what is late.
+        if (closed) return reject(new Error('the connection to NATS is closed'));
         const token = (counter++).toString(36);
         waiting.set(token, { deadlineMs: performance.now() + timeoutMs, resolve, reject });
         sweep ??= setInterval(sweepLate, SWEEP_MS).unref();
@@ -113,6 +116,7 @@ export function openExchange(
         send(subject, data, headers === undefined ? { reply } : { reply, headers });
       }),
     close: () => {
+      closed = true;
       flush();
       clearInterval(sweep);
       stopReconnect();

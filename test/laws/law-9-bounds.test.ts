@@ -16,6 +16,9 @@ import {
   HAND_BACK_MS,
   MAX_EVENT_BYTES,
   MAX_OUTPUT_CHARS,
+  MAX_TOOL_CALLS_PER_TURN,
+  MAX_TOOL_INPUT_CHARS,
+  MAX_TOOL_USE_ID_CHARS,
   MAX_UNSTORED_CHARS,
 } from '../../src/chat/limits.ts';
 import type { ModelClient, ModelSink } from '../../src/chat/model-port.ts';
@@ -126,6 +129,33 @@ for (const stream of [true, false]) {
     await assertTrueLog(log, chat);
     const largest = Math.max(...log.appends.map(({ data }) => data.length));
     assert.ok(largest < MAX_EVENT_BYTES * 0.9, `a record has ${largest} bytes`);
+  });
+}
+
+for (const stream of [true, false]) {
+  test(`law 9: no request for the results of client tools does either, stream=${stream}`, async () => {
+    const log = watchedLog(memoryLog());
+    const { writer } = await claimedWriter(log, chatKey(), {
+      correlationId: '\u{30a2}'.repeat(256),
+    });
+    const sink = new AnswerSink(writer, firstTurn(stream));
+    const wide = '\u{6c34}';
+    for (let call = 0; call < MAX_TOOL_CALLS_PER_TURN; call++) {
+      sink.toolUse(call, wide.repeat(MAX_TOOL_USE_ID_CHARS - 3) + call, wide.repeat(128));
+      sink.toolInput(call, wide.repeat(Math.floor(MAX_TOOL_INPUT_CHARS / MAX_TOOL_CALLS_PER_TURN)));
+    }
+    assert.throws(
+      () => sink.toolInput(0, wide),
+      (error) => error instanceof ModelFailure && error.reason === FailureReason.OUTPUT_TOO_LARGE,
+    );
+    assert.throws(
+      () => sink.toolUse(MAX_TOOL_CALLS_PER_TURN, '', 'f'),
+      (error) => error instanceof ModelFailure && error.reason === FailureReason.OUTPUT_TOO_LARGE,
+    );
+    sink.finish({ kind: 'wait' });
+    assert.equal((await writer.wait(sink.toolUses(), Date.now())).type, 'stored');
+    const largest = Math.max(...log.appends.map(({ data }) => data.length));
+    assert.ok(largest < MAX_EVENT_BYTES * 0.95, `a record has ${largest} bytes`);
   });
 }
 

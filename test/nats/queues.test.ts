@@ -14,6 +14,7 @@ import {
   startCommandOf,
   untilOver,
 } from '../support/chat-fixtures.ts';
+import { continueCommand } from '../../src/chat/next-command.ts';
 import { promptModel } from '../support/hand-model.ts';
 import { startNats } from '../support/nats.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -228,4 +229,36 @@ test('a peer that takes connections and says nothing is given up, and NATS is fo
   await until('NATS again', () => adapter.connected(), 12_000);
   assert.ok(performance.now() - began < 7_000);
   assert.equal(await adapter.log.tail(chatKey()), undefined);
+});
+
+test('who asks after the connection was closed is told so at once', async () => {
+  await using nats = await startNats();
+  const adapter = await nats.open();
+  await adapter[Symbol.asyncDispose]();
+  await assert.rejects(
+    adapter.log.tail(chatKey()),
+    (error) => error instanceof ChatError && error.reason === 'LOG_UNAVAILABLE',
+  );
+});
+
+test('a worker reads the start of the chat that a continue is about, and none that is not there', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const chat = await startChat(adapter);
+  const start = await startCommandOf(adapter.inbox, chat);
+  const next = continueCommand(start, 7);
+  assert.equal((await adapter.inbox.publish(next, start.sequence)).type, 'stored');
+  assert.deepEqual(await adapter.work.startOf(chat), start);
+  assert.equal(await adapter.work.startOf(chatKey()), undefined);
+  const got: Delivery[] = [];
+  const receiving = adapter.work.receiveWork((delivery) => got.push(delivery));
+  assert.equal(await receiving.pull(start.priority, 10, false), 2, 'work of the same priority');
+  assert.deepEqual(
+    got.map(({ command }) => [command.verb, command.meta.results]),
+    [
+      ['start', 0],
+      ['continue', 7],
+    ],
+  );
+  receiving.stop();
 });
