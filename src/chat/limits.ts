@@ -33,10 +33,10 @@ export const REQUEST_BODY_TIMEOUT_MS = 60 * SECOND_MS;
 // Tools
 /** Of one tool's schema, in messages, lists and values inside each other. */
 export const MAX_SCHEMA_DEPTH = 64;
-/** JSON values of one tool's schema: compiling so many takes up to 50 ms. */
+/** JSON values of one tool's schema: compiling so many takes up to 60 ms. */
 export const MAX_SCHEMA_VALUES = 1_000;
 /** The same of all tools of a request. */
-export const MAX_SCHEMAS_VALUES = 8_000;
+export const MAX_SCHEMAS_VALUES = 4_000;
 /** Schemas of tools that were found to be in order are known again, so many of them. */
 export const KNOWN_SCHEMAS = 2_000;
 /** Calls of tools in one model turn. */

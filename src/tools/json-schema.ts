@@ -1,6 +1,7 @@
 // src/tools: what tools need that is no adapter of a store or a model. May not live here: anything of
 // NATS, rpcs, or a chat's life. This file: schemas of callers, bounded before anything is made of them,
 // and compiled, so that what is wrong with one is said before a chat is created.
+import { createHash } from 'node:crypto';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import draft7 from 'ajv/dist/refs/json-schema-draft-07.json' with { type: 'json' };
 import { KNOWN_SCHEMAS, MAX_SCHEMA_DEPTH, MAX_SCHEMA_VALUES } from '../chat/limits.ts';
@@ -17,7 +18,7 @@ const AJV = new Ajv2020({
 // What most generators of schemas still write.
 AJV.addMetaSchema(draft7);
 
-/** Texts that were found to be in order, oldest first: the same tools come with every chat. */
+/** Hashes of texts that were found to be in order, oldest first: the same tools come with every chat. */
 const known = new Map<string, number>();
 
 export type SchemaCheck =
@@ -26,7 +27,8 @@ export type SchemaCheck =
 
 /** Whether a text is a JSON Schema (draft 2020-12) for the input of a tool. */
 export function checkInputSchema(text: string): SchemaCheck {
-  const before = known.get(text);
+  const hash = createHash('sha256').update(text).digest('base64');
+  const before = known.get(hash);
   if (before !== undefined) return { ok: true, values: before };
   const schema = parsed(text);
   if (!isObject(schema)) return refusal('must be the JSON text of an object, a JSON Schema');
@@ -47,7 +49,7 @@ export function checkInputSchema(text: string): SchemaCheck {
   } finally {
     AJV.removeSchema(schema);
   }
-  known.set(text, values);
+  known.set(hash, values);
   if (known.size > KNOWN_SCHEMAS) known.delete(known.keys().next().value ?? '');
   return { ok: true, values };
 }

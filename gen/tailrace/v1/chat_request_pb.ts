@@ -274,7 +274,7 @@ export type ClientTool = Message<"tailrace.v1.ClientTool"> & {
   /**
    * JSON Schema (draft 2020-12; draft-07 where its $schema says so) of the input, as JSON text: an
    * object of type "object", references only into itself, at most 64 levels deep, 1,000 JSON values,
-   * 8,000 in all tools of a request. Empty: the tool has no input.
+   * 4,000 in all tools of a request. Empty: the tool has no input.
    *
    * @generated from field: string input_schema = 3;
    */
