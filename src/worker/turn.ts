@@ -4,6 +4,7 @@ import type { Hash } from 'node:crypto';
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
+import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { AnswerFold } from '../chat/answer.ts';
 import type { Command, WorkQueue } from '../chat/commands.ts';
 import { ChatError } from '../chat/errors.ts';
@@ -43,7 +44,7 @@ export async function nextTurn(
   const said = isFirstStep(mark)
     ? new AnswerFold()
     : await patiently(() => foldUpTo(deps.log, chat, claimRecord));
-  const messages = [...request.messages, ...said.messages()];
+  const messages = joined(request.messages, said.messages());
   return {
     request,
     awaitToolResults,
@@ -67,6 +68,15 @@ export function isFirstStep(mark: StatusMark): boolean {
 const FIRST_SEQUENCE = 1;
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 2_000;
+
+/** An assistant message that was to be continued is one with the turn that continued it. */
+function joined(asked: readonly Message[], said: readonly Message[]): readonly Message[] {
+  const begun = asked.at(-1);
+  const [first, ...more] = said;
+  if (begun?.role !== Role.ASSISTANT || first === undefined) return [...asked, ...said];
+  const whole = { ...begun, content: [...begun.content, ...first.content] };
+  return [...asked.slice(0, -1), whole, ...more];
+}
 
 function toolUseIds(messages: readonly Message[]): ReadonlySet<string> {
   const ids = new Set<string>();

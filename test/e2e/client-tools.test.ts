@@ -433,3 +433,22 @@ test('a conversation with calls and results, as another stream left it, goes to 
     { role: 'tool', tool_call_id: 'x', content: 'rain' },
   ]);
 });
+
+test('an assistant message that was continued is one with its tool calls in the next turn', async () => {
+  const said = (value: string) => ({ block: { case: 'text', value } }) as const;
+  const streamId = await startWaiting(ONE_CALL, {
+    messages: [
+      { role: Role.USER, content: [said(scripted(ONE_CALL))] },
+      { role: Role.ASSISTANT, content: [said('Well. ')] },
+    ] as NonNullable<Request['messages']>,
+  });
+  await client.submitToolResults({ streamId, results: [answer('call_1', '21 °C')] });
+  const watch = await watchToEnd(client, streamId);
+  assert.equal(watch.text(), 'Let me see. It is sunny.');
+  const { messages } = model.requests.at(-1)?.body as { messages: Record<string, unknown>[] };
+  assert.deepEqual(
+    messages.map(({ role }) => role),
+    ['user', 'assistant', 'tool'],
+  );
+  assert.equal(messages[1]?.['content'], 'Well. Let me see. ');
+});
