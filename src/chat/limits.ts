@@ -99,6 +99,17 @@ export const PUBLISH_TRIES = 4;
  * for the largest command. */
 export const PULL_BYTES = MAX_REQUEST_BYTES + MiB;
 
+// The store
+/**
+ * Of whatever bounds the store, this share is kept back: past it no chat is started, past half of it
+ * no model's words are stored. The rest is for ends, cancels, deletes and tombstones.
+ */
+export const STORE_RESERVE_SHARE = 0.1;
+/** The most that is kept back: the ends and deletes of half a million chats. */
+export const MAX_STORE_RESERVE_BYTES = 1024 * MiB;
+/** How often a process looks how full the store is; what it wrote itself since it adds. */
+export const STORE_LOOK_EVERY_MS = SECOND_MS;
+
 // Observers
 export const MAX_OBSERVERS_PER_STREAM = 2_000;
 export const HEARTBEAT_MS = 15 * SECOND_MS;

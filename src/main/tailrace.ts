@@ -62,7 +62,8 @@ async function openOwnNats(
   environment: Readonly<Record<string, string | undefined>>,
   stack: AsyncDisposableStack,
 ): Promise<NatsAdapter> {
-  const common = { name: 'tailrace', replicas: config.natsReplicas };
+  const common = { name: 'tailrace', replicas: config.natsReplicas, logger };
+  const maxBytes = config.storeMaxBytes;
   if (config.nats !== undefined) {
     const { servers, user, password } = config.nats;
     logger.info({ servers }, 'connecting to NATS');
@@ -77,6 +78,7 @@ async function openOwnNats(
       return await openNats({
         ...common,
         servers,
+        store: { maxBytes, diskFreeBytes: undefined },
         ...(user === undefined ? {} : { user }),
         ...(password === undefined ? {} : { password }),
       });
@@ -93,8 +95,9 @@ async function openOwnNats(
   const dataDir = config.dataDir;
   const embedded = await startEmbeddedNats({ program, dataDir, logger, environment });
   stack.use(embedded);
-  const { url, user, password } = embedded;
-  return openNats({ ...common, servers: [url], user, password });
+  const { url, user, password, diskFreeBytes } = embedded;
+  const store = { maxBytes, diskFreeBytes };
+  return openNats({ ...common, servers: [url], user, password, store });
 }
 
 async function openModel(

@@ -18,6 +18,8 @@ export interface Config {
       }
     | undefined;
   readonly natsReplicas: number;
+  /** What Tailrace may use of the store; undefined: what NATS and the disk give. */
+  readonly storeMaxBytes: number | undefined;
   /** The program for the embedded nats-server; undefined: the one that set-up found. */
   readonly natsServerProgram: string | undefined;
   readonly roles: ReadonlySet<Role>;
@@ -100,6 +102,18 @@ const wholeNumber = (least: number, most: number): z.ZodType<number, string> =>
     return z.NEVER;
   });
 
+const UNITS = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
+/** Less than that is used up by a handful of chats. */
+const LEAST_STORE_BYTES = UNITS.MiB;
+
+const byteCount = z.string().transform((text, context) => {
+  const match = /^(\d{1,15}) ?(KiB|MiB|GiB|TiB|)$/.exec(text);
+  const bytes = Number(match?.[1]) * UNITS[(match?.[2] ?? '') as keyof typeof UNITS];
+  if (bytes >= LEAST_STORE_BYTES && Number.isSafeInteger(bytes)) return bytes;
+  context.addIssue('a number of bytes, at least 1MiB, for example 20GiB or 500MiB');
+  return z.NEVER;
+});
+
 const origin = commaList.transform((origins, context) => {
   for (const each of origins) {
     if (each !== '*' && URL.parse(each)?.origin !== each) {
@@ -115,6 +129,7 @@ const Environment = z.object({
   TAILRACE_NATS_URL: natsServers.optional(),
   TAILRACE_NATS_REPLICAS: wholeNumber(1, 5).prefault('1'),
   TAILRACE_NATS_SERVER: z.string().optional(),
+  TAILRACE_STORE_MAX_BYTES: byteCount.optional(),
   TAILRACE_ROLES: roles.prefault('api,worker'),
   TAILRACE_MODELS: commaList.optional(),
   TAILRACE_DEFAULT_MODEL: z.string().optional(),
@@ -168,6 +183,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     dataDir: resolve(e.TAILRACE_DATA_DIR),
     nats: e.TAILRACE_NATS_URL,
     natsReplicas: e.TAILRACE_NATS_REPLICAS,
+    storeMaxBytes: e.TAILRACE_STORE_MAX_BYTES,
     natsServerProgram: e.TAILRACE_NATS_SERVER,
     roles: e.TAILRACE_ROLES,
     modelServer: embeddedModel

@@ -17,6 +17,7 @@ import { ModelFailure } from '../chat/model-port.ts';
 import type { End } from '../chat/terminal.ts';
 import { AnswerSink } from './answer-sink.ts';
 import type { LogWriter } from './log-writer.ts';
+import { isFull } from './log-writer.ts';
 
 /** Why a run is stopped before the model is done: the reason of its abort signal. */
 export class RunStop extends Error {
@@ -64,10 +65,7 @@ export async function runChat(
   } catch (error) {
     const stop: unknown = abort.signal.aborted ? abort.signal.reason : error;
     if (stop instanceof RunStop && stop.why === 'lost') return { type: 'lost', why: undefined };
-    if (stop instanceof RunStop && stop.why === 'hand-back') {
-      const settled = await writer.handBack();
-      return settled.type === 'stored' ? { type: 'handed-back' } : { type: 'lost', why: settled };
-    }
+    if (stop instanceof RunStop && stop.why === 'hand-back') return await handBack(writer);
     deps.logger.error(
       { ...fieldsOf(command), attempt: writer.attempt, err: error },
       'a run failed inside Tailrace',
@@ -118,7 +116,13 @@ async function ask(
 
 async function finish(writer: LogWriter, end: End, usage: Usage): Promise<RunResult> {
   const settled = await writer.end(end, usage);
+  if (isFull(settled)) return handBack(writer);
   return settled.type === 'stored' ? { type: 'ended', end } : { type: 'lost', why: settled };
+}
+
+async function handBack(writer: LogWriter): Promise<RunResult> {
+  const settled = await writer.handBack();
+  return settled.type === 'stored' ? { type: 'handed-back' } : { type: 'lost', why: settled };
 }
 
 const INTERNAL_END: End = {

@@ -9,6 +9,7 @@ import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { openNats } from '../../src/nats/adapter.ts';
 import type { EmbeddedNats } from '../../src/nats/embedded-server.ts';
 import { startEmbeddedNats } from '../../src/nats/embedded-server.ts';
+import type { StoreLimits } from '../../src/nats/store-gauge.ts';
 import { setUp } from './needs.ts';
 
 export const SILENT: Logger = {
@@ -64,9 +65,12 @@ export function openAdapter(
   access: NatsAccess,
   name: string,
   url = access.url,
+  options: { readonly store?: Partial<StoreLimits>; readonly logger?: Logger } = {},
 ): Promise<NatsAdapter> {
   const { user, password } = access;
-  return openNats({ servers: [url], user, password, name, replicas: 1 });
+  const store = { maxBytes: undefined, diskFreeBytes: undefined, ...options.store };
+  const { logger = SILENT } = options;
+  return openNats({ servers: [url], user, password, name, replicas: 1, store, logger });
 }
 
 export async function startNats(): Promise<TestNats> {
