@@ -6,18 +6,16 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { create, toBinary } from '@bufbuild/protobuf';
-import type { NatsConnection } from '@nats-io/transport-node';
-import { connect, headers } from '@nats-io/transport-node';
+import { create } from '@bufbuild/protobuf';
 import { randomUUID } from 'node:crypto';
 import { ChatRequestSchema } from '../gen/tailrace/v1/chat_request_pb.ts';
-import { ListChatStreamsResponseSchema } from '../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../gen/tailrace/v1/content_pb.ts';
 import type { Cluster } from '../test/chaos/cluster.ts';
 import { startCluster } from '../test/chaos/cluster.ts';
 import { leaderOf, untilHealthy } from '../test/chaos/faults.ts';
 import type { ChatClient } from '../test/support/clients.ts';
 import { grpcClient } from '../test/support/clients.ts';
+import { count, searchReadable } from './erasure-search.ts';
 
 const { values } = parseArgs({
   options: {
@@ -49,20 +47,19 @@ await using cluster = await startCluster({
 await untilHealthy(cluster);
 const client = grpcClient(cluster.apis[0]?.url ?? '');
 
-const planted = await runChats(client, Number(values.chats), MARK);
+const planted = shuffled(await runChats(client, Number(values.chats), MARK));
 const found = hitsInFiles(cluster);
 console.log(
   `planted in ${planted.length} chats; in the files ${found.map(said).join(', ')}; sync ${values.sync}, ${values.share}% deleted`,
 );
 const down = values.down ? await takeOneDown(cluster) : undefined;
 const deleted = planted.filter((_, i) => (i * 100) / planted.length < Number(values.share));
-// Spread over all blocks, not one end of them.
-shuffle(planted);
 await inParallel(deleted, (streamId) => client.deleteChatStream({ streamId }));
 const kept = planted.filter((streamId) => !deleted.includes(streamId));
 const deletedMs = performance.now();
 
-await searchReadable(cluster, client, deleted, kept);
+const clean = await searchReadable({ cluster, client, mark: MARK, deleted, kept });
+if (!clean) process.exitCode = 1;
 const look = (when: string): void => {
   const s = Math.round((performance.now() - deletedMs) / 1_000);
   console.log(
@@ -142,11 +139,10 @@ async function inParallel<T>(
   await Promise.all(Array.from({ length: PARALLEL }, one));
 }
 
-function shuffle<T>(items: T[]): void {
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [items[i], items[j]] = [items[j] as T, items[i] as T];
-  }
+/** Another order, so that what is deleted is spread over all blocks. */
+function shuffled(ids: readonly string[]): string[] {
+  const keys = new Map(ids.map((id) => [id, Math.random()]));
+  return ids.toSorted((a, b) => (keys.get(a) ?? 0) - (keys.get(b) ?? 0));
 }
 
 function hitsInFiles(cluster: Cluster): Hits[] {
@@ -178,113 +174,9 @@ function filesBelow(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-function count(text: string, word: string): number {
-  return text.split(word).length - 1;
-}
-
 async function takeOneDown(cluster: Cluster) {
   const leader = await leaderOf(cluster);
   const node = cluster.nats.find(({ name }) => name !== leader);
   await node?.member.stop();
   return node?.member;
-}
-
-/** Everything that NATS and the api give: no mark of a deleted chat may be in it. */
-async function searchReadable(
-  cluster: Cluster,
-  client: ChatClient,
-  deleted: readonly string[],
-  kept: readonly string[],
-): Promise<void> {
-  await using nc = await connect({ servers: cluster.nats.map(({ url }) => url) });
-  for (const stream of ['COMMANDS', 'EVENTS']) {
-    const info = await api(nc, `STREAM.INFO.${stream}`);
-    const { first_seq: first, last_seq: last } = (
-      info as { state: { first_seq: number; last_seq: number } }
-    ).state;
-    let bySequence = 0;
-    let direct = 0;
-    for (let seq = first; seq <= last; seq++) {
-      const got = (await api(nc, `STREAM.MSG.GET.${stream}`, { seq })) as {
-        message?: { data?: string; hdrs?: string; subject: string };
-      };
-      const { data = '', hdrs = '' } = got.message ?? {};
-      const text =
-        Buffer.from(data, 'base64').toString('latin1') +
-        Buffer.from(hdrs, 'base64').toString('latin1');
-      if (text.includes(MARK) && ofDeleted(got.message?.subject, deleted)) bySequence++;
-      const msg = await nc.request(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify({ seq }));
-      const subject = msg.headers?.get('Nats-Subject');
-      const whole = Buffer.from(msg.data).toString('latin1') + String(msg.headers ?? headers());
-      if (whole.includes(MARK) && ofDeleted(subject, deleted)) direct++;
-    }
-    const consumed = await consume(nc, stream, deleted);
-    console.log(
-      `${stream}: by sequence ${bySequence}, by direct get ${direct}, by a consumer ${consumed} records of deleted chats with the mark`,
-    );
-    if (bySequence + direct + consumed > 0) process.exitCode = 1;
-  }
-  let byApi = 0;
-  for (const streamId of deleted) {
-    const answers = await Promise.allSettled([
-      client.getChatStream({ streamId, view: 2 }),
-      firstOf(client.observeChatStream({ streamId })),
-    ]);
-    byApi += answers.filter(({ status }) => status === 'fulfilled').length;
-  }
-  let pageToken = '';
-  let listed = 0;
-  do {
-    const page = await client.listChatStreams({ pageSize: 500, pageToken });
-    listed += count(
-      Buffer.from(toBinary(ListChatStreamsResponseSchema, page)).toString('latin1'),
-      `metadata ${MARK}`,
-    );
-    pageToken = page.nextPageToken;
-  } while (pageToken !== '');
-  console.log(
-    `api: ${byApi} answers about deleted chats, ${listed - kept.length} of them in lists`,
-  );
-  if (byApi > 0 || listed !== kept.length) process.exitCode = 1;
-}
-
-function ofDeleted(subject: string | undefined, deleted: readonly string[]): boolean {
-  return deleted.some((id) => subject?.includes(id) === true);
-}
-
-async function firstOf<T>(messages: AsyncIterable<T>): Promise<T | undefined> {
-  for await (const message of messages) return message;
-  return undefined;
-}
-
-async function consume(
-  nc: NatsConnection,
-  stream: string,
-  deleted: readonly string[],
-): Promise<number> {
-  const inbox = `_INBOX.erasure.${randomUUID()}`;
-  let hits = 0;
-  const drained = Promise.withResolvers<void>();
-  nc.subscribe(inbox, {
-    callback: (error, msg) => {
-      if (error !== null) return drained.reject(error);
-      const whole = Buffer.from(msg.data).toString('latin1') + String(msg.headers ?? headers());
-      if (whole.includes(MARK) && ofDeleted(msg.subject, deleted)) hits++;
-      // $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>
-      if (msg.reply?.endsWith('.0') === true) drained.resolve();
-    },
-  });
-  const config = {
-    deliver_subject: inbox,
-    deliver_policy: 'all',
-    ack_policy: 'none',
-    inactive_threshold: 60e9,
-  };
-  await api(nc, `CONSUMER.CREATE.${stream}`, { stream_name: stream, config });
-  await drained.promise;
-  return hits;
-}
-
-async function api(nc: NatsConnection, subject: string, body: unknown = {}): Promise<unknown> {
-  return (await nc.request(`$JS.API.${subject}`, JSON.stringify(body), { timeout: 20_000 })).json();
 }

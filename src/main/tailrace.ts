@@ -93,7 +93,8 @@ async function openOwnNats(
     );
   }
   const dataDir = config.dataDir;
-  const embedded = await startEmbeddedNats({ program, dataDir, logger, environment });
+  const sync = config.natsSync;
+  const embedded = await startEmbeddedNats({ program, dataDir, sync, logger, environment });
   stack.use(embedded);
   const { url, user, password, diskFreeBytes } = embedded;
   const store = { maxBytes, diskFreeBytes };

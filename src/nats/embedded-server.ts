@@ -29,6 +29,8 @@ export interface EmbeddedNatsOptions {
   /** The nats-server program. */
   readonly program: string;
   readonly dataDir: string;
+  /** How often the store is synced to the disk, in ms; always: each write, before it is acknowledged. */
+  readonly sync: number | 'always';
   readonly logger: Logger;
   /** What the child inherits. */
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -51,7 +53,8 @@ export async function startEmbeddedNats(options: EmbeddedNatsOptions): Promise<E
 
     let stopping = false;
     const { allBytes } = await diskOf(dataDir);
-    let child = run(options, { home, port: -1, allBytes }, password);
+    const sync = options.sync === 'always' ? 'always' : `${options.sync}ms`;
+    let child = run(options, { home, port: -1, allBytes, sync }, password);
     const url = await untilReady(child, home);
     const port = Number(new URL(url).port);
 
@@ -60,7 +63,7 @@ export async function startEmbeddedNats(options: EmbeddedNatsOptions): Promise<E
       if (stopping) return;
       try {
         // The same port, so that every connection finds it again.
-        child = run(options, { home, port, allBytes }, password);
+        child = run(options, { home, port, allBytes, sync }, password);
         couldStart = true;
         follow(child);
       } catch (err) {
@@ -121,6 +124,7 @@ interface ServerSettings {
   readonly port: number;
   /** Of the disk. */
   readonly allBytes: number;
+  readonly sync: string;
 }
 
 function run(
@@ -144,7 +148,7 @@ function run(
  * `max_file_store`: by default nats-server takes 75% of what is free for its limit, and at it refuses
  * everything, deletes too. Tailrace looks at the disk itself and keeps a reserve (src/chat/store-room.ts).
  */
-function configText({ home, port, allBytes }: ServerSettings): string {
+function configText({ home, port, allBytes, sync }: ServerSettings): string {
   return `# Written by Tailrace at each start.
 host: "127.0.0.1"
 port: ${port}
@@ -157,7 +161,7 @@ max_payload: ${EMBEDDED_NATS_MAX_PAYLOAD_BYTES}
 lame_duck_duration: "30s"
 authorization { users: [ { user: "${USER}", password: $TAILRACE_NATS_PASSWORD } ] }
 accounts { $SYS { users: [ { user: "${WATCH_USER}", password: $TAILRACE_NATS_PASSWORD } ] } }
-jetstream { store_dir: ${JSON.stringify(join(home, 'store'))}, max_file_store: ${allBytes} }
+jetstream { store_dir: ${JSON.stringify(join(home, 'store'))}, max_file_store: ${allBytes}, sync_interval: "${sync}" }
 `;
 }
 

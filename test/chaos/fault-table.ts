@@ -93,8 +93,9 @@ async function strike(cluster: Cluster, fault: FaultName): Promise<() => Promise
     return nothing;
   };
   const killed = async (members: readonly (Member | undefined)[]) => {
-    await Promise.all(members.map((member) => member?.kill()));
-    return () => Promise.all(members.map((member) => member?.start()));
+    const found = members.filter((member) => member !== undefined);
+    await Promise.all(found.map((member) => member.kill()));
+    return () => Promise.all(found.map((member) => member.start()));
   };
   switch (fault) {
     case 'api':

@@ -63,7 +63,7 @@ export function startSurvivors(urls: readonly string[]): Survivors {
   const errors: { readonly atMs: number; readonly code: string }[] = [];
   const stopping = new AbortController();
   const observing = new Set<Promise<void>>();
-  let starting = true;
+  const enough = new AbortController();
 
   /** Asks one api, and the next where it fails, until it is answered. */
   const insist = async <T>(first: number, ask: (client: ChatClient) => Promise<T>): Promise<T> => {
@@ -96,7 +96,7 @@ export function startSurvivors(urls: readonly string[]): Survivors {
   };
 
   const starter = async (): Promise<void> => {
-    for (let i = 0; starting; i++) {
+    for (let i = 0; !enough.signal.aborted; i++) {
       const chat: Chat = {
         streamId: randomUUID(),
         askedMs: performance.now(),
@@ -148,7 +148,7 @@ export function startSurvivors(urls: readonly string[]): Survivors {
       };
     },
     finish: async () => {
-      starting = false;
+      enough.abort();
       const late = sleep(GIVE_UP_MS).then(() => stopping.abort());
       await Promise.race([Promise.all(observing), late]);
       const verdict = { acked: 0, events: 0, lostStarts: 0, lostEvents: 0, unfinished: 0 };
@@ -171,7 +171,7 @@ export function startSurvivors(urls: readonly string[]): Survivors {
       return verdict;
     },
     stop: () => {
-      starting = false;
+      enough.abort();
       stopping.abort();
     },
   };

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { connect } from '@nats-io/transport-node';
+import { EMBEDDED_NATS_SYNC_MS } from '../../src/chat/limits.ts';
 import type { Logger } from '../../src/chat/logger.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { openNats } from '../../src/nats/adapter.ts';
@@ -56,6 +57,7 @@ export function embeddedNats(dataDir: string, logger: Logger = SILENT): Promise<
   return startEmbeddedNats({
     program: natsServerProgram(),
     dataDir,
+    sync: EMBEDDED_NATS_SYNC_MS,
     logger,
     environment: process.env,
   });

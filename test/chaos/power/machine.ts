@@ -109,13 +109,13 @@ export function createPowerMachine(options: {
       machine = spawn(
         'qemu-system-x86_64',
         [
-          ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-m', String(MEMORY_MIB), '-smp', '1'],
-          ...['-display', 'none', '-no-reboot', '-monitor', 'none', '-serial', `file:${log}`],
-          ...['-kernel', boot.kernel, '-initrd', boot.init],
-          ...['-append', 'console=ttyS0 edd=off panic=-1 quiet'],
-          ...['-drive', `file=${disk},format=raw,if=virtio,cache=writeback`],
-          ...['-netdev', `user,id=n,${ports.join(',')}`, '-device', 'virtio-net-pci,netdev=n'],
-        ],
+          ['-accel', 'tcg,thread=multi', '-cpu', 'max', '-m', String(MEMORY_MIB), '-smp', '1'],
+          ['-display', 'none', '-no-reboot', '-monitor', 'none', '-serial', `file:${log}`],
+          ['-kernel', boot.kernel, '-initrd', boot.init],
+          ['-append', 'console=ttyS0 edd=off panic=-1 quiet'],
+          ['-drive', `file=${disk},format=raw,if=virtio,cache=writeback`],
+          ['-netdev', `user,id=n,${ports.join(',')}`, '-device', 'virtio-net-pci,netdev=n'],
+        ].flat(),
         { stdio: ['ignore', 'ignore', 'inherit'] },
       );
       await until(`${name} to boot (${log})`, () => answers(port), BOOT_MS);
