@@ -4,6 +4,7 @@ import type { ChatKey } from './chat-key.ts';
 import { readRefusal } from './decisions.ts';
 import { ChatError } from './errors.ts';
 import type { Append, EventLog } from './event-log.ts';
+import { FULL_STORE_WAIT_MS } from './limits.ts';
 
 export type Settled =
   | { readonly type: 'stored'; readonly storeSequence: number }
@@ -37,7 +38,7 @@ export async function appendSettled(
   let expectedLast = view.expectedLast;
   let waitMs = FIRST_WAIT_MS;
   let doubted = false;
-  const deadlineMs = performance.now() + settleMs;
+  const beganMs = performance.now();
   for (;;) {
     const outcome = await log.append(chat, expectedLast, append);
     if (outcome.type === 'stored') return outcome;
@@ -55,6 +56,7 @@ export async function appendSettled(
       cause = error;
     }
     const full = outcome.type === 'full' && !doubted;
+    const deadlineMs = beganMs + (full ? Math.min(settleMs, FULL_STORE_WAIT_MS) : settleMs);
     if (performance.now() + waitMs > deadlineMs || (full && hurry?.aborted === true)) {
       return { type: 'unavailable', full, cause };
     }

@@ -107,6 +107,8 @@ export const PULL_BYTES = MAX_REQUEST_BYTES + MiB;
 export const STORE_RESERVE_SHARE = 0.1;
 /** The most that is kept back: the ends and deletes of half a million chats. */
 export const MAX_STORE_RESERVE_BYTES = 1024 * MiB;
+/** How long a run waits for room, its model unread, before it hands its chat back. */
+export const FULL_STORE_WAIT_MS = 30 * SECOND_MS;
 /** How often a process looks how full the store is; what it wrote itself since it adds. */
 export const STORE_LOOK_EVERY_MS = SECOND_MS;
 

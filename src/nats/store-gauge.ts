@@ -185,7 +185,7 @@ function tellChange(
     case 'no-answers':
       logger.error(
         fields,
-        'the store is full but for its reserve: the answers of running chats wait, and after a minute they are handed back; ends, cancels and deletes are stored. Delete chats or give it room',
+        'the store is full but for its reserve: the answers of running chats wait, and after 30 s their chats are handed back; ends, cancels and deletes are stored. Delete chats or give it room',
       );
   }
 }

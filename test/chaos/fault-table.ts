@@ -132,6 +132,11 @@ async function strike(cluster: Cluster, fault: FaultName): Promise<() => Promise
       await lost?.member.kill();
       if (lost !== undefined) rmSync(lost.storeDir, { recursive: true });
       await lost?.member.start();
+      // Its streams are made by whoever starts next.
+      if (cluster.nats.length === 1) {
+        const programs = [...cluster.apis.map(({ member }) => member), ...cluster.workers];
+        await Promise.all(programs.map(restart));
+      }
       return nothing;
     }
   }

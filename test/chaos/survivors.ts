@@ -26,6 +26,8 @@ interface Chat {
   readonly seen: string[];
   readonly seenMs: number[];
   ended: boolean;
+  /** It was promised, and there is no such chat. */
+  gone: boolean;
 }
 
 export interface Stall {
@@ -104,10 +106,12 @@ export function startSurvivors(urls: readonly string[]): Survivors {
         seen: [],
         seenMs: [],
         ended: false,
+        gone: false,
       };
       chats.push(chat);
-      // What is not found any more is told by the verdict.
-      const living = live(chat, i).catch(() => undefined);
+      const living = live(chat, i).catch((error: unknown) => {
+        chat.gone = ConnectError.from(error).code === Code.NotFound;
+      });
       observing.add(living);
       void living.then(() => observing.delete(living));
       await sleep(START_EVERY_MS);
@@ -128,7 +132,9 @@ export function startSurvivors(urls: readonly string[]): Survivors {
       const ran = runningAt(faultMs);
       const settled = (): boolean =>
         performance.now() > faultMs + 2 * HELD_UP_MS &&
-        ran.every(({ ended, seenMs }) => ended || (seenMs.at(-1) ?? 0) > faultMs + HELD_UP_MS) &&
+        ran.every(
+          ({ ended, gone, seenMs }) => ended || gone || (seenMs.at(-1) ?? 0) > faultMs + HELD_UP_MS,
+        ) &&
         chats.some(({ askedMs, ackedMs }) => askedMs > faultMs && ackedMs !== undefined);
       const deadlineMs = faultMs + GIVE_UP_MS;
       while (!settled() && performance.now() < deadlineMs) await sleep(20);
@@ -156,7 +162,7 @@ export function startSurvivors(urls: readonly string[]): Survivors {
         if (chat.ackedMs === undefined) continue;
         verdict.acked++;
         verdict.events += chat.seen.length;
-        if (!chat.ended) verdict.unfinished++;
+        if (!chat.ended && !chat.gone) verdict.unfinished++;
         const again = { ...chat, seen: [], seenMs: [] };
         const client = clients[i % clients.length];
         if (client === undefined) continue;
