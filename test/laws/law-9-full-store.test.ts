@@ -2,10 +2,11 @@
 // refused in words that help, and when there is room everything goes on.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import { ChatError } from '../../src/chat/errors.ts';
-import { FULL_STORE_WAIT_MS, MAX_UNSTORED_CHARS } from '../../src/chat/limits.ts';
+import { FULL_STORE_WAIT_MS, MAX_UNSTORED_CHARS, WORKER_POLL_MS } from '../../src/chat/limits.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { deleteChatStream } from '../../src/rpc/delete-chat-stream.ts';
 import {
@@ -203,6 +204,7 @@ describe('law 9', { concurrency: true }, () => {
     await until('the hand-back', () => worker.running() === 0, HAND_BACK_WITHIN_MS);
     assert.equal(call.signal.aborted, true, 'its model call is closed');
     assert.equal((await adapter.log.last(chat))?.mark?.kind, 'hand-back');
+    await sleep(2 * WORKER_POLL_MS);
     assert.equal(model.begun(), 1, 'and nothing is taken while there is no room');
     await deleteChat(adapter, large);
     const again = await model.nextCall();
