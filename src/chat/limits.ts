@@ -158,7 +158,7 @@ export const TOKENS_POLL_MS = 2 * SECOND_MS;
 // The embedded nats-server
 export const EMBEDDED_NATS_START_MS = 60 * SECOND_MS;
 export const EMBEDDED_NATS_STOP_MS = 10 * SECOND_MS;
-/** What a power cut may lose; docs/decisions/0004-sync-interval.md. */
+/** What a power cut may lose; docs/decisions/0005-sync-interval.md. */
 export const EMBEDDED_NATS_SYNC_MS = SECOND_MS;
 /** Holds a request of MAX_REQUEST_BYTES with its headers. */
 export const EMBEDDED_NATS_MAX_PAYLOAD_BYTES = MAX_REQUEST_BYTES + MiB;
