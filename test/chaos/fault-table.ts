@@ -4,24 +4,15 @@
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { initiateParallel, tokens } from '../../bench/measures.ts';
-import { grpcLoad } from '../../bench/load.ts';
 import type { Cluster } from './cluster.ts';
 import { startCluster } from './cluster.ts';
+import { measureCosts } from './fault-costs.ts';
 import { leaderOf, untilHealthy } from './faults.ts';
 import type { Member } from './member.ts';
+import type { Setting } from './settings.ts';
+import { SETTINGS } from './settings.ts';
 import type { Stall, Survivors } from './survivors.ts';
 import { startSurvivors } from './survivors.ts';
-
-const SETTINGS = {
-  R1: { natsServers: 1, syncInterval: '2m' },
-  'R1, sync 10s': { natsServers: 1, syncInterval: '10s' },
-  'R1, sync 1s': { natsServers: 1, syncInterval: '1s' },
-  'R1, sync always': { natsServers: 1, syncInterval: 'always' },
-  R3: { natsServers: 3, syncInterval: '2m' },
-  'R3, sync always': { natsServers: 3, syncInterval: 'always' },
-} as const;
-type Setting = keyof typeof SETTINGS;
 
 const FAULTS = [
   'api',
@@ -50,7 +41,7 @@ const times = Number(values.times);
 /** So many chats run when something is killed. */
 const RUNNING_BEFORE = 20;
 
-if (values.cost) await costs();
+if (values.cost) await measureCosts(settings, times);
 else for (const setting of settings) await survive(setting);
 
 async function survive(setting: Setting): Promise<void> {
@@ -166,37 +157,4 @@ async function report(
   console.log(
     `| ${fault} | ${setting} | ${lost}${verdict.unfinished > 0 ? `, ${verdict.unfinished} unfinished` : ''} | ${errors || 'no error'} | ${seconds(stalls.map(({ startMs }) => startMs))} | ${seconds(stalls.map(({ goesOnMs }) => goesOnMs))}, ${stalls.map(({ heldUp }) => heldUp).join('+')} held up |`,
   );
-}
-
-/** Each setting beside R1, twice over, so that what the machine does meanwhile is seen. */
-async function costs(): Promise<void> {
-  console.log(
-    '| setting | starts/s, 20 parallel | start p50/p99 ms | token p50/p99 ms, 10 chats of 50/s | tokens/s, 100 chats unpaced |',
-  );
-  for (let round = 0; round < times; round++) {
-    for (const setting of settings) {
-      const { natsServers, syncInterval } = SETTINGS[setting];
-      await using cluster = await startCluster({
-        natsServers,
-        syncInterval,
-        apis: 1,
-        workers: 1,
-        slots: 1_000,
-        proxied: false,
-      });
-      await untilHealthy(cluster);
-      const api = cluster.apis[0];
-      if (api === undefined) return;
-      const load = grpcLoad(api.url);
-      const pid = api.member.pid();
-      await initiateParallel(load, 20, 500);
-      const starts = await initiateParallel(load, 20, 1_500);
-      const paced = await tokens(load, pid, { chats: 10, tokens: 200, intervalMs: 20 });
-      const full = await tokens(load, pid, { chats: 200, tokens: 300, intervalMs: 10 });
-      load.close();
-      console.log(
-        `| ${setting} | ${starts.perSecond.toFixed(0)} | ${starts.p50.toFixed(1)} / ${starts.p99.toFixed(1)} | ${paced.latency.p50.toFixed(2)} / ${paced.latency.p99.toFixed(1)} | ${full.perSecond.toFixed(0)} at ${full.latency.p50.toFixed(0)} / ${full.latency.p99.toFixed(0)} ms |`,
-      );
-    }
-  }
 }

@@ -155,7 +155,7 @@ export function startSurvivors(urls: readonly string[]): Survivors {
     },
     finish: async () => {
       enough.abort();
-      const late = sleep(GIVE_UP_MS).then(() => stopping.abort());
+      const late = sleep(GIVE_UP_MS, undefined, { ref: false }).then(() => stopping.abort());
       await Promise.race([Promise.all(observing), late]);
       const verdict = { acked: 0, events: 0, lostStarts: 0, lostEvents: 0, unfinished: 0 };
       for (const [i, chat] of chats.entries()) {
