@@ -13,6 +13,7 @@ import {
   ListChatStreamsRequestSchema,
 } from '../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { ChatError } from '../src/chat/errors.ts';
+import { EMBEDDED_NATS_SYNC_MS } from '../src/chat/limits.ts';
 import type { Logger } from '../src/chat/logger.ts';
 import { openList } from '../src/list/sqlite-list.ts';
 import type { NatsAdapter } from '../src/nats/adapter.ts';
@@ -64,6 +65,7 @@ export async function listMany(
       dataDir,
       logger: SILENT,
       environment: process.env,
+      sync: EMBEDDED_NATS_SYNC_MS,
     });
     const { url, user, password } = server;
     await using nats = await openNats({
@@ -72,6 +74,8 @@ export async function listMany(
       password,
       name: 'bench',
       replicas: 1,
+      store: { maxBytes: undefined, diskFreeBytes: undefined },
+      logger: SILENT,
     });
     const filling = performance.now();
     const newestMs = await writeManyChats(nats, count);

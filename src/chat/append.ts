@@ -4,13 +4,17 @@ import type { ChatKey } from './chat-key.ts';
 import { readRefusal } from './decisions.ts';
 import { ChatError } from './errors.ts';
 import type { Append, EventLog } from './event-log.ts';
+import { FULL_STORE_WAIT_MS } from './limits.ts';
 
 export type Settled =
   | { readonly type: 'stored'; readonly storeSequence: number }
   /** The chat is over or another attempt owns it; read the log and decide again. */
   | { readonly type: 'moved' }
-  /** The log could not be reached, or takes no more, for the whole time that was given. */
-  | { readonly type: 'unavailable'; readonly cause: unknown };
+  /**
+   * The log could not be reached, or takes no more, for the whole time that was given. `full`: it was
+   * only ever refused by a full store, so that it is certainly not there.
+   */
+  | { readonly type: 'unavailable'; readonly full: boolean; readonly cause: unknown };
 
 export interface AppendView {
   readonly expectedLast: number;
@@ -28,13 +32,17 @@ export async function appendSettled(
   view: AppendView,
   append: Append,
   settleMs: number,
+  /** Aborted: a full store is waited for no longer. */
+  hurry?: AbortSignal,
 ): Promise<Settled> {
   let expectedLast = view.expectedLast;
   let waitMs = FIRST_WAIT_MS;
-  const deadlineMs = performance.now() + settleMs;
+  let doubted = false;
+  const beganMs = performance.now();
   for (;;) {
     const outcome = await log.append(chat, expectedLast, append);
     if (outcome.type === 'stored') return outcome;
+    if (outcome.type === 'doubt') doubted = true;
     let cause = outcome.type === 'refused' ? new Error('refused by the fence') : outcome.cause;
     try {
       const own = { ...view, expectedLast, appendId: append.appendId };
@@ -47,12 +55,22 @@ export async function appendSettled(
       if (!(error instanceof ChatError && error.reason === 'LOG_UNAVAILABLE')) throw error;
       cause = error;
     }
-    if (performance.now() + waitMs > deadlineMs) return { type: 'unavailable', cause };
-    await sleep(waitMs);
+    const full = outcome.type === 'full' && !doubted;
+    const deadlineMs = beganMs + (full ? Math.min(settleMs, FULL_STORE_WAIT_MS) : settleMs);
+    if (performance.now() + waitMs > deadlineMs || (full && hurry?.aborted === true)) {
+      return { type: 'unavailable', full, cause };
+    }
+    await sleep(waitMs, full ? hurry : undefined);
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
   }
 }
 
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+async function sleep(ms: number, cut: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  const wake = (): void => resolve();
+  cut?.addEventListener('abort', wake);
+  await promise;
+  clearTimeout(timer);
+  cut?.removeEventListener('abort', wake);
 }

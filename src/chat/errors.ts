@@ -67,11 +67,11 @@ export function streamNotFound(streamId: string): ChatError {
   });
 }
 
-/** Deleting needs room too: it is first made durable as a command. */
+/** Cancelling and deleting need a little room: it is kept for them, and was used up all the same. */
 export function storeFull(cause: unknown): ChatError {
   return new ChatError(
     'QUEUE_FULL',
-    'The store (NATS JetStream) takes no more, so this was not stored and nothing has changed. The operator must give it room.',
+    'The store (NATS JetStream) takes no more, not even this; nothing has changed. The operator must give it room; then repeat the call.',
     { retryAfterMs: 10_000, cause },
   );
 }

@@ -131,6 +131,19 @@ export const PUBLISH_TRIES = 4;
  * for the largest command. */
 export const PULL_BYTES = MAX_REQUEST_BYTES + MiB;
 
+// The store
+/**
+ * Of whatever bounds the store, this share is kept back: past it no chat is started, past half of it
+ * no model's words are stored. The rest is for ends, cancels, deletes and tombstones.
+ */
+export const STORE_RESERVE_SHARE = 0.1;
+/** The most that is kept back: the ends and deletes of half a million chats. */
+export const MAX_STORE_RESERVE_BYTES = 1024 * MiB;
+/** How long a run waits for room, its model unread, before it hands its chat back. */
+export const FULL_STORE_WAIT_MS = 30 * SECOND_MS;
+/** How often a process looks how full the store is; what it wrote itself since it adds. */
+export const STORE_LOOK_EVERY_MS = SECOND_MS;
+
 // Observers
 export const MAX_OBSERVERS_PER_STREAM = 2_000;
 export const HEARTBEAT_MS = 15 * SECOND_MS;
@@ -177,6 +190,8 @@ export const TOKENS_POLL_MS = 2 * SECOND_MS;
 // The embedded nats-server
 export const EMBEDDED_NATS_START_MS = 60 * SECOND_MS;
 export const EMBEDDED_NATS_STOP_MS = 10 * SECOND_MS;
+/** What a power cut may lose; docs/decisions/0005-sync-interval.md. */
+export const EMBEDDED_NATS_SYNC_MS = SECOND_MS;
 /** Holds a request of MAX_REQUEST_BYTES with its headers. */
 export const EMBEDDED_NATS_MAX_PAYLOAD_BYTES = MAX_REQUEST_BYTES + MiB;
 

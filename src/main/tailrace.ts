@@ -66,7 +66,8 @@ async function openOwnNats(
   environment: Readonly<Record<string, string | undefined>>,
   stack: AsyncDisposableStack,
 ): Promise<NatsAdapter> {
-  const common = { name: 'tailrace', replicas: config.natsReplicas };
+  const common = { name: 'tailrace', replicas: config.natsReplicas, logger };
+  const maxBytes = config.storeMaxBytes;
   if (config.nats !== undefined) {
     const { servers, user, password } = config.nats;
     logger.info({ servers }, 'connecting to NATS');
@@ -81,6 +82,7 @@ async function openOwnNats(
       return await openNats({
         ...common,
         servers,
+        store: { maxBytes, diskFreeBytes: undefined },
         ...(user === undefined ? {} : { user }),
         ...(password === undefined ? {} : { password }),
       });
@@ -95,8 +97,10 @@ async function openOwnNats(
     );
   }
   const dataDir = config.dataDir;
-  const embedded = await startEmbeddedNats({ program, dataDir, logger, environment });
+  const sync = config.natsSync;
+  const embedded = await startEmbeddedNats({ program, dataDir, sync, logger, environment });
   stack.use(embedded);
-  const { url, user, password } = embedded;
-  return openNats({ ...common, servers: [url], user, password });
+  const { url, user, password, diskFreeBytes } = embedded;
+  const store = { maxBytes, diskFreeBytes };
+  return openNats({ ...common, servers: [url], user, password, store });
 }

@@ -4,6 +4,8 @@ import type { ChangeFeed } from '../chat/chat-list.ts';
 import type { CommandInbox, ControlQueue, WorkQueue } from '../chat/commands.ts';
 import type { EventLog, LiveFeed, LogEraser } from '../chat/event-log.ts';
 import { MAX_REQUEST_BYTES, NATS_REQUEST_MS } from '../chat/limits.ts';
+import type { Logger } from '../chat/logger.ts';
+import { inboxWithin, logWithin, queueWithin } from '../chat/store-room.ts';
 import { natsChangeFeed } from './change-feed.ts';
 import { natsCommandInbox } from './command-inbox.ts';
 import type { NatsOptions } from './connection.ts';
@@ -11,6 +13,8 @@ import { openLink } from './connection.ts';
 import { openExchange } from './exchange.ts';
 import { natsEventLog, natsLogEraser } from './event-log.ts';
 import { natsLiveFeed } from './live-feed.ts';
+import type { StoreLimits } from './store-gauge.ts';
+import { openStoreGauge } from './store-gauge.ts';
 import type { TopologyOptions } from './topology.ts';
 import { ensureTopology } from './topology.ts';
 import { natsControlQueue, natsWorkQueue } from './work-queue.ts';
@@ -33,7 +37,12 @@ export interface NatsAdapter extends AsyncDisposable {
  * six bytes each at the worst in JSON, are the most of it. */
 const MESSAGE_OVERHEAD_BYTES = 128 * 1024;
 
-export async function openNats(options: NatsOptions & TopologyOptions): Promise<NatsAdapter> {
+export interface AdapterOptions extends NatsOptions, TopologyOptions {
+  readonly store: StoreLimits;
+  readonly logger: Logger;
+}
+
+export async function openNats(options: AdapterOptions): Promise<NatsAdapter> {
   const [live, writes, replays] = await Promise.all([
     openLink(options, 'live'),
     openLink(options, 'writes'),
@@ -64,18 +73,20 @@ export async function openNats(options: NatsOptions & TopologyOptions): Promise<
     }),
   );
   const maxPayload = writes.nc.info?.max_payload ?? 0;
+  const room = await openStoreGauge(exchange, options.store, options.replicas, options.logger);
   return {
-    log: natsEventLog(exchange, replays.nc),
+    log: logWithin(natsEventLog(exchange, replays.nc), room),
     eraser: natsLogEraser(exchange),
     live: natsLiveFeed(live.nc, onReconnect),
-    inbox: natsCommandInbox(exchange),
-    work: natsWorkQueue(exchange, live.nc, onReconnect),
+    inbox: inboxWithin(natsCommandInbox(exchange), room),
+    work: queueWithin(natsWorkQueue(exchange, live.nc, onReconnect), room),
     control: natsControlQueue(exchange, live.nc),
     changes: natsChangeFeed(exchange, replays.nc),
     maxRequestBytes: Math.min(MAX_REQUEST_BYTES, maxPayload - MESSAGE_OVERHEAD_BYTES),
     connected,
     onConnectedChange,
     [Symbol.asyncDispose]: async () => {
+      room.stop();
       exchange.close();
       await closeAll();
     },

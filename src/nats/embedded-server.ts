@@ -13,6 +13,7 @@ import {
 } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import { lockDataDir } from './data-lock.ts';
+import { diskOf, watchStore } from './embedded-watch.ts';
 import { endOrphan } from './orphan.ts';
 
 export interface EmbeddedNats extends AsyncDisposable {
@@ -20,18 +21,23 @@ export interface EmbeddedNats extends AsyncDisposable {
   readonly user: string;
   readonly password: string;
   readonly pid: () => number | undefined;
+  /** Of the disk that the store lies on. */
+  readonly diskFreeBytes: () => Promise<number>;
 }
 
 export interface EmbeddedNatsOptions {
   /** The nats-server program. */
   readonly program: string;
   readonly dataDir: string;
+  /** How often the store is synced to the disk, in ms; always: each write, before it is acknowledged. */
+  readonly sync: number | 'always';
   readonly logger: Logger;
   /** What the child inherits. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 const USER = 'tailrace';
+const WATCH_USER = 'tailrace-watch';
 const RESTART_WAIT_MS = 250;
 const POLL_MS = 5;
 
@@ -46,10 +52,27 @@ export async function startEmbeddedNats(options: EmbeddedNatsOptions): Promise<E
     const password = randomBytes(24).toString('hex');
 
     let stopping = false;
-    let child = run(options, home, -1, password);
+    const { allBytes } = await diskOf(dataDir);
+    const sync = options.sync === 'always' ? 'always' : `${options.sync}ms`;
+    let child = run(options, { home, port: -1, allBytes, sync }, password);
     const url = await untilReady(child, home);
     const port = Number(new URL(url).port);
 
+    let couldStart = true;
+    const startAgain = (): void => {
+      if (stopping) return;
+      try {
+        // The same port, so that every connection finds it again.
+        child = run(options, { home, port, allBytes, sync }, password);
+        couldStart = true;
+        follow(child);
+      } catch (err) {
+        // Its configuration cannot be written: the disk is full, or gone.
+        if (couldStart) logger.error({ err }, 'nats-server cannot be started again; trying on');
+        couldStart = false;
+        setTimeout(startAgain, RESTART_WAIT_MS);
+      }
+    };
     const follow = (running: ChildProcess): void => {
       // Read, so that a long last word does not block the server; an error is followed by the exit.
       running.stderr?.resume();
@@ -57,23 +80,27 @@ export async function startEmbeddedNats(options: EmbeddedNatsOptions): Promise<E
       running.once('exit', (code, signal) => {
         if (stopping) return;
         logger.error({ code, signal }, 'nats-server died; it is started again on the same store');
-        setTimeout(() => {
-          if (stopping) return;
-          // The same port, so that every connection finds it again.
-          child = run(options, home, port, password);
-          follow(child);
-        }, RESTART_WAIT_MS);
+        setTimeout(startAgain, RESTART_WAIT_MS);
       });
     };
     follow(child);
+    const restart = (): void => void child.kill('SIGKILL');
+    const watching = { url, user: WATCH_USER, password, dataDir, logger, restart };
+    const watch = await watchStore(watching).catch((error: unknown) => {
+      stopping = true;
+      child.kill('SIGKILL');
+      throw error;
+    });
 
     return {
       url,
       user: USER,
       password,
       pid: () => child.pid,
+      diskFreeBytes: async () => (await diskOf(dataDir)).freeBytes,
       [Symbol.asyncDispose]: async () => {
         stopping = true;
+        await watch.stop();
         if (child.exitCode === null && child.signalCode === null) {
           const exited = once(child, 'exit');
           child.kill('SIGTERM');
@@ -91,15 +118,23 @@ export async function startEmbeddedNats(options: EmbeddedNatsOptions): Promise<E
   }
 }
 
+interface ServerSettings {
+  readonly home: string;
+  /** -1: one that is free. */
+  readonly port: number;
+  /** Of the disk. */
+  readonly allBytes: number;
+  readonly sync: string;
+}
+
 function run(
   options: EmbeddedNatsOptions,
-  home: string,
-  port: number,
+  settings: ServerSettings,
   password: string,
 ): ChildProcess {
-  const file = join(home, 'nats-server.conf');
+  const file = join(settings.home, 'nats-server.conf');
   // Read once by the server at its start; the password comes by the environment, not by the file.
-  writeFileSync(file, configText(home, port), { mode: 0o600 });
+  writeFileSync(file, configText(settings), { mode: 0o600 });
   return spawn(options.program, ['-c', file], {
     stdio: ['ignore', 'ignore', 'pipe'],
     // A process group of its own: Ctrl-C is for Tailrace, which hands its chats back before it ends
@@ -109,7 +144,11 @@ function run(
   });
 }
 
-function configText(home: string, port: number): string {
+/**
+ * `max_file_store`: by default nats-server takes 75% of what is free for its limit, and at it refuses
+ * everything, deletes too. Tailrace looks at the disk itself and keeps a reserve (src/chat/store-room.ts).
+ */
+function configText({ home, port, allBytes, sync }: ServerSettings): string {
   return `# Written by Tailrace at each start.
 host: "127.0.0.1"
 port: ${port}
@@ -120,8 +159,9 @@ logfile_size_limit: 16MB
 logfile_max_num: 2
 max_payload: ${EMBEDDED_NATS_MAX_PAYLOAD_BYTES}
 lame_duck_duration: "30s"
-authorization { user: "${USER}", password: $TAILRACE_NATS_PASSWORD }
-jetstream { store_dir: ${JSON.stringify(join(home, 'store'))} }
+authorization { users: [ { user: "${USER}", password: $TAILRACE_NATS_PASSWORD } ] }
+accounts { $SYS { users: [ { user: "${WATCH_USER}", password: $TAILRACE_NATS_PASSWORD } ] } }
+jetstream { store_dir: ${JSON.stringify(join(home, 'store'))}, max_file_store: ${allBytes}, sync_interval: "${sync}" }
 `;
 }
 

@@ -4,8 +4,8 @@ import type { AppendOutcome } from '../chat/event-log.ts';
 import type { Answer, Exchange } from './exchange.ts';
 
 const WRONG_LAST_SEQUENCE = 10071;
-/** Store or stream limits reached: messages, bytes, memory, disk. */
-const STORE_FULL: ReadonlySet<number> = new Set([10077, 10047, 10023, 10025]);
+/** The account's, the server's, the disk's or the stream's limit is reached. */
+const STORE_FULL: ReadonlySet<number> = new Set([10002, 10023, 10047, 10077]);
 
 interface PubAck {
   readonly seq?: number;

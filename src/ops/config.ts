@@ -2,7 +2,12 @@
 // given and what would be right.
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { DEFAULT_WORKER_SLOTS, EMBEDDED_WORKER_SLOTS, HEARTBEAT_MS } from '../chat/limits.ts';
+import {
+  DEFAULT_WORKER_SLOTS,
+  EMBEDDED_NATS_SYNC_MS,
+  EMBEDDED_WORKER_SLOTS,
+  HEARTBEAT_MS,
+} from '../chat/limits.ts';
 
 export type Role = 'api' | 'worker';
 
@@ -18,6 +23,10 @@ export interface Config {
       }
     | undefined;
   readonly natsReplicas: number;
+  /** What Tailrace may use of the store; undefined: what NATS and the disk give. */
+  readonly storeMaxBytes: number | undefined;
+  /** How often the embedded nats-server syncs its store to the disk, in ms; always: each write. */
+  readonly natsSync: number | 'always';
   /** The program for the embedded nats-server; undefined: the one that set-up found. */
   readonly natsServerProgram: string | undefined;
   readonly roles: ReadonlySet<Role>;
@@ -102,6 +111,31 @@ const wholeNumber = (least: number, most: number): z.ZodType<number, string> =>
     return z.NEVER;
   });
 
+const UNITS = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
+/** Less than that is used up by a handful of chats. */
+const LEAST_STORE_BYTES = UNITS.MiB;
+
+const byteCount = z.string().transform((text, context) => {
+  const match = /^(\d{1,15}) ?(KiB|MiB|GiB|TiB|)$/.exec(text);
+  const bytes = Number(match?.[1]) * UNITS[(match?.[2] ?? '') as keyof typeof UNITS];
+  if (bytes >= LEAST_STORE_BYTES && Number.isSafeInteger(bytes)) return bytes;
+  context.addIssue('a number of bytes, at least 1MiB, for example 20GiB or 500MiB');
+  return z.NEVER;
+});
+
+const SYNC_UNITS = { ms: 1, s: 1_000, m: 60_000 } as const;
+const LEAST_SYNC_MS = 100;
+const MOST_SYNC_MS = 10 * SYNC_UNITS.m;
+
+const syncInterval = z.string().transform((text, context): number | 'always' => {
+  if (text === 'always') return text;
+  const match = /^(\d{1,6})(ms|s|m)$/.exec(text);
+  const ms = Number(match?.[1]) * SYNC_UNITS[(match?.[2] ?? 'ms') as keyof typeof SYNC_UNITS];
+  if (ms >= LEAST_SYNC_MS && ms <= MOST_SYNC_MS) return ms;
+  context.addIssue('always, or a time from 100ms to 10m, for example 1s');
+  return z.NEVER;
+});
+
 const origin = commaList.transform((origins, context) => {
   for (const each of origins) {
     if (each !== '*' && URL.parse(each)?.origin !== each) {
@@ -117,6 +151,8 @@ const Environment = z.object({
   TAILRACE_NATS_URL: natsServers.optional(),
   TAILRACE_NATS_REPLICAS: wholeNumber(1, 5).prefault('1'),
   TAILRACE_NATS_SERVER: z.string().optional(),
+  TAILRACE_STORE_MAX_BYTES: byteCount.optional(),
+  TAILRACE_NATS_SYNC: syncInterval.optional(),
   TAILRACE_ROLES: roles.prefault('api,worker'),
   TAILRACE_MODELS: commaList.optional(),
   TAILRACE_DEFAULT_MODEL: z.string().optional(),
@@ -172,6 +208,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     dataDir: resolve(e.TAILRACE_DATA_DIR),
     nats: e.TAILRACE_NATS_URL,
     natsReplicas: e.TAILRACE_NATS_REPLICAS,
+    storeMaxBytes: e.TAILRACE_STORE_MAX_BYTES,
+    natsSync: e.TAILRACE_NATS_SYNC ?? EMBEDDED_NATS_SYNC_MS,
     natsServerProgram: e.TAILRACE_NATS_SERVER,
     roles: e.TAILRACE_ROLES,
     modelServer: oneServer
@@ -188,6 +226,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     logLevel: e.TAILRACE_LOG_LEVEL,
   };
   checkTogether(config);
+  if (e.TAILRACE_NATS_SYNC !== undefined && config.nats !== undefined) {
+    throw new ConfigError(
+      'TAILRACE_NATS_SYNC is for the embedded nats-server, and TAILRACE_NATS_URL is set. Set sync_interval in the configuration of your own nats-servers, and leave TAILRACE_NATS_SYNC out.',
+    );
+  }
   return config;
 }
 

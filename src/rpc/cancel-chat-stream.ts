@@ -36,7 +36,9 @@ export async function cancelChatStream(
       const end = { kind: 'cancelled', reason } as const;
       // Stored, or another was quicker: in both cases the next reading says what is true.
       const settled = await endChat(deps.log, chat, at.start, at.tail, end, NATS_REQUEST_MS);
-      if (settled.type === 'unavailable') throw notDurable(settled.cause);
+      if (settled.type === 'unavailable') {
+        throw settled.full ? storeFull(settled.cause) : notDurable(settled.cause);
+      }
       if (settled.type === 'stored') {
         deps.logger.info(
           {

@@ -124,11 +124,8 @@ async function publishStart(
       case 'full':
         throw new ChatError(
           'QUEUE_FULL',
-          'The queue takes no more chats now; nothing was created.',
-          {
-            retryAfterMs: 10_000,
-            cause: outcome.cause,
-          },
+          'The store (NATS JetStream) is too full for new chats; nothing was created. Delete chats that are not needed any more, or have the operator give it room; then repeat the call.',
+          { retryAfterMs: 10_000, cause: outcome.cause },
         );
       case 'refused':
       case 'doubt': {

@@ -50,6 +50,9 @@ export class LogWriter {
   #storeSequence: number;
   #appends = 0;
   #lost: Settled | undefined;
+  /** Numbered, and refused by a full store. */
+  #refused: Event[] = [];
+  readonly #hurry = new AbortController();
 
   constructor(
     log: EventLog,
@@ -104,9 +107,13 @@ export class LogWriter {
 
   /** Appends what waits together with the terminal event, as the last record. */
   async end(end: End, usage: Usage): Promise<Settled> {
+    // Whoever cancels does not wait for room: what the store has refused goes with the end, the rest of
+    // what was said is dropped.
+    if (end.kind === 'cancelled') this.#hurry.abort();
     await this.#close();
-    if (this.#lost !== undefined) return this.#lost;
-    const events = this.#take(Infinity);
+    const cutShort = end.kind === 'cancelled' && isFull(this.#lost);
+    if (this.#lost !== undefined && !cutShort) return this.#lost;
+    const events = cutShort ? this.#refused : this.#take(Infinity);
     const sequence = this.#sequence + 1;
     const sha256 = this.#hash.digest('hex');
     events.push(this.#event(endPayload(end, { sequence, sha256, usage }), preciseNowMs()));
@@ -142,7 +149,12 @@ export class LogWriter {
     this.#closing = true;
     this.#waiting = [];
     await this.#appending;
-    if (this.#lost !== undefined) return this.#lost;
+    if (this.#lost !== undefined) {
+      if (!isFull(this.#lost)) return this.#lost;
+      // A store that is full for answers has room for this; what it refused is not there.
+      this.#sequence -= this.#refused.length;
+      this.#refused = [];
+    }
     return this.#append([], runHandsBack(this.#start.mark));
   }
 
@@ -185,7 +197,7 @@ export class LogWriter {
       await this.#append(events, undefined);
     } catch (cause) {
       // The log holds something that it must not: nothing more can be written to it from here.
-      this.#lose({ type: 'unavailable', cause });
+      this.#lose({ type: 'unavailable', full: false, cause });
     }
     this.#appending = undefined;
     if (this.#waitingChars <= MAX_UNSTORED_CHARS) {
@@ -247,10 +259,12 @@ export class LogWriter {
         mark: change === undefined ? undefined : changedMark(mark, change, range),
       },
       APPEND_SETTLE_MS,
+      this.#hurry.signal,
     );
     if (settled.type === 'stored') {
       this.#storeSequence = settled.storeSequence;
     } else {
+      if (isFull(settled)) this.#refused = [...events];
       this.#lose(settled);
     }
     return settled;
@@ -263,6 +277,10 @@ export class LogWriter {
     this.#drained?.resolve();
     this.#onLost(settled);
   }
+}
+
+export function isFull(settled: Settled | undefined): boolean {
+  return settled?.type === 'unavailable' && settled.full;
 }
 
 /** What an event takes beside its content: its numbers, time and correlation id, counted generously. */

@@ -19,6 +19,7 @@ import { ModelFailure } from '../chat/model-port.ts';
 import type { End } from '../chat/terminal.ts';
 import { AnswerSink } from './answer-sink.ts';
 import type { LogWriter } from './log-writer.ts';
+import { isFull } from './log-writer.ts';
 import type { Turn } from './turn.ts';
 import { isFirstStep, nextTurn } from './turn.ts';
 
@@ -80,14 +81,12 @@ export async function runChat(
     const deadlineMs = toolDeadlineMs(mark.expiresAtMs, Date.now());
     // As they are now that they are closed: an input for which nothing came is an empty object.
     const settled = await writer.wait(sink.toolUses(), deadlineMs);
+    if (isFull(settled)) return await handBack(writer);
     return settled.type === 'stored' ? { type: 'waits' } : { type: 'lost', why: settled };
   } catch (error) {
     const stop: unknown = abort.signal.aborted ? abort.signal.reason : error;
     if (stop instanceof RunStop && stop.why === 'lost') return { type: 'lost', why: undefined };
-    if (stop instanceof RunStop && stop.why === 'hand-back') {
-      const settled = await writer.handBack();
-      return settled.type === 'stored' ? { type: 'handed-back' } : { type: 'lost', why: settled };
-    }
+    if (stop instanceof RunStop && stop.why === 'hand-back') return await handBack(writer);
     // Without its past it has nothing true to say of its text: the next attempt may.
     if (turn === undefined && !isFirstStep(mark)) throw error;
     deps.logger.error(
@@ -146,7 +145,13 @@ async function ask(
 
 async function finish(writer: LogWriter, end: End, usage: Usage): Promise<RunResult> {
   const settled = await writer.end(end, usage);
+  if (isFull(settled)) return handBack(writer);
   return settled.type === 'stored' ? { type: 'ended', end } : { type: 'lost', why: settled };
+}
+
+async function handBack(writer: LogWriter): Promise<RunResult> {
+  const settled = await writer.handBack();
+  return settled.type === 'stored' ? { type: 'handed-back' } : { type: 'lost', why: settled };
 }
 
 const INTERNAL_END: End = {

@@ -25,10 +25,12 @@ import {
 } from '../chat/limits.ts';
 import { encodeBatch } from '../chat/record.ts';
 import { claimMark, claimPayload } from './claim.ts';
-import { LogWriter } from './log-writer.ts';
+import { isFull, LogWriter } from './log-writer.ts';
 import type { RunDeps, RunResult } from './run.ts';
 import { fieldsOf, runChat, RunStop } from './run.ts';
 import { startTaking } from './take.ts';
+
+const STORE_FULL = 'the store is full';
 
 export interface WorkerDeps extends RunDeps {
   readonly queue: WorkQueue;
@@ -197,7 +199,9 @@ export function startWorker(deps: WorkerDeps): Worker {
     }
     const start = { chat: command.chat, mark, storeSequence: settled.storeSequence };
     run.writer = new LogWriter(log, runId, start, (why) => {
-      run.abort.abort(new RunStop('lost', why.type));
+      // A full store is no lost worker: the chat waits for room and loses no try.
+      const full = isFull(why);
+      run.abort.abort(full ? new RunStop('hand-back', STORE_FULL) : new RunStop('lost', why.type));
     });
     logger.info({ ...fieldsOf(command), attempt: wanted.attempt }, 'a worker took the chat');
     return { writer: run.writer, mark };

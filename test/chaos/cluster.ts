@@ -20,6 +20,8 @@ export interface ClusterOptions {
   /** Worker 1 reaches NATS by proxies that can be cut. */
   readonly proxied: boolean;
   readonly slots?: number;
+  /** Of the nats-servers: `always`, or how often they sync. */
+  readonly syncInterval?: string;
   /** What apis and workers log. */
   readonly onLine?: (line: string, incarnation: string) => void;
   readonly onModelLine?: (line: string) => void;
@@ -53,7 +55,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     if (!keep) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   });
   const onDeath = options.onDeath ?? ((name, said) => console.error(`${name} died: ${said}`));
-  const nats = await createNatsNodes(options.natsServers, folder, onDeath);
+  const nats = await createNatsNodes(options.natsServers, folder, onDeath, options.syncInterval);
   for (const { member } of nats) stack.use(member);
   const model = stack.use(
     createMember({

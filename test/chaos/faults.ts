@@ -205,7 +205,8 @@ async function streamsOf(nc: NatsConnection): Promise<StreamInfo[]> {
   );
 }
 
-async function leaderOf(cluster: Cluster): Promise<string | undefined> {
+/** The name of the server that leads the logs; undefined where one server is alone. */
+export async function leaderOf(cluster: Cluster): Promise<string | undefined> {
   await using nc = await open(cluster);
   return (await streamsOf(nc))[0]?.cluster?.leader;
 }

@@ -13,6 +13,7 @@ export interface NatsNode {
   readonly url: string;
   /** Of its monitoring endpoints: /subsz, /varz. */
   readonly monitorUrl: string;
+  readonly storeDir: string;
   readonly member: Member;
 }
 
@@ -20,6 +21,7 @@ export async function createNatsNodes(
   count: number,
   folder: string,
   onDeath: (name: string, said: string) => void,
+  syncInterval = '2m',
 ): Promise<NatsNode[]> {
   const ports = await freePorts(count * 3);
   const routes = ports.slice(count, 2 * count).map((port) => `"nats://127.0.0.1:${port}"`);
@@ -42,7 +44,7 @@ host: "127.0.0.1"
 port: ${port}
 http: "127.0.0.1:${monitorPort}"
 max_payload: ${EMBEDDED_NATS_MAX_PAYLOAD_BYTES}
-jetstream { store_dir: ${JSON.stringify(join(home, 'store'))} }
+jetstream { store_dir: ${JSON.stringify(join(home, 'store'))}, sync_interval: "${syncInterval}" }
 ${cluster}`,
     );
     const member = createMember({
@@ -55,7 +57,13 @@ ${cluster}`,
       onDeath: (said) => onDeath(name, said),
     });
     const monitorUrl = `http://127.0.0.1:${monitorPort}`;
-    return { name, url: `nats://127.0.0.1:${port}`, monitorUrl, member };
+    return {
+      name,
+      url: `nats://127.0.0.1:${port}`,
+      monitorUrl,
+      storeDir: join(home, 'store'),
+      member,
+    };
   });
 }
 

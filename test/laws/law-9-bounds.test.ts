@@ -10,7 +10,6 @@ import {
   UsageSchema,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { appendSettled } from '../../src/chat/append.ts';
-import { ChatError } from '../../src/chat/errors.ts';
 import type { EventLog } from '../../src/chat/event-log.ts';
 import {
   HAND_BACK_MS,
@@ -21,14 +20,12 @@ import {
   MAX_TOOL_USE_ID_CHARS,
   MAX_UNSTORED_CHARS,
 } from '../../src/chat/limits.ts';
-import type { ModelClient, ModelSink } from '../../src/chat/model-port.ts';
+import type { ModelClient } from '../../src/chat/model-port.ts';
 import { ModelFailure } from '../../src/chat/model-port.ts';
 import { AnswerSink } from '../../src/worker/answer-sink.ts';
 import {
   assertTrueLog,
   chatKey,
-  initiate,
-  recordsOf,
   runWorker,
   startChat,
   untilOver,
@@ -38,42 +35,14 @@ import { claimedWriter, firstTurn, testAppend, testMark } from '../support/claim
 import { handModel, promptModel } from '../support/hand-model.ts';
 import { TEST_MODEL_INFO } from '../support/test-model.ts';
 import { memoryLog } from '../support/memory-log.ts';
-import type { TestNats } from '../support/nats.ts';
 import { startNats } from '../support/nats.ts';
 import { startProxy } from '../support/proxy.ts';
+import { sayUntilPressure } from '../support/say.ts';
 import { until } from '../support/until.ts';
 import { watchAnswers, watchedLog } from '../support/watch.ts';
 
 const COMPLETED = { kind: 'completed', stopReason: 1 } as const;
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-/** Changes one setting of a stream, as an operator would. */
-async function setStream(
-  nats: TestNats,
-  stream: string,
-  change: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  const nc = await nats.bare();
-  const info = await nc.request(`$JS.API.STREAM.INFO.${stream}`);
-  const { config } = info.json<{ config: Record<string, unknown> }>();
-  const answer = await nc.request(
-    `$JS.API.STREAM.UPDATE.${stream}`,
-    JSON.stringify({ ...config, ...change }),
-  );
-  assert.equal(answer.json<{ error?: unknown }>().error, undefined);
-  await nc.close();
-}
-
-/** Says more until it is told to wait, and answers how much it said. */
-function sayUntilPressure(sink: ModelSink, text: string): number {
-  let said = 0;
-  while (sink.pressure() === undefined) {
-    sink.text(text);
-    said += text.length;
-    assert.ok(said < 8 * MAX_UNSTORED_CHARS, 'the sink never said stop');
-  }
-  return said;
-}
 
 test('law 9: while the log does not answer a model is read up to a bound, and then goes on', async () => {
   await using nats = await startNats();
@@ -239,35 +208,6 @@ test('law 9: requests of megabytes that wait together do not cut the connection'
   await using _worker = runWorker(adapter, promptModel(['ok']), { slots: 32 });
   for (const chat of chats) await untilOver(adapter.log, chat, 30_000);
   assert.deepEqual(changes, [], 'never disconnected');
-});
-
-test('law 9: a log that takes no more refuses new chats, drops none, and recovers', async () => {
-  await using nats = await startNats();
-  await using adapter = await nats.open();
-  const kept = await startChat(adapter);
-  await setStream(nats, 'COMMANDS', { max_bytes: 16 * 1024 });
-  await assert.rejects(
-    initiate(adapter, { streamId: 'too-many', text: 'z'.repeat(32 * 1024) }),
-    (error) =>
-      error instanceof ChatError &&
-      error.reason === 'QUEUE_FULL' &&
-      error.retryAfterMs !== undefined,
-  );
-  assert.equal(await adapter.inbox.last(chatKey('too-many')), undefined);
-  await setStream(nats, 'EVENTS', { max_bytes: 4 * 1024 });
-  const model = handModel();
-  await using _worker = runWorker(adapter, model);
-  const call = await model.nextCall();
-  call.sink.text('f'.repeat(8 * 1024));
-  call.finish();
-  const stored = await recordsOf(adapter.log, kept);
-  await setStream(nats, 'EVENTS', { max_bytes: -1 });
-  await setStream(nats, 'COMMANDS', { max_bytes: -1 });
-  await untilOver(adapter.log, kept);
-  const { records, text } = await assertTrueLog(adapter.log, kept);
-  assert.deepEqual(records.slice(0, stored.length), stored);
-  assert.equal(text, 'f'.repeat(8 * 1024));
-  assert.equal((await initiate(adapter, { streamId: 'too-many' })).created, true);
 });
 
 test('law 9: an append in doubt is settled in a bounded time, or given up', async () => {

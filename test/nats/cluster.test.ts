@@ -26,6 +26,8 @@ const access = (nodes: readonly NatsNode[]) => ({
   servers: nodes.map(({ url }) => url),
   name: 'test',
   replicas: 3,
+  store: { maxBytes: undefined, diskFreeBytes: undefined },
+  logger: SILENT,
 });
 
 test('a start waits for the cluster’s first leader, and says so where none comes', async () => {

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { connect } from '@nats-io/transport-node';
-import { EMBEDDED_NATS_STOP_MS } from '../../src/chat/limits.ts';
+import { EMBEDDED_NATS_STOP_MS, EMBEDDED_NATS_SYNC_MS } from '../../src/chat/limits.ts';
 import { lockDataDir } from '../../src/nats/data-lock.ts';
 import { startEmbeddedNats } from '../../src/nats/embedded-server.ts';
 import { chatKey, recordsOf, startChat } from '../support/chat-fixtures.ts';
@@ -168,7 +168,8 @@ test('a server that is killed is started again, on its port and its store', asyn
 
 test('a program that cannot run, or ends at once, is an error that says where to look', async () => {
   using folder = temporaryFolder();
-  const options = { dataDir: folder.path, logger: SILENT, environment: process.env };
+  const sync = EMBEDDED_NATS_SYNC_MS;
+  const options = { dataDir: folder.path, sync, logger: SILENT, environment: process.env };
   await assert.rejects(
     startEmbeddedNats({ ...options, program: join(folder.path, 'no-such-program') }),
     /no-such-program|nats-server/,

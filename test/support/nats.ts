@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { connect } from '@nats-io/transport-node';
+import { EMBEDDED_NATS_SYNC_MS } from '../../src/chat/limits.ts';
 import type { Logger } from '../../src/chat/logger.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { openNats } from '../../src/nats/adapter.ts';
 import type { EmbeddedNats } from '../../src/nats/embedded-server.ts';
 import { startEmbeddedNats } from '../../src/nats/embedded-server.ts';
+import type { StoreLimits } from '../../src/nats/store-gauge.ts';
 import { setUp } from './needs.ts';
 
 export const SILENT: Logger = {
@@ -55,6 +57,7 @@ export function embeddedNats(dataDir: string, logger: Logger = SILENT): Promise<
   return startEmbeddedNats({
     program: natsServerProgram(),
     dataDir,
+    sync: EMBEDDED_NATS_SYNC_MS,
     logger,
     environment: process.env,
   });
@@ -64,9 +67,12 @@ export function openAdapter(
   access: NatsAccess,
   name: string,
   url = access.url,
+  options: { readonly store?: Partial<StoreLimits>; readonly logger?: Logger } = {},
 ): Promise<NatsAdapter> {
   const { user, password } = access;
-  return openNats({ servers: [url], user, password, name, replicas: 1 });
+  const store = { maxBytes: undefined, diskFreeBytes: undefined, ...options.store };
+  const { logger = SILENT } = options;
+  return openNats({ servers: [url], user, password, name, replicas: 1, store, logger });
 }
 
 export async function startNats(): Promise<TestNats> {

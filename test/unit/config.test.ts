@@ -38,6 +38,7 @@ test('every fixed name is read', () => {
     TAILRACE_CORS_ORIGINS: 'https://a.example.com, http://localhost:3000',
     TAILRACE_WORKER_SLOTS: '7',
     TAILRACE_HEARTBEAT_MS: '1000',
+    TAILRACE_STORE_MAX_BYTES: '20GiB',
   });
   assert.deepEqual(config.listen, { host: '::1', port: 0 });
   assert.equal(config.dataDir, '/data');
@@ -50,6 +51,14 @@ test('every fixed name is read', () => {
   assert.deepEqual(config.corsOrigins, ['https://a.example.com', 'http://localhost:3000']);
   assert.equal(config.workerSlots, 7);
   assert.equal(config.heartbeatMs, 1_000);
+  assert.equal(config.storeMaxBytes, 20 * 2 ** 30);
+});
+
+test('the embedded nats-server syncs each second, as often as is said, or always', () => {
+  assert.equal(readConfig({}).natsSync, 1_000);
+  assert.equal(readConfig({ TAILRACE_NATS_SYNC: '500ms' }).natsSync, 500);
+  assert.equal(readConfig({ TAILRACE_NATS_SYNC: '2m' }).natsSync, 120_000);
+  assert.equal(readConfig({ TAILRACE_NATS_SYNC: 'always' }).natsSync, 'always');
 });
 
 const WRONG: readonly (readonly [string, string, RegExp])[] = [
@@ -65,6 +74,10 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['TAILRACE_WORKER_SLOTS', '0', /a whole number from 1 to 10000/],
   ['TAILRACE_WORKER_SLOTS', 'many', /a whole number/],
   ['TAILRACE_HEARTBEAT_MS', '15s', /a whole number from 100 to 600000/],
+  ['TAILRACE_STORE_MAX_BYTES', '20GB', /a number of bytes, at least 1MiB, for example 20GiB/],
+  ['TAILRACE_STORE_MAX_BYTES', '1000', /at least 1MiB/],
+  ['TAILRACE_NATS_SYNC', 'never', /always, or a time from 100ms to 10m/],
+  ['TAILRACE_NATS_SYNC', '1ms', /from 100ms to 10m/],
   ['TAILRACE_LOG_LEVEL', 'loud', /debug, info, warn, error, silent/],
 ];
 
@@ -101,6 +114,10 @@ test('what only fails together says what to set or to leave out', () => {
   assert.match(
     wrong({ TAILRACE_MODELS: 'one', TAILRACE_DEFAULT_MODEL: 'two' }),
     /TAILRACE_DEFAULT_MODEL is "two"; it must be one of TAILRACE_MODELS: one/,
+  );
+  assert.match(
+    wrong({ TAILRACE_NATS_URL: 'nats://a', TAILRACE_NATS_SYNC: 'always' }),
+    /TAILRACE_NATS_SYNC is for the embedded nats-server[\s\S]*sync_interval/,
   );
   assert.match(wrong({ TAILRACE_LISTEN: '0.0.0.0:80' }), /TAILRACE_TOKENS_FILE is not set/);
 });
