@@ -9,7 +9,7 @@ import type { ChatKey } from '../chat/chat-key.ts';
 import { keyOf } from '../chat/chat-key.ts';
 import type { Command, Delivery, WorkQueue } from '../chat/commands.ts';
 import type { Claim, ClaimDecision } from '../chat/decisions.ts';
-import { claimsUnread, decideClaim, stillOwns } from '../chat/decisions.ts';
+import { claimsUnread, decideClaim, runsApart, stillOwns } from '../chat/decisions.ts';
 import { endChat } from '../chat/end-chat.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
@@ -22,6 +22,8 @@ import {
   RENEW_EVERY_MS,
 } from '../chat/limits.ts';
 import { encodeBatch } from '../chat/record.ts';
+import type { Apart } from './apart.ts';
+import { runApart } from './apart.ts';
 import { claimMark, claimPayload } from './claim.ts';
 import { LogWriter } from './log-writer.ts';
 import type { RunDeps, RunResult } from './run.ts';
@@ -32,6 +34,8 @@ export interface WorkerDeps extends RunDeps {
   readonly log: EventLog;
   readonly queue: WorkQueue;
   readonly slots: number;
+  /** Where chats run that may have ended their worker; undefined: here. */
+  readonly apart?: Apart | undefined;
 }
 
 export interface Worker {
@@ -50,7 +54,14 @@ interface Run {
   writer: LogWriter | undefined;
   /** The fence refused a claim: from then on the log is read before the next. */
   refused: boolean;
+  /** The attempt that runs apart; `renews`: it renews its claim itself. */
+  apart: { readonly attempt: number; renews: boolean } | undefined;
   done: Promise<void>;
+}
+
+interface Decided {
+  readonly claim: Claim;
+  readonly apart: ReturnType<typeof runsApart>;
 }
 
 export function startWorker(deps: WorkerDeps): Worker {
@@ -77,6 +88,7 @@ export function startWorker(deps: WorkerDeps): Worker {
       abort: new AbortController(),
       writer: undefined,
       refused: false,
+      apart: undefined,
       done: Promise.resolve(),
     };
     runs.set(key, taken);
@@ -101,6 +113,13 @@ export function startWorker(deps: WorkerDeps): Worker {
     for (;;) {
       const decision = await decide(run);
       if (decision === undefined) return;
+      if (deps.apart !== undefined && decision.apart !== 'no') {
+        if (decision.apart === 'must' || deps.apart.room()) {
+          const died = await runApart(deps.apart, run, decision.claim.attempt);
+          if (!died || stopping) return;
+          continue;
+        }
+      }
       const settled = await claim(run, decision.claim);
       if (settled === 'moved') continue;
       if (settled === 'unavailable') return;
@@ -116,7 +135,7 @@ export function startWorker(deps: WorkerDeps): Worker {
   };
 
   /** What to claim; undefined where there is nothing to claim (any more). */
-  const decide = async (run: Run): Promise<{ readonly claim: Claim } | undefined> => {
+  const decide = async (run: Run): Promise<Decided | undefined> => {
     const { command, delivery } = run;
     const bounds = { nowMs: Date.now(), maxAttempts: MAX_ATTEMPTS };
     const fresh = claimsUnread(command.verb, delivery.deliveries, run.refused);
@@ -136,8 +155,10 @@ export function startWorker(deps: WorkerDeps): Worker {
         logger.debug({ ...fieldsOf(command), why: decision.why }, 'a command was void');
         delivery.ack();
         return undefined;
-      case 'claim':
-        return decision;
+      case 'claim': {
+        const { claim } = decision;
+        return { claim, apart: runsApart(claim, tail, bounds.maxAttempts) };
+      }
       case 'end': {
         const { end } = decision;
         const settled = await endChat(log, command.chat, command, tail, end, APPEND_SETTLE_MS);
@@ -229,6 +250,7 @@ export function startWorker(deps: WorkerDeps): Worker {
   /** Starts the ack wait anew, if the leader's log still shows the chat as this run's (law 7). */
   const renew = async (run: Run): Promise<void> => {
     const { writer } = run;
+    if (run.apart?.renews === true) return;
     try {
       if (writer === undefined || (await stillOwn(log, run.command.chat, writer))) {
         run.delivery.working();
