@@ -35,7 +35,7 @@ export type RunResult =
   /** The chat was given back and the log shows it. */
   | { readonly type: 'handed-back' }
   /** Another writer owns the chat or ended it, or the log is away: this run is over, the chat not. */
-  | { readonly type: 'lost'; readonly why: Settled | undefined };
+  | { readonly type: 'lost'; readonly why: string };
 
 export interface RunDeps {
   readonly model: ModelClient;
@@ -63,10 +63,10 @@ export async function runChat(
     return await finish(writer, end, sink.finish(end));
   } catch (error) {
     const stop: unknown = abort.signal.aborted ? abort.signal.reason : error;
-    if (stop instanceof RunStop && stop.why === 'lost') return { type: 'lost', why: undefined };
+    if (stop instanceof RunStop && stop.why === 'lost') return lost(stop.message);
     if (stop instanceof RunStop && stop.why === 'hand-back') {
       const settled = await writer.handBack();
-      return settled.type === 'stored' ? { type: 'handed-back' } : { type: 'lost', why: settled };
+      return settled.type === 'stored' ? { type: 'handed-back' } : lost(lossBy(settled));
     }
     deps.logger.error(
       { ...fieldsOf(command), attempt: writer.attempt, err: error },
@@ -118,7 +118,18 @@ async function ask(
 
 async function finish(writer: LogWriter, end: End, usage: Usage): Promise<RunResult> {
   const settled = await writer.end(end, usage);
-  return settled.type === 'stored' ? { type: 'ended', end } : { type: 'lost', why: settled };
+  return settled.type === 'stored' ? { type: 'ended', end } : lost(lossBy(settled));
+}
+
+function lost(why: string): RunResult {
+  return { type: 'lost', why };
+}
+
+/** What an append that was not stored means for its run, for the log. */
+export function lossBy({ type }: Settled): string {
+  return type === 'moved'
+    ? 'its append was refused: another attempt owns the chat, or it is over'
+    : 'the log did not take its append in time';
 }
 
 const INTERNAL_END: End = {

@@ -27,7 +27,7 @@ import { runApart } from './apart.ts';
 import { claimMark, claimPayload } from './claim.ts';
 import { LogWriter } from './log-writer.ts';
 import type { RunDeps, RunResult } from './run.ts';
-import { fieldsOf, runChat, RunStop } from './run.ts';
+import { fieldsOf, lossBy, runChat, RunStop } from './run.ts';
 import { startTaking } from './take.ts';
 
 export interface WorkerDeps extends RunDeps {
@@ -205,7 +205,7 @@ export function startWorker(deps: WorkerDeps): Worker {
     }
     const start = { chat: command.chat, mark, storeSequence: settled.storeSequence };
     run.writer = new LogWriter(log, runId, start, (why) => {
-      run.abort.abort(new RunStop('lost', why.type));
+      run.abort.abort(new RunStop('lost', lossBy(why)));
     });
     logger.info({ ...fieldsOf(command), attempt: wanted.attempt }, 'a worker took the chat');
     return { writer: run.writer, mark };
@@ -226,7 +226,7 @@ export function startWorker(deps: WorkerDeps): Worker {
         return;
       case 'lost':
         // Refused by the fence, or no log to be had: nothing more is sent for this delivery (law 7).
-        logger.warn({ ...fields, why: result.why?.type }, 'the chat is not this run’s any more');
+        logger.warn({ ...fields, why: result.why }, 'the chat is not this run’s any more');
         return;
     }
   };
