@@ -3,22 +3,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ChatKey } from '../../src/chat/chat-key.ts';
-import type { Command } from '../../src/chat/commands.ts';
 import { RUN_TIMEOUT_GRACE_MS, RUN_TIMEOUT_MS, START_DEADLINE_MS } from '../../src/chat/limits.ts';
 import { openList } from '../../src/list/sqlite-list.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { startSweep } from '../../src/worker/sweep.ts';
 import {
   assertTrueLog,
-  chatKey,
-  initiateRequest,
   runWorker,
   startChat,
   startCommandOf,
+  startedAt,
   untilOver,
 } from '../support/chat-fixtures.ts';
-import { canonicalRequest } from '../../src/chat/canonical.ts';
 import { claimedWriter, openBlock, say, untilStored } from '../support/claims.ts';
 import { handModel } from '../support/hand-model.ts';
 import { SILENT, startNats } from '../support/nats.ts';
@@ -33,34 +29,6 @@ async function runSweep(nats: NatsAdapter): Promise<AsyncDisposable> {
       await list[Symbol.asyncDispose]();
     },
   };
-}
-
-/** A chat that was accepted long ago, as one is after every process was down. */
-async function startedAt(
-  nats: NatsAdapter,
-  createdAtMs: number,
-  expiresAtMs: number,
-): Promise<ChatKey> {
-  const chat = chatKey();
-  const { bytes, hash } = canonicalRequest(initiateRequest());
-  const start: Omit<Command, 'sequence'> = {
-    chat,
-    verb: 'start',
-    priority: 5,
-    meta: {
-      appendId: chat.streamId,
-      createdAtMs,
-      expiresAtMs,
-      correlationId: 'trace',
-      model: 'test-model',
-      requestHash: hash,
-      metadata: {},
-      reason: '',
-    },
-    data: bytes,
-  };
-  assert.equal((await nats.inbox.publish(start, 0)).type, 'stored');
-  return chat;
 }
 
 const DAY_MS = 24 * 3_600_000;
