@@ -51,10 +51,10 @@ export async function runChat(
   abort: AbortController,
 ): Promise<RunResult> {
   const leftMs = startedAtMs + deps.runTimeoutMs - Date.now();
-  const timer = setTimeout(
-    () => abort.abort(new RunStop('run-timeout', 'the run took too long')),
-    Math.max(leftMs, 0),
-  );
+  const late = (): void => abort.abort(new RunStop('run-timeout', 'the run took too long'));
+  // At once where it was due while nobody ran it: no model is asked any more.
+  if (leftMs <= 0) late();
+  const timer = setTimeout(late, Math.max(leftMs, 0));
   try {
     const { request } = fromBinary(InitiateChatStreamRequestSchema, command.data);
     if (request === undefined) throw new Error('The start command holds no request.');
