@@ -16,7 +16,7 @@ const TOKENS = 60;
 const AGAIN_MS = 50;
 
 test('rolling restart of every api and every worker under load: clients that resume see nothing lost, no chat fails, no attempt is counted', async () => {
-  await using cluster = await startCluster({ natsServers: 1, apis: 2, workers: 2, proxied: false });
+  await using cluster = await startCluster({ natsServers: 1, apis: 2, workers: 2 });
   using clients = new DisposableStack();
   const ways = PROTOCOLS.flatMap((way) =>
     cluster.apis.map(({ url }) => clients.use(chatClient(way, url))),
