@@ -42,7 +42,6 @@ await using cluster = await startCluster({
   apis: 1,
   workers: 1,
   slots: 100,
-  proxied: false,
 });
 await untilHealthy(cluster);
 const client = grpcClient(cluster.apis[0]?.url ?? '');

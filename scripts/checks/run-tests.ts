@@ -10,11 +10,12 @@ import type { Tally } from './tally.ts';
 
 /** For each single test; node:test passes it on to the processes. */
 const TEST_TIMEOUT_MS = 120_000;
-/** Two cores: more would only measure each other. What measures or kills whole process trees runs alone. */
+/** Two cores: more would only measure each other. */
 const PARALLEL_FILES = 2;
-const ALONE = ['e2e'];
+/** What measures or kills whole process trees runs alone; what waits for leases to lapse, more at once. */
+const PARALLEL_IN: Readonly<Record<string, number>> = { e2e: 1, faults: 4 };
 /** From quick to slow; folders that are not named here come last. */
-const ORDER = ['unit', 'nats', 'laws', 'rpc', 'e2e'];
+const ORDER = ['unit', 'nats', 'laws', 'rpc', 'e2e', 'faults'];
 
 interface TestGroup {
   readonly name: string;
@@ -63,7 +64,7 @@ export async function runTests(group: TestGroup, tally: Tally): Promise<void> {
   const events = run({
     cwd: ROOT,
     files: [...group.files],
-    concurrency: ALONE.includes(group.name) ? 1 : PARALLEL_FILES,
+    concurrency: PARALLEL_IN[group.name] ?? PARALLEL_FILES,
     timeout: TEST_TIMEOUT_MS,
     execArgv: ['--import', pathToFileURL(join(import.meta.dirname, 'watchdog.ts')).href],
   });

@@ -149,6 +149,23 @@ function takeOver(
 }
 
 /**
+ * Whether a claim is run in a process of its own, whose end takes no other chat along. A chat that has
+ * lost its worker may be what ended it. Its last attempt must be its own, so that no chat ends for what
+ * another did; an earlier one had better be, where the lost attempt came to no word.
+ */
+export function runsApart(
+  claim: Claim,
+  tail: LogTail | undefined,
+  maxAttempts: number,
+): 'no' | 'better' | 'must' {
+  if (tail === undefined || claim.tries <= 1) return 'no';
+  if (claim.tries >= maxAttempts) return 'must';
+  const { status, last } = tail;
+  const silent = status.mark.kind === 'claim' && status.storeSequence === last.storeSequence;
+  return silent ? 'better' : 'no';
+}
+
+/**
  * A start that was never handed out before is almost always unclaimed: it is claimed as if its log had
  * been read and found empty. The fence tells if not, and then the log is read.
  */

@@ -105,6 +105,16 @@ export const MAX_UNSTORED_CHARS = 256 * 1024;
 export const APPEND_SETTLE_MS = 60 * SECOND_MS;
 /** How long a stopping worker may take to hand its chats back. */
 export const HAND_BACK_MS = 5 * SECOND_MS;
+/** Chats that have lost a worker and run in processes of their own, at once and for each worker. */
+export const APART_PROCESSES = 4;
+/** A chat that must run apart while there is no room comes again after this long. */
+export const APART_NAK_DELAY_MS = SECOND_MS;
+/** How long such a process may take to start on a busy machine. */
+export const APART_START_MS = 60 * SECOND_MS;
+/** A process that runs a chat apart says this often that it is alive, … */
+export const APART_ALIVE_MS = SECOND_MS;
+/** … and is killed after this long without. */
+export const APART_SILENT_MS = ACK_WAIT_MS;
 
 // Cancel
 /** A running chat whose worker has not cancelled after this long is cancelled by a control loop. */

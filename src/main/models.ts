@@ -13,6 +13,8 @@ import type { SetupFindings } from './findings.ts';
 
 export interface Models {
   readonly client: ModelClient;
+  /** What there is now; enough for another process on this machine. */
+  readonly spec: () => RegistrySpec;
   /** Reads the file again; chats that run go on with what they began with. */
   readonly reload: () => Promise<void>;
 }
@@ -27,7 +29,8 @@ export async function openModels(
   stack: AsyncDisposableStack,
 ): Promise<Models> {
   const read = (): Promise<RegistrySpec> => specOf(config, findings, logger, environment, stack);
-  let registry = createRegistry(await read());
+  let spec = await read();
+  let registry = createRegistry(spec);
   stack.defer(() => registry.close());
   const { modelsFile } = config;
   return {
@@ -35,13 +38,15 @@ export async function openModels(
       listModels: (signal) => registry.listModels(signal),
       generate: (call, sink, signal) => registry.generate(call, sink, signal),
     },
+    spec: () => spec,
     reload: async () => {
       if (modelsFile === undefined) {
         logger.info({}, 'there is no TAILRACE_MODELS_FILE, so nothing was read again');
         return;
       }
       try {
-        const next = createRegistry(await read());
+        spec = await read();
+        const next = createRegistry(spec);
         registry.close();
         registry = next;
         logger.info({ file: modelsFile }, 'the file of models was read again');
@@ -51,6 +56,13 @@ export async function openModels(
       }
     },
   };
+}
+
+/** Those that another process of this machine has read. */
+export function givenModels(spec: RegistrySpec, stack: AsyncDisposableStack): Models {
+  const client = createRegistry(spec);
+  stack.defer(() => client.close());
+  return { client, spec: () => spec, reload: () => Promise.resolve() };
 }
 
 async function specOf(

@@ -2,16 +2,19 @@
 // ended in the right order; nothing is decided here.
 import type { Config } from '../ops/config.ts';
 import { ConfigError } from '../ops/config.ts';
+import type { WorkQueue } from '../chat/commands.ts';
 import type { Logger } from '../chat/logger.ts';
 import { RUN_TIMEOUT_MS } from '../chat/limits.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
 import { openNats } from '../nats/adapter.ts';
 import { startEmbeddedNats } from '../nats/embedded-server.ts';
+import type { RegistrySpec } from '../model/registry-spec.ts';
 import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
+import { apartProcesses } from './apart-processes.ts';
 import { startApi } from './api.ts';
 import type { SetupFindings } from './findings.ts';
-import { openModels } from './models.ts';
+import { givenModels, openModels } from './models.ts';
 
 export interface Tailrace extends AsyncDisposable {
   /** As a URL; undefined without the api role. */
@@ -22,26 +25,37 @@ export interface Tailrace extends AsyncDisposable {
 
 const STILL_CONNECTING_MS = 5_000;
 
+/** A process that runs one chat apart: the worker that started it says what with. */
+export interface Only {
+  readonly queue: (work: WorkQueue) => WorkQueue;
+  readonly models: RegistrySpec;
+}
+
 export async function startTailrace(
   config: Config,
   findings: SetupFindings,
   logger: Logger,
   environment: Readonly<Record<string, string | undefined>>,
+  only?: Only,
 ): Promise<Tailrace> {
   // Ended in reverse: first the port, then the worker, then what they stand on.
   await using stack = new AsyncDisposableStack();
-  const [nats, models] = await Promise.all([
+  const [{ nats, access }, models] = await Promise.all([
     openOwnNats(config, findings, logger, environment, stack),
-    openModels(config, findings, logger, environment, stack),
+    only === undefined
+      ? openModels(config, findings, logger, environment, stack)
+      : givenModels(only.models, stack),
   ]);
   stack.use(nats);
   const control = startControlLoop({ ...nats, queue: nats.control, logger });
   stack.defer(() => control.stop());
   if (config.roles.has('worker')) {
+    const own = { ...config, roles: WORKER_ALONE, workerSlots: 1, nats: access };
     const worker = startWorker({
       log: nats.log,
-      queue: nats.work,
+      queue: only === undefined ? nats.work : only.queue(nats.work),
       slots: config.workerSlots,
+      apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       model: models.client,
       logger,
       runTimeoutMs: RUN_TIMEOUT_MS,
@@ -59,13 +73,15 @@ export async function startTailrace(
   };
 }
 
+const WORKER_ALONE: Config['roles'] = new Set(['worker']);
+
 async function openOwnNats(
   config: Config,
   findings: SetupFindings,
   logger: Logger,
   environment: Readonly<Record<string, string | undefined>>,
   stack: AsyncDisposableStack,
-): Promise<NatsAdapter> {
+): Promise<{ readonly nats: NatsAdapter; readonly access: NonNullable<Config['nats']> }> {
   const common = { name: 'tailrace', replicas: config.natsReplicas, logger };
   const maxBytes = config.storeMaxBytes;
   if (config.nats !== undefined) {
@@ -79,13 +95,14 @@ async function openOwnNats(
       );
     }, STILL_CONNECTING_MS);
     try {
-      return await openNats({
+      const nats = await openNats({
         ...common,
         servers,
         store: { maxBytes, diskFreeBytes: undefined },
         ...(user === undefined ? {} : { user }),
         ...(password === undefined ? {} : { password }),
       });
+      return { nats, access: config.nats };
     } finally {
       clearInterval(waiting);
     }
@@ -101,6 +118,7 @@ async function openOwnNats(
   const embedded = await startEmbeddedNats({ program, dataDir, sync, logger, environment });
   stack.use(embedded);
   const { url, user, password, diskFreeBytes } = embedded;
+  const access = { servers: [url], user, password };
   const store = { maxBytes, diskFreeBytes };
-  return openNats({ ...common, servers: [url], user, password, store });
+  return { nats: await openNats({ ...common, ...access, store }), access };
 }

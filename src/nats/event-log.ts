@@ -1,5 +1,5 @@
 // The log of chats on the stream EVENTS.
-import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
+import type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/transport-node';
 import { createInbox } from '@nats-io/transport-node';
 import type { ChatKey } from '../chat/chat-key.ts';
 import { ChatError } from '../chat/errors.ts';
@@ -87,9 +87,11 @@ function readPage(
   return new Promise((resolve, reject) => {
     const records: LogRecord[] = [];
     const inbox = createInbox();
+    // On a connection that is closed there is none.
+    let subscription: Subscription | undefined;
     const finish = (error: unknown, more: boolean): void => {
       clearTimeout(timer);
-      subscription.unsubscribe();
+      subscription?.unsubscribe();
       if (error === undefined) resolve({ records, more });
       else reject(logUnavailable(error));
     };
@@ -97,23 +99,22 @@ function readPage(
     function late(): void {
       finish(new Error(`a replay got no answer within ${NATS_REQUEST_MS} ms`), false);
     }
-    const subscription = nc.subscribe(inbox, {
-      callback: (error, msg) => {
-        if (error !== null) return finish(error, false);
-        const headers = msg.headers;
-        if (headers === undefined) return finish(new Error('a record without headers'), false);
-        if (headers.code === NOT_FOUND) return finish(undefined, false);
-        if (headers.code === END_OF_BATCH) {
-          return finish(undefined, Number(headers.get('Nats-Num-Pending')) > 0);
-        }
-        if (headers.code !== 0) {
-          return finish(new Error(`${headers.code} ${headers.description}`), false);
-        }
-        timer.refresh();
-        records.push(recordOf(headers, msg.data));
-      },
-    });
+    const callback = (error: Error | null, msg: Msg): void => {
+      if (error !== null) return finish(error, false);
+      const headers = msg.headers;
+      if (headers === undefined) return finish(new Error('a record without headers'), false);
+      if (headers.code === NOT_FOUND) return finish(undefined, false);
+      if (headers.code === END_OF_BATCH) {
+        return finish(undefined, Number(headers.get('Nats-Num-Pending')) > 0);
+      }
+      if (headers.code !== 0) {
+        return finish(new Error(`${headers.code} ${headers.description}`), false);
+      }
+      timer.refresh();
+      records.push(recordOf(headers, msg.data));
+    };
     try {
+      subscription = nc.subscribe(inbox, { callback });
       nc.publish(
         `$JS.API.DIRECT.GET.${EVENTS}`,
         JSON.stringify({

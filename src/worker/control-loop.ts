@@ -4,7 +4,7 @@
 import type { CarryOutDeps } from '../chat/carry-out.ts';
 import { carryOutCancel, carryOutDelete } from '../chat/carry-out.ts';
 import { keyOf } from '../chat/chat-key.ts';
-import type { ControlQueue, Delivery } from '../chat/commands.ts';
+import type { Command, ControlQueue, Delivery } from '../chat/commands.ts';
 import { CANCEL_TAKEOVER_MS, CONTROL_BATCH, WORKER_POLL_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import { fieldsOf } from './run.ts';
@@ -22,7 +22,8 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
   const { queue, logger } = deps;
   const means: CarryOutDeps = { ...deps, ring: queue.ring };
   const held = new Map<string, Promise<void>>();
-  const stopping = new AbortController();
+  const waking = new Set<NodeJS.Timeout>();
+  let stopping = false;
   let pulling: Promise<void> | undefined;
   let rung = true;
 
@@ -43,9 +44,14 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
 
   const carryOut = async (delivery: Delivery): Promise<void> => {
     const { command } = delivery;
-    // The call that made it, or the chat's worker, is to be first; a loop is for when they are gone.
-    await waitUntil(command.meta.createdAtMs + CANCEL_TAKEOVER_MS, stopping.signal);
-    if (stopping.signal.aborted) return delivery.nak(0);
+    // The call that made it, or the chat's worker, is to be first; a loop is for when they are gone. It
+    // waits in the queue, not here: the process of the call that dies would take it along for an ack wait.
+    const waitMs = Math.min(leftToOthersMs(command), CANCEL_TAKEOVER_MS);
+    if (waitMs > 0) {
+      delivery.nak(waitMs);
+      later(waitMs);
+      return;
+    }
     if (command.verb === 'delete') await carryOutDelete(means, command);
     else if (await carryOutCancel(means, command)) {
       logger.warn(fieldsOf(command), 'a cancel was carried out in place of the chat’s worker');
@@ -54,7 +60,7 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
   };
 
   const wake = (): void => {
-    if (pulling !== undefined || !rung || stopping.signal.aborted) return;
+    if (pulling !== undefined || !rung || stopping) return;
     rung = false;
     pulling = receiving.pull(CONTROL_BATCH, true).then((got) => {
       pulling = undefined;
@@ -66,15 +72,23 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
     rung = true;
     wake();
   };
-  const stopBell = queue.onControl(ring);
+  const later = (waitMs: number): void => {
+    const timer = setTimeout(() => {
+      waking.delete(timer);
+      ring();
+    }, waitMs);
+    waking.add(timer);
+  };
+  const stopBell = queue.onControl(() => later(CANCEL_TAKEOVER_MS));
   const polling = setInterval(ring, WORKER_POLL_MS);
   ring();
 
   return {
     stop: async () => {
       clearInterval(polling);
+      for (const timer of waking) clearTimeout(timer);
       stopBell();
-      stopping.abort();
+      stopping = true;
       await pulling;
       await Promise.all(held.values());
       receiving.stop();
@@ -82,12 +96,7 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
   };
 }
 
-async function waitUntil(atMs: number, signal: AbortSignal): Promise<void> {
-  const leftMs = atMs - Date.now();
-  if (leftMs <= 0 || signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, leftMs);
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
+/** How long the call, or the chat's worker, still has to act on the command. */
+function leftToOthersMs(command: Command): number {
+  return command.meta.createdAtMs + CANCEL_TAKEOVER_MS - Date.now();
 }

@@ -42,7 +42,7 @@ export type RunResult =
   /** The chat was given back and the log shows it. */
   | { readonly type: 'handed-back' }
   /** Another writer owns the chat or ended it, or the log is away: this run is over, the chat not. */
-  | { readonly type: 'lost'; readonly why: Settled | undefined };
+  | { readonly type: 'lost'; readonly why: string };
 
 export interface RunDeps {
   readonly log: EventLog;
@@ -64,15 +64,15 @@ export async function runChat(
   abort: AbortController,
 ): Promise<RunResult> {
   const leftMs = runDueMs(mark, deps.runTimeoutMs) - Date.now();
-  const timer = setTimeout(
-    () => abort.abort(new RunStop('run-timeout', 'the run took too long')),
-    Math.max(leftMs, 0),
-  );
+  const late = (): void => abort.abort(new RunStop('run-timeout', 'the run took too long'));
+  // At once where it was due while nobody ran it: no model is asked any more.
+  if (leftMs <= 0) late();
+  const timer = setTimeout(late, Math.max(leftMs, 0));
   let turn: Turn | undefined;
   try {
     turn = await nextTurn(deps, command, writer.storeSequence, mark);
     // Erased: the chat is deleted, and the fence says so to whoever appends.
-    if (turn === undefined) return { type: 'lost', why: undefined };
+    if (turn === undefined) return lost('its start is erased: the chat is deleted');
     writer.resume(turn.textHash);
     const sink = new AnswerSink(writer, turn);
     const outcome = await ask(deps, command, turn, sink, abort.signal, writer.attempt);
@@ -82,10 +82,10 @@ export async function runChat(
     // As they are now that they are closed: an input for which nothing came is an empty object.
     const settled = await writer.wait(sink.toolUses(), deadlineMs);
     if (isFull(settled)) return await handBack(writer);
-    return settled.type === 'stored' ? { type: 'waits' } : { type: 'lost', why: settled };
+    return settled.type === 'stored' ? { type: 'waits' } : lost(lossBy(settled));
   } catch (error) {
     const stop: unknown = abort.signal.aborted ? abort.signal.reason : error;
-    if (stop instanceof RunStop && stop.why === 'lost') return { type: 'lost', why: undefined };
+    if (stop instanceof RunStop && stop.why === 'lost') return lost(stop.message);
     if (stop instanceof RunStop && stop.why === 'hand-back') return await handBack(writer);
     // Without its past it has nothing true to say of its text: the next attempt may.
     if (turn === undefined && !isFirstStep(mark)) throw error;
@@ -146,12 +146,23 @@ async function ask(
 async function finish(writer: LogWriter, end: End, usage: Usage): Promise<RunResult> {
   const settled = await writer.end(end, usage);
   if (isFull(settled)) return handBack(writer);
-  return settled.type === 'stored' ? { type: 'ended', end } : { type: 'lost', why: settled };
+  return settled.type === 'stored' ? { type: 'ended', end } : lost(lossBy(settled));
+}
+
+function lost(why: string): RunResult {
+  return { type: 'lost', why };
+}
+
+/** What an append that was not stored means for its run, for the log. */
+export function lossBy({ type }: Settled): string {
+  return type === 'moved'
+    ? 'its append was refused: another attempt owns the chat, or it is over'
+    : 'the log did not take its append in time';
 }
 
 async function handBack(writer: LogWriter): Promise<RunResult> {
   const settled = await writer.handBack();
-  return settled.type === 'stored' ? { type: 'handed-back' } : { type: 'lost', why: settled };
+  return settled.type === 'stored' ? { type: 'handed-back' } : lost(lossBy(settled));
 }
 
 const INTERNAL_END: End = {

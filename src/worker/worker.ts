@@ -9,7 +9,7 @@ import type { ChatKey } from '../chat/chat-key.ts';
 import { keyOf } from '../chat/chat-key.ts';
 import type { Command, Delivery, WorkQueue } from '../chat/commands.ts';
 import type { Claim, ClaimDecision } from '../chat/decisions.ts';
-import { claimsUnread, decideClaim, stillOwns } from '../chat/decisions.ts';
+import { claimsUnread, decideClaim, runsApart, stillOwns } from '../chat/decisions.ts';
 import { endChat } from '../chat/end-chat.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
@@ -24,10 +24,12 @@ import {
   RENEW_EVERY_MS,
 } from '../chat/limits.ts';
 import { encodeBatch } from '../chat/record.ts';
+import type { Apart } from './apart.ts';
+import { runApart } from './apart.ts';
 import { claimMark, claimPayload } from './claim.ts';
 import { isFull, LogWriter } from './log-writer.ts';
 import type { RunDeps, RunResult } from './run.ts';
-import { fieldsOf, runChat, RunStop } from './run.ts';
+import { fieldsOf, lossBy, runChat, RunStop } from './run.ts';
 import { startTaking } from './take.ts';
 
 const STORE_FULL = 'the store is full';
@@ -35,6 +37,8 @@ const STORE_FULL = 'the store is full';
 export interface WorkerDeps extends RunDeps {
   readonly queue: WorkQueue;
   readonly slots: number;
+  /** Where chats run that may have ended their worker; undefined: here. */
+  readonly apart?: Apart | undefined;
 }
 
 export interface Worker {
@@ -53,7 +57,14 @@ interface Run {
   writer: LogWriter | undefined;
   /** The fence refused a claim: from then on the log is read before the next. */
   refused: boolean;
+  /** The attempt that runs apart; `renews`: it renews its claim itself. */
+  apart: { readonly attempt: number; renews: boolean } | undefined;
   done: Promise<void>;
+}
+
+interface Decided {
+  readonly claim: Claim;
+  readonly apart: ReturnType<typeof runsApart>;
 }
 
 export function startWorker(deps: WorkerDeps): Worker {
@@ -80,6 +91,7 @@ export function startWorker(deps: WorkerDeps): Worker {
       abort: new AbortController(),
       writer: undefined,
       refused: false,
+      apart: undefined,
       done: Promise.resolve(),
     };
     runs.set(key, taken);
@@ -118,6 +130,13 @@ export function startWorker(deps: WorkerDeps): Worker {
         await new Promise((resolve) => setTimeout(resolve, READ_AGAIN_MS));
         continue;
       }
+      if (deps.apart !== undefined && decision.apart !== 'no') {
+        if (decision.apart === 'must' || deps.apart.room()) {
+          const died = await runApart(deps.apart, run, decision.claim.attempt);
+          if (!died || stopping) return;
+          continue;
+        }
+      }
       const settled = await claim(run, decision.claim);
       if (settled === 'moved') continue;
       if (settled === 'unavailable') return;
@@ -127,9 +146,7 @@ export function startWorker(deps: WorkerDeps): Worker {
   };
 
   /** What to claim; undefined where there is nothing to claim (any more). */
-  const decide = async (
-    run: Run,
-  ): Promise<{ readonly claim: Claim } | 'read-again' | undefined> => {
+  const decide = async (run: Run): Promise<Decided | 'read-again' | undefined> => {
     const { command, delivery } = run;
     const bounds = { nowMs: Date.now(), maxAttempts: MAX_ATTEMPTS };
     const fresh = claimsUnread(command.verb, delivery.deliveries, run.refused);
@@ -151,8 +168,10 @@ export function startWorker(deps: WorkerDeps): Worker {
         return undefined;
       case 'read-again':
         return 'read-again';
-      case 'claim':
-        return decision;
+      case 'claim': {
+        const { claim } = decision;
+        return { claim, apart: runsApart(claim, tail, bounds.maxAttempts) };
+      }
       case 'end': {
         const { end } = decision;
         const settled = await endChat(log, command.chat, command, tail, end, APPEND_SETTLE_MS);
@@ -201,7 +220,9 @@ export function startWorker(deps: WorkerDeps): Worker {
     run.writer = new LogWriter(log, runId, start, (why) => {
       // A full store is no lost worker: the chat waits for room and loses no try.
       const full = isFull(why);
-      run.abort.abort(full ? new RunStop('hand-back', STORE_FULL) : new RunStop('lost', why.type));
+      run.abort.abort(
+        full ? new RunStop('hand-back', STORE_FULL) : new RunStop('lost', lossBy(why)),
+      );
     });
     logger.info({ ...fieldsOf(command), attempt: wanted.attempt }, 'a worker took the chat');
     return { writer: run.writer, mark };
@@ -226,7 +247,7 @@ export function startWorker(deps: WorkerDeps): Worker {
         return;
       case 'lost':
         // Refused by the fence, or no log to be had: nothing more is sent for this delivery (law 7).
-        logger.warn({ ...fields, why: result.why?.type }, 'the chat is not this run’s any more');
+        logger.warn({ ...fields, why: result.why }, 'the chat is not this run’s any more');
         return;
     }
   };
@@ -250,6 +271,7 @@ export function startWorker(deps: WorkerDeps): Worker {
   /** Starts the ack wait anew, if the leader's log still shows the chat as this run's (law 7). */
   const renew = async (run: Run): Promise<void> => {
     const { writer } = run;
+    if (run.apart?.renews === true) return;
     try {
       if (writer === undefined || (await stillOwn(log, run.command.chat, writer))) {
         run.delivery.working();

@@ -12,6 +12,7 @@ import type { FaultKind, Recording } from './history.ts';
 import { emptyHistory, nowMs } from './history.ts';
 import type { FaultOptions } from './faults.ts';
 import { startFaults, untilHealthy } from './faults.ts';
+import { loopback } from './network.ts';
 import { startLoad } from './load.ts';
 import type { ModelCall } from './history.ts';
 import type { ChaosReport } from './report.ts';
@@ -38,9 +39,20 @@ const COMMON: Readonly<Partial<Record<FaultKind, number>>> = {
   'cut-worker': 5,
   'kill-api': 24,
   'stop-api': 6,
+  'cut-api': 3,
 };
 export const SINGLE_WEIGHTS = { ...COMMON, 'kill-nats': 10 };
-export const CLUSTER_WEIGHTS = { ...COMMON, 'kill-nats-leader': 6, 'kill-nats-follower': 4 };
+export const CLUSTER_WEIGHTS = {
+  ...COMMON,
+  'kill-nats-leader': 6,
+  'kill-nats-follower': 4,
+  'cut-nats': 3,
+};
+
+/** The first worker and the first api from NATS, and the nats-servers from each other. */
+function canBeCut(from: string, to: string): boolean {
+  return to.startsWith('nats-') && /^(?:worker-1|api-1|nats-\d)$/.test(from);
+}
 
 const PROGRESS_MS = 15_000;
 
@@ -51,7 +63,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     natsServers: options.natsServers,
     apis: 2,
     workers: 2,
-    proxied: true,
+    network: loopback(canBeCut),
     slots: 128,
     onLine: (line, name) => readLine(line, name, history, said),
     onModelLine: modelReader(history),

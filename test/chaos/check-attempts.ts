@@ -16,7 +16,12 @@ const NATS_AFTER_MS = 30_000;
 export type Loss = 'lost' | 'handed-back' | 'nats';
 
 export function isNatsFault({ kind }: Fault): boolean {
-  return kind === 'kill-nats' || kind === 'kill-nats-leader' || kind === 'kill-nats-follower';
+  return (
+    kind === 'kill-nats' ||
+    kind === 'kill-nats-leader' ||
+    kind === 'kill-nats-follower' ||
+    kind === 'cut-nats'
+  );
 }
 
 export function isWorkerFault({ kind }: Fault): boolean {

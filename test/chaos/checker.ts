@@ -170,8 +170,9 @@ function checkCalls(chat: ChatHistory, { faults }: History, say: Say): void {
     if (beganMs <= overMs + CLOCKS_MS) continue;
     const stoodStill = faults.some(
       ({ kind, target, atMs, untilMs }) =>
-        (kind === 'pause-worker' || kind === 'cut-worker') &&
-        target === worker &&
+        // A worker may be at the nats-server that is cut off from the others.
+        (kind === 'cut-nats' ||
+          ((kind === 'pause-worker' || kind === 'cut-worker') && target === worker)) &&
         atMs <= overMs &&
         beganMs <= untilMs + ABOUT_TO_CALL_MS,
     );

@@ -14,7 +14,6 @@ await using cluster = await startCluster({
   natsServers: values.single ? 1 : 3,
   apis: 2,
   workers: 2,
-  proxied: false,
 });
 const rows = [
   ...cluster.nats.map(({ name, url, member }) => ({ name, pid: member.pid(), address: url })),

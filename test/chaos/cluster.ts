@@ -3,10 +3,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Proxy } from '../support/proxy.ts';
-import { startProxy } from '../support/proxy.ts';
 import type { Member } from './member.ts';
 import { createMember, incarnationName } from './member.ts';
+import type { Network } from './network.ts';
+import { loopback } from './network.ts';
 import type { NatsNode } from './nats-nodes.ts';
 import { createNatsNodes } from './nats-nodes.ts';
 
@@ -17,8 +17,10 @@ export interface ClusterOptions {
   readonly natsServers: 1 | 3;
   readonly apis: number;
   readonly workers: number;
-  /** Worker 1 reaches NATS by proxies that can be cut. */
-  readonly proxied: boolean;
+  /** Default: loopback, where nobody can be cut off. */
+  readonly network?: Network;
+  /** For every api and worker, beside what makes them a cluster. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly slots?: number;
   /** Of the nats-servers: `always`, or how often they sync. */
   readonly syncInterval?: string;
@@ -40,8 +42,7 @@ export interface Cluster extends AsyncDisposable {
   readonly apis: readonly ApiMember[];
   readonly workers: readonly Member[];
   readonly model: { readonly member: Member; readonly url: string };
-  /** Between worker 1 and each nats-server; none unless asked for. */
-  readonly proxies: readonly Proxy[];
+  readonly network: Network;
   readonly members: () => readonly Member[];
   /** The folder with every process's log stays. */
   readonly keepFolder: () => void;
@@ -55,7 +56,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     if (!keep) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   });
   const onDeath = options.onDeath ?? ((name, said) => console.error(`${name} died: ${said}`));
-  const nats = await createNatsNodes(options.natsServers, folder, onDeath, options.syncInterval);
+  const network = stack.use(options.network ?? loopback());
+  const { syncInterval } = options;
+  const nats = await createNatsNodes(options.natsServers, folder, onDeath, network, syncInterval);
   for (const { member } of nats) stack.use(member);
   const model = stack.use(
     createMember({
@@ -63,6 +66,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       command: process.execPath,
       args: [
         join(ROOT, 'test/chaos/model-process.ts'),
+        `--host=${network.own.host}`,
         ...(options.onModelLine ? ['--calls'] : []),
       ],
       env: () => ({}),
@@ -75,23 +79,25 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const [modelLine] = await Promise.all([model.start(), ...nats.map((n) => n.member.start())]);
   const modelUrl = (JSON.parse(modelLine) as { url: string }).url;
 
-  const proxies: Proxy[] = [];
-  for (const { url } of options.proxied ? nats : []) proxies.push(stack.use(await startProxy(url)));
-  const direct = nats.map(({ url }) => url).join(',');
-  const proxied = proxies.map(({ url }) => url).join(',');
-
-  const program = (name: string, env: Readonly<Record<string, string>>): Member =>
-    stack.use(
+  const program = async (name: string, env: Readonly<Record<string, string>>): Promise<Member> => {
+    const [command, ...args] = network
+      .site(name)
+      .within(process.execPath, [join(ROOT, 'src/main/serve.ts')]);
+    const servers = await Promise.all(
+      nats.map((server) => network.reach(name, server.name, server.port)),
+    );
+    return stack.use(
       createMember({
         name,
-        command: process.execPath,
-        args: [join(ROOT, 'src/main/serve.ts')],
+        command,
+        args,
         env: (incarnation) => ({
-          TAILRACE_NATS_URL: direct,
+          TAILRACE_NATS_URL: servers.join(','),
           TAILRACE_NATS_REPLICAS: String(options.natsServers),
           TAILRACE_DATA_DIR: join(folder, name),
           OPENAI_BASE_URL: modelUrl,
           OPENAI_API_KEY: incarnationName(name, incarnation),
+          ...options.env,
           ...env,
         }),
         ready: /Tailrace (?:serves|works)/,
@@ -100,40 +106,45 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
         onDeath: (said, incarnation) => onDeath(incarnationName(name, incarnation), said),
       }),
     );
-  const workers = Array.from({ length: options.workers }, (_, i) =>
-    program(`worker-${i + 1}`, {
-      TAILRACE_ROLES: 'worker',
-      TAILRACE_WORKER_SLOTS: String(options.slots ?? 64),
-      ...(i === 0 && options.proxied ? { TAILRACE_NATS_URL: proxied } : {}),
+  };
+  const workers = await Promise.all(
+    Array.from({ length: options.workers }, (_, i) =>
+      program(`worker-${i + 1}`, {
+        TAILRACE_ROLES: 'worker',
+        TAILRACE_WORKER_SLOTS: String(options.slots ?? 64),
+      }),
+    ),
+  );
+  const apis = await Promise.all(
+    Array.from({ length: options.apis }, async (_, i) => {
+      const name = `api-${i + 1}`;
+      const address = { listen: `${network.site(name).host}:0`, url: '' };
+      const member = await program(name, {
+        TAILRACE_ROLES: 'api',
+        // From its second start on it listens where it listened before.
+        get TAILRACE_LISTEN() {
+          return address.listen;
+        },
+      });
+      return { member, address };
     }),
   );
-  const addresses = Array.from({ length: options.apis }, () => '127.0.0.1:0');
-  const apis = addresses.map((_, i) => ({
-    url: '',
-    member: program(`api-${i + 1}`, {
-      TAILRACE_ROLES: 'api',
-      // From its second start on it listens where it listened before.
-      get TAILRACE_LISTEN() {
-        return addresses[i] ?? '';
-      },
-    }),
-  }));
   // All at once on an empty cluster: the streams are made by all of them.
   await Promise.all([
     ...workers.map((worker) => worker.start()),
-    ...apis.map(async (api, i) => {
-      api.url = /http:\S+/.exec(await api.member.start())?.[0] ?? '';
-      addresses[i] = new URL(api.url).host;
+    ...apis.map(async ({ member, address }) => {
+      address.url = /http:\S+/.exec(await member.start())?.[0] ?? '';
+      address.listen = new URL(address.url).host;
     }),
   ]);
   const owned = stack.move();
   return {
     folder,
     nats,
-    apis,
+    apis: apis.map(({ member, address }) => ({ member, url: address.url })),
     workers,
     model: { member: model, url: modelUrl },
-    proxies,
+    network,
     members: () => [...nats.map((n) => n.member), ...apis.map((a) => a.member), ...workers, model],
     keepFolder: () => {
       keep = true;

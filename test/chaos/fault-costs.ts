@@ -24,7 +24,7 @@ export async function measureCosts(settings: readonly Setting[], turns: number):
   await using stack = new AsyncDisposableStack();
   const places: { setting: Setting; load: Load; pid: number; turns: Turn[] }[] = [];
   for (const setting of settings) {
-    const shape = { apis: 1, workers: 1, slots: 1_000, proxied: false };
+    const shape = { apis: 1, workers: 1, slots: 1_000 };
     const cluster = stack.use(await startCluster({ ...SETTINGS[setting], ...shape }));
     await untilHealthy(cluster);
     const [api] = cluster.apis;

@@ -54,7 +54,6 @@ async function survive(setting: Setting): Promise<void> {
     syncInterval,
     apis: 2,
     workers: 2,
-    proxied: false,
   });
   await untilHealthy(cluster);
   for (const fault of faults.filter((name) => isPossible(name, natsServers))) {

@@ -74,10 +74,15 @@ export function startFaults(options: FaultOptions): Faults {
     natsBusy = true;
     try {
       const leader = cluster.nats.length === 1 ? 'nats-1' : await leaderOf(cluster);
-      const wanted = cluster.nats.filter(({ name }) =>
-        kind === 'kill-nats-follower' ? name !== leader : name === leader,
-      );
-      if (wanted.length > 0) await restarted(kind, random.pick(wanted).member);
+      const wanted = cluster.nats.filter(({ name }) => {
+        if (kind === 'cut-nats') return true;
+        return kind === 'kill-nats-follower' ? name !== leader : name === leader;
+      });
+      const node = wanted.length === 0 ? undefined : random.pick(wanted);
+      if (node !== undefined && kind === 'cut-nats') {
+        const others = cluster.nats.filter(({ name }) => name !== node.name);
+        await apartFrom(kind, node.member, others, random.between(...CUT_MS));
+      } else await restarted(kind, node?.member);
       await untilHealthy(cluster);
     } finally {
       natsRestsUntilMs = nowMs() + random.between(...NATS_REST_MS);
@@ -85,26 +90,37 @@ export function startFaults(options: FaultOptions): Faults {
     }
   }
 
-  async function long(kind: 'pause-worker' | 'cut-worker'): Promise<void> {
-    const member = kind === 'cut-worker' ? cluster.workers[0] : idle(cluster.workers);
+  async function long(kind: 'pause-worker' | 'cut-worker' | 'cut-api'): Promise<void> {
+    const member = longTarget(kind);
     if (longBusy || member === undefined || busy.has(member)) return;
     longBusy = true;
     try {
       if (kind === 'pause-worker') {
         await during(kind, member, member.pause, member.goOn, random.between(...PAUSE_MS));
-        return;
+      } else {
+        await apartFrom(kind, member, cluster.nats, random.between(...CUT_MS));
       }
-      const cut = (): void => cluster.proxies.forEach((proxy) => proxy.stall());
-      const mend = (): void => {
-        for (const proxy of cluster.proxies) {
-          proxy.cut();
-          proxy.pass();
-        }
-      };
-      await during(kind, member, cut, mend, random.between(...CUT_MS));
     } finally {
       longBusy = false;
     }
+  }
+
+  /** Those that a chaos network can cut off are the first of their kind. */
+  function longTarget(kind: 'pause-worker' | 'cut-worker' | 'cut-api'): Member | undefined {
+    if (kind === 'pause-worker') return idle(cluster.workers);
+    return kind === 'cut-worker' ? cluster.workers[0] : cluster.apis[0]?.member;
+  }
+
+  function apartFrom(
+    kind: FaultKind,
+    member: Member,
+    others: readonly { readonly name: string }[],
+    forMs: number,
+  ): Promise<void> {
+    const { network } = cluster;
+    const cut = (): void => others.forEach(({ name }) => network.cut(member.name, name));
+    const mend = (): void => others.forEach(({ name }) => network.mend(member.name, name));
+    return during(kind, member, cut, mend, forMs);
   }
 
   function idle(members: readonly Member[]): Member | undefined {
@@ -131,9 +147,12 @@ export function startFaults(options: FaultOptions): Faults {
         return !longBusy && cluster.workers.some((member) => !busy.has(member));
       case 'cut-worker':
         return !longBusy && !cluster.workers.slice(0, 1).some((member) => busy.has(member));
+      case 'cut-api':
+        return !longBusy && !cluster.apis.some(({ member }) => busy.has(member));
       case 'kill-nats':
       case 'kill-nats-leader':
       case 'kill-nats-follower':
+      case 'cut-nats':
         return !natsBusy && nowMs() >= natsRestsUntilMs;
     }
   }
@@ -148,10 +167,12 @@ export function startFaults(options: FaultOptions): Faults {
         return restarted(kind, idleApi());
       case 'pause-worker':
       case 'cut-worker':
+      case 'cut-api':
         return long(kind);
       case 'kill-nats':
       case 'kill-nats-leader':
       case 'kill-nats-follower':
+      case 'cut-nats':
         return nats(kind);
     }
   }

@@ -66,9 +66,11 @@ export type FaultKind =
   | 'cut-worker'
   | 'kill-api'
   | 'stop-api'
+  | 'cut-api'
   | 'kill-nats'
   | 'kill-nats-leader'
-  | 'kill-nats-follower';
+  | 'kill-nats-follower'
+  | 'cut-nats';
 
 export interface Fault {
   readonly kind: FaultKind;

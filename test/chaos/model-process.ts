@@ -6,8 +6,14 @@ import { startModelServer } from '../model-server/model-server.ts';
 /** Calls that may arrive before the loop below takes them. */
 const KEPT_REQUESTS = 10_000;
 
-const { values } = parseArgs({ options: { calls: { type: 'boolean', default: false } } });
-const server = await startModelServer({ keptRequests: values.calls ? KEPT_REQUESTS : 1 });
+const { values } = parseArgs({
+  options: {
+    calls: { type: 'boolean', default: false },
+    host: { type: 'string', default: '127.0.0.1' },
+  },
+});
+const keptRequests = values.calls ? KEPT_REQUESTS : 1;
+const server = await startModelServer({ keptRequests, host: values.host });
 console.log(JSON.stringify({ url: server.url, pid: process.pid }));
 process.stdin.resume();
 process.stdin.once('close', () => process.exit(0));

@@ -41,7 +41,6 @@ async function soak(): Promise<boolean> {
     natsServers: values.single ? 1 : 3,
     apis: 2,
     workers: 2,
-    proxied: false,
     onDeath: (name, said) => count(faults, `${name} died: ${said}`),
   });
   await untilHealthy(cluster);

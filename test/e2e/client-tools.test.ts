@@ -445,10 +445,10 @@ test('an assistant message that was continued is one with its tool calls in the 
   await client.submitToolResults({ streamId, results: [answer('call_1', '21 °C')] });
   const watch = await watchToEnd(client, streamId);
   assert.equal(watch.text(), 'Let me see. It is sunny.');
-  const { messages } = model.requests.at(-1)?.body as { messages: Record<string, unknown>[] };
+  const body = model.requests.at(-1)?.body as { messages: Record<string, unknown>[] };
   assert.deepEqual(
-    messages.map(({ role }) => role),
+    body.messages.map(({ role }) => role),
     ['user', 'assistant', 'tool'],
   );
-  assert.equal(messages[1]?.['content'], 'Well. Let me see. ');
+  assert.equal(body.messages[1]?.['content'], 'Well. Let me see. ');
 });

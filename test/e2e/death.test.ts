@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { z } from 'zod';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
 import type { ChatClient } from '../support/clients.ts';
 import { grpcClient } from '../support/clients.ts';
 import { startNats, temporaryFolder } from '../support/nats.ts';
 import { refusalOf, refused } from '../support/refusal.ts';
+import { takenIn } from '../support/taken.ts';
 import { natsUrl } from '../support/tailrace.ts';
 import {
   failedStart,
@@ -85,25 +85,13 @@ async function resumeAll(client: ChatClient, chats: readonly Observed[]): Promis
   );
 }
 
-/** The chats that a worker process says that it took, and at which attempt. */
-function takenBy({ log }: TailraceProcess): Map<string, number> {
-  const Line = z.object({ stream_id: z.string(), attempt: z.number() });
-  const taken = log.filter((line) => line.includes('a worker took the chat'));
-  return new Map(
-    taken.map((line) => {
-      const { stream_id: streamId, attempt } = Line.parse(JSON.parse(line));
-      return [streamId, attempt];
-    }),
-  );
-}
-
 function attemptOf(watch: Watch): number {
   return watch.events.at(-1)?.attempt ?? 0;
 }
 
 /** Those of the chats that are in this worker's hands now. */
 function heldBy(worker: TailraceProcess, chats: readonly Observed[]): Observed[] {
-  const taken = takenBy(worker);
+  const taken = takenIn(worker.log);
   return chats.filter(
     ({ streamId, watch }) =>
       taken.get(streamId) === attemptOf(watch) && watch.cases().at(-1) !== 'completed',

@@ -118,7 +118,19 @@ function outsideSteps(
     const lost = withLoss(setup, spend(world, 'crash'));
     const dead = forget(withWorker(lost, index, next), pendingOf(run)?.draft.id ?? '');
     emit(`${who} dies`, dead, { kind: 'fault' });
+    apartDies(index, worker, run, dead, emit);
   }
+}
+
+/** Mirrors runApart in src/worker/apart.ts: only the process dies that ran the chat apart. */
+function apartDies(index: number, worker: WorkerState, run: Run, dead: World, emit: Emit): void {
+  const { phase } = run;
+  const apart = phase.at === 'append' || phase.at === 'write' || phase.at === 'run';
+  if (!apart || worker.stopping) return;
+  const again: Run = { ...run, refused: true, phase: { at: 'decide' } };
+  const next = { ...worker, epoch: worker.epoch + 1, run: again };
+  const label = `worker ${index} sees the process die that ran the chat apart`;
+  emit(label, withWorker(dead, index, next), { kind: 'fault' });
 }
 
 /** Mirrors `renew`: only what ends the run is a step. */

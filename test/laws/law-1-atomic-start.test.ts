@@ -197,7 +197,25 @@ test('law 1: two starts at once for one id make one chat, and one of them made i
   assert.equal(await commandsOf(nats, 'other'), 1);
 });
 
-test('law 1: an id whose commands are gone is taken as long as its log is there', async () => {
+test('law 1: no duplicate ids in one millisecond: of a thousand starts at once each is a chat', async () => {
+  await using nats = await startNats();
+  await using one = await nats.open('one');
+  await using two = await nats.open('two');
+  const answers = await Promise.all(
+    Array.from({ length: 1_000 }, (_, i) => initiate(i % 2 === 0 ? one : two)),
+  );
+  const ids = answers.map(({ streamId }) => streamId ?? '');
+  // A UUIDv7 begins with its millisecond.
+  const perMs = Map.groupBy(ids, (id) => id.slice(0, 13));
+  assert.ok(
+    [...perMs.values()].some((made) => made.length > 10),
+    'many were made in one',
+  );
+  assert.equal(new Set(ids).size, ids.length);
+  assert.ok(answers.every(({ created }) => created));
+});
+
+test('law 1: an id used again between its commands’ expiry and its log’s is taken as long as its log is there', async () => {
   await using nats = await startNats();
   await using adapter = await nats.open();
   const chat = await startChat(adapter, { streamId: 'old' });

@@ -185,7 +185,10 @@ test('law 7: who lost the chat to another writer stops, and sends nothing for it
   assert.ok(why instanceof RunStop && why.why === 'lost');
   await until('the run to be over', () => worker.running() === 0);
   assert.deepEqual(answers.all, []);
-  assert.ok(logger.said('the chat is not this run’s any more'));
+  const line = logger.lines.find(
+    ({ message }) => message === 'the chat is not this run’s any more',
+  );
+  assert.match(String(line?.fields['why']), /refused: another attempt owns the chat/);
 });
 
 test('law 7: after a reconnect every claim is renewed at once', async () => {

@@ -3,20 +3,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ChatKey } from '../../src/chat/chat-key.ts';
-import type { Command } from '../../src/chat/commands.ts';
 import { RUN_TIMEOUT_GRACE_MS, RUN_TIMEOUT_MS, START_DEADLINE_MS } from '../../src/chat/limits.ts';
-import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import {
   assertTrueLog,
-  chatKey,
-  initiateRequest,
   runWorker,
   startChat,
   startCommandOf,
+  startedAt,
   untilOver,
 } from '../support/chat-fixtures.ts';
-import { canonicalRequest } from '../../src/chat/canonical.ts';
 import {
   claimedWriter,
   openBlock,
@@ -36,35 +31,6 @@ import {
   waitingChat,
 } from '../support/waiting-chat.ts';
 import { watchAnswers } from '../support/watch.ts';
-
-/** A chat that was accepted long ago, as one is after every process was down. */
-async function startedAt(
-  nats: NatsAdapter,
-  createdAtMs: number,
-  expiresAtMs: number,
-): Promise<ChatKey> {
-  const chat = chatKey();
-  const { bytes, hash } = canonicalRequest(initiateRequest());
-  const start: Omit<Command, 'sequence'> = {
-    chat,
-    verb: 'start',
-    priority: 5,
-    meta: {
-      appendId: chat.streamId,
-      createdAtMs,
-      expiresAtMs,
-      correlationId: 'trace',
-      model: 'test-model',
-      requestHash: hash,
-      metadata: {},
-      reason: '',
-      results: 0,
-    },
-    data: bytes,
-  };
-  assert.equal((await nats.inbox.publish(start, 0)).type, 'stored');
-  return chat;
-}
 
 const DAY_MS = 24 * 3_600_000;
 

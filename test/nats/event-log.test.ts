@@ -92,6 +92,13 @@ test('without NATS reads are LOG_UNAVAILABLE and appends are in doubt, in a boun
   await until('the append', async () => (await adapter.log.last(chat)) !== undefined);
 });
 
+test('a page that is asked for when the connection is closed is LOG_UNAVAILABLE, and that is all', async () => {
+  await using nats = await startNats();
+  const adapter = await nats.open();
+  await adapter[Symbol.asyncDispose]();
+  await assert.rejects(adapter.log.page(chatKey(), 0, 1_000), { reason: 'LOG_UNAVAILABLE' });
+});
+
 test('a message that NATS would not take spoils nothing but itself', async () => {
   await using nats = await startNats();
   await using adapter = await nats.open();

@@ -15,8 +15,9 @@ import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { AnswerFold } from '../../src/chat/answer.ts';
+import { canonicalRequest } from '../../src/chat/canonical.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import type { CommandInbox } from '../../src/chat/commands.ts';
+import type { Command, CommandInbox } from '../../src/chat/commands.ts';
 import { isOver } from '../../src/chat/status.ts';
 import type { EventLog, LogRecord, LogTail } from '../../src/chat/event-log.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
@@ -85,6 +86,36 @@ export async function startChat(ports: Ports, init: ChatInit = {}): Promise<Chat
   const { streamId } = await initiate(ports, init);
   assert.ok(streamId !== undefined);
   return chatKey(streamId);
+}
+
+/** A chat that was accepted long ago, as one is after every process was down. */
+export async function startedAt(
+  { inbox }: Pick<Ports, 'inbox'>,
+  createdAtMs: number,
+  expiresAtMs: number,
+  init: ChatInit = {},
+): Promise<ChatKey> {
+  const chat = chatKey();
+  const { bytes, hash } = canonicalRequest(initiateRequest(init));
+  const start: Omit<Command, 'sequence'> = {
+    chat,
+    verb: 'start',
+    priority: 5,
+    meta: {
+      appendId: chat.streamId,
+      createdAtMs,
+      expiresAtMs,
+      correlationId: 'trace',
+      model: 'test-model',
+      requestHash: hash,
+      metadata: {},
+      reason: '',
+      results: 0,
+    },
+    data: bytes,
+  };
+  assert.equal((await inbox.publish(start, 0)).type, 'stored');
+  return chat;
 }
 
 export function cancel(ports: Ports, chat: ChatKey, reason = 'enough'): Promise<ChatStream> {

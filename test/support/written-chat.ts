@@ -30,8 +30,13 @@ export interface WrittenChat {
 
 const SETTLE_MS = 10_000;
 
-export async function writeChat(ports: Ports, init: ChatInit = {}): Promise<WrittenChat> {
-  const chat = await startChat(ports, init);
+/** `started`: a chat that is queued already, in the place of a new one. */
+export async function writeChat(
+  ports: Ports,
+  init: ChatInit = {},
+  started?: ChatKey,
+): Promise<WrittenChat> {
+  const chat = started ?? (await startChat(ports, init));
   const command = await startCommandOf(ports.inbox, chat);
   let sequence = 0;
   let storeSequence = 0;

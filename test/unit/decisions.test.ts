@@ -10,6 +10,7 @@ import {
   decideId,
   FIRST_CLAIM,
   readRefusal,
+  runsApart,
   stillOwns,
 } from '../../src/chat/decisions.ts';
 import type { LogRecord, LogTail, StatusMark } from '../../src/chat/event-log.ts';
@@ -104,6 +105,20 @@ test('claim: what is over, expired or driven by a newer command is void', () => 
   const newer = tailOf({ ...claim, command: 11 });
   assert.deepEqual(decideClaim(command(), newer, BOUNDS), void_('newer-command'));
   assert.deepEqual(decideClaim(command({}, NOW_MS), undefined, BOUNDS), void_('expired'));
+});
+
+test('claim: a chat that may have ended its worker runs apart, at its last attempt always', () => {
+  const apart = (tries: number, tail: LogTail | undefined): string =>
+    runsApart({ ...FIRST_CLAIM, tries }, tail, BOUNDS.maxAttempts);
+  const said = { appendId: 'x', last: 9 };
+  assert.equal(apart(1, undefined), 'no', 'its first attempt');
+  assert.equal(apart(1, tailOf(handBack)), 'no', 'it was only handed back');
+  assert.equal(apart(2, tailOf(claim)), 'better', 'the lost attempt came to no word');
+  assert.equal(apart(2, tailOf(claim, said)), 'no', 'the lost attempt was under way');
+  assert.equal(apart(2, tailOf(handBack)), 'no');
+  for (const tail of [tailOf(claim), tailOf(claim, said), tailOf(handBack)]) {
+    assert.equal(apart(3, tail), 'must');
+  }
 });
 
 test('claim: only a start at its first delivery is claimed unread, and not after a refusal', () => {
