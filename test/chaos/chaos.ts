@@ -21,6 +21,8 @@ import { reportOf } from './report.ts';
 export interface ChaosOptions {
   readonly seed: number;
   readonly lastsMs: number;
+  /** It lasts longer, by this at the most, until so much has happened: for busy machines. */
+  readonly atLeast?: { readonly chats: number; readonly kills: number; readonly longestMs: number };
   readonly natsServers: 1 | 3;
   readonly chatsPerSecond: number;
   readonly faultEveryMs: number;
@@ -55,6 +57,7 @@ function canBeCut(from: string, to: string): boolean {
 }
 
 const PROGRESS_MS = 15_000;
+const LOOK_MS = 100;
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const history = emptyHistory();
@@ -82,6 +85,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     );
   }, PROGRESS_MS);
   await sleep(options.lastsMs);
+  const { chats = 0, kills = 0, longestMs = 0 } = options.atLeast ?? {};
+  const killed = (): number => history.faults.filter(({ kind }) => kind.startsWith('kill')).length;
+  const begunMs = performance.now();
+  while ((load.begun() < chats || killed() < kills) && performance.now() - begunMs < longestMs) {
+    await sleep(LOOK_MS);
+  }
   await faults.stop();
   await load.finish(options.finishWithinMs);
   clearInterval(telling);

@@ -1,32 +1,48 @@
-// docs/PROTOCOL.md names a test for each rule; here it is held to that.
+// docs/PROTOCOL.md and docs/CASES.md name a test for each rule and case; here they are held to that.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 const ROOT = join(import.meta.dirname, '../..');
-const PROTOCOL = readFileSync(join(ROOT, 'docs/PROTOCOL.md'), 'utf8');
+const textOf = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
+const PROTOCOL = textOf('docs/PROTOCOL.md');
+const CASES = textOf('docs/CASES.md');
 
 interface Named {
   readonly file: string;
   readonly name: string;
 }
 
-function testsNamed(): Named[] {
-  return [...PROTOCOL.matchAll(/`([a-z0-9-]+\/[a-z0-9-]+) › ([^`]+)`/g)].map(([, file, name]) => ({
+function testsNamed(text: string): Named[] {
+  return [...text.matchAll(/`([a-z0-9-]+\/[a-z0-9-]+) › ([^`]+)`/g)].map(([, file, name]) => ({
     file: `test/${file}.test.ts`,
     name: name ?? '',
   }));
 }
 
-test('every test that docs/PROTOCOL.md names is there', () => {
-  const named = testsNamed();
-  assert.ok(named.length > 40, 'there is something to look at');
-  const missing = named.filter(({ file, name }) => {
-    const path = join(ROOT, file);
-    return !existsSync(path) || !readFileSync(path, 'utf8').includes(name.trimEnd());
+for (const [doc, text, least] of [
+  ['PROTOCOL.md', PROTOCOL, 40],
+  ['CASES.md', CASES, 40],
+] as const) {
+  test(`every test that docs/${doc} names is there`, () => {
+    const named = testsNamed(text);
+    assert.ok(named.length > least, 'there is something to look at');
+    const missing = named.filter(({ file, name }) => {
+      return !existsSync(join(ROOT, file)) || !textOf(file).includes(name.trimEnd());
+    });
+    assert.deepEqual(missing, []);
   });
-  assert.deepEqual(missing, []);
+}
+
+test('every case of docs/CASES.md names a test, and says why it does not happen', () => {
+  const rows = CASES.split('\n').filter((line) => /^\| (?!case \|)/.test(line));
+  assert.ok(rows.length > 40);
+  const bare = rows.filter((row) => {
+    const [, , test = '', why = ''] = row.split(/(?<!\\)\|/);
+    return testsNamed(test).length === 0 || why.trim() === '';
+  });
+  assert.deepEqual(bare, []);
 });
 
 test('every numbered rule of docs/PROTOCOL.md names a test', () => {
