@@ -7,7 +7,6 @@ export interface BlockPlace {
   readonly path: string;
   readonly block: ContentBlock['block'];
   readonly role: Role;
-  readonly inToolResult: boolean;
 }
 
 /** The blocks of the messages in order, those inside tool results after the result itself. */
@@ -15,11 +14,11 @@ export function* blocksOf(request: ChatRequest): Generator<BlockPlace> {
   for (const [i, { role, content }] of request.messages.entries()) {
     for (const [j, { block }] of content.entries()) {
       const path = `request.messages[${i}].content[${j}]`;
-      yield { path, block, role, inToolResult: false };
+      yield { path, block, role };
       if (block.case !== 'toolResult') continue;
       for (const [k, inner] of block.value.content.entries()) {
         const at = `${path}.tool_result.content[${k}]`;
-        yield { path: at, block: inner.block, role, inToolResult: true };
+        yield { path: at, block: inner.block, role };
       }
     }
   }
