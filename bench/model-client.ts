@@ -68,6 +68,8 @@ const ours: Reader = async (script, token) => {
     model: 'test-model',
     request: create(ChatRequestSchema),
     messages: [create(MessageSchema, { role: Role.USER, content })],
+    tenant: 'default',
+    createdAtMs: Date.now(),
     turn: 1,
     correlationId: 'bench',
   };

@@ -12,6 +12,7 @@ import type { Command } from './commands.ts';
 import type { LogTail } from './event-log.ts';
 import { MAX_FULL_VIEW_BYTES } from './limits.ts';
 import { isTerminal } from './status.ts';
+import { withoutLargeBytes } from './view-bytes.ts';
 
 /** GetChatStream BASIC. `pending`: the calls that the chat waits for; see readView. */
 export function basicView(
@@ -48,7 +49,7 @@ export function fullView(basic: ChatStream, start: Command, fold: AnswerFold): C
   applyFold(basic, fold);
   basic.latestSequence = Math.max(basic.latestSequence, fold.lastSequence);
   const { request } = fromBinary(InitiateChatStreamRequestSchema, start.data);
-  if (request !== undefined) basic.request = request;
+  if (request !== undefined) basic.request = withoutLargeBytes(request);
   if (isTerminal(basic.status)) basic.contentSha256 = fold.contentSha256();
   // A request of megabytes would leave no room for its answer: its sender has it. No request is without
   // messages, so that their absence is seen.

@@ -4,6 +4,7 @@ import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { type Message, Role } from '../../gen/tailrace/v1/content_pb.ts';
+import { documentsOf } from './content-places.ts';
 import type { Violation } from './errors.ts';
 import { MAX_METADATA_BYTES } from './limits.ts';
 import { thinkingWish } from './thinking-wish.ts';
@@ -12,6 +13,8 @@ import { pairingViolations, resultFieldsNotHonoured, snake } from './tool-rules.
 /** Undefined: the contract's own rule refuses it. */
 const HONOURED: ReadonlySet<string | undefined> = new Set([
   'text',
+  'image',
+  'document',
   'thinking',
   'toolUse',
   'toolResult',
@@ -40,9 +43,7 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   const format = request.responseFormat?.format;
   if (format?.case === 'jsonSchema') refuse('request.response_format.json_schema');
   if (format?.case === 'tool') refuse('request.response_format.tool');
-  if (request.system?.useDefaultPrompt === true) refuse('request.system.use_default_prompt');
   if (request.system?.citations?.enabled === true) refuse('request.system.citations.enabled');
-  if ((request.system?.guidelines ?? '') !== '') refuse('request.system.guidelines');
   if (request.limits !== undefined) refuse('request.limits');
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {
@@ -56,6 +57,12 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
       }
       if (part.citations.length > 0) refuse(`${path}.citations`);
     }
+  }
+  for (const { path, document } of documentsOf(request)) {
+    if (document.source.case !== 'url') continue;
+    const description =
+      'is not fetched by this version; send the bytes in data, or the text in text';
+    found.push({ path: `${path}.url`, description });
   }
   return found;
 }

@@ -56,6 +56,39 @@ export const READ_AGAIN_TRIES = 250;
 /** Results of client tools without a continue after this long: whoever took them is gone. */
 export const CONTINUE_GRACE_MS = 2 * SECOND_MS;
 
+// Images and documents of a request
+/** What the strictest of the well-known model servers take. */
+export const MAX_IMAGE_BYTES = 5 * MiB;
+export const MAX_IMAGES = 100;
+export const MAX_DOCUMENTS = 100;
+export const MAX_DOCUMENT_PAGES = 2_000;
+export const MAX_DOCUMENT_TEXT_BYTES = 4 * MiB;
+/** A DOCX is a ZIP: what it may unpack to. */
+export const MAX_DOCUMENT_EXPANDED_BYTES = 64 * MiB;
+export const DOCUMENT_READ_MS = 20 * SECOND_MS;
+/** For all documents of one request together, waiting included. */
+export const DOCUMENTS_READ_MS = 60 * SECOND_MS;
+/** Processes that read documents, for each api process; they end when there was nothing to read. */
+export const DOCUMENT_READERS = 2;
+export const DOCUMENT_READER_IDLE_MS = 60 * SECOND_MS;
+/** Of the JavaScript heap, beside which buffers lie; the process as a whole is bounded by the next. */
+export const DOCUMENT_READER_HEAP_MIB = 256;
+export const DOCUMENT_READER_MEMORY_BYTES = 512 * MiB;
+/** Documents that wait for a reader, together; the next is refused. */
+export const MAX_WAITING_DOCUMENT_BYTES = 64 * MiB;
+/** GetChatStream FULL gives bytes back up to here, and the size and SHA-256 of more. */
+export const MAX_VIEW_DATA_BYTES = 4 * KiB;
+
+// Tokens
+/** Texts of one request that are counted; a longer one is left to the model server to judge. */
+export const MAX_COUNTED_BYTES = 8 * MiB;
+/** Texts of one request that are counted to the end without much thought: 10 to 20 ms. */
+export const EXACT_COUNT_BYTES = 64 * KiB;
+/** How long a start waits for its tokens to be counted. */
+export const TOKEN_COUNT_MS = 500;
+/** Counts that wait for the counting thread; the next is left to the model server to judge. */
+export const MAX_WAITING_COUNTS = 64;
+
 // Events
 /** No event is larger; longer content is split. */
 export const MAX_EVENT_BYTES = MiB;

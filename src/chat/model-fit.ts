@@ -100,9 +100,16 @@ function needs(request: ChatRequest): Need[] {
   }
   for (const [i, { content }] of request.messages.entries()) {
     for (const [j, { block }] of content.entries()) {
-      if (block.case !== 'image') continue;
-      const path = `request.messages[${i}].content[${j}].image`;
-      found.push({ path, capability: 'images', what: 'sees no images' });
+      const path = `request.messages[${i}].content[${j}]`;
+      if (block.case === 'image') {
+        found.push({ path: `${path}.image`, capability: 'images', what: 'sees no images' });
+      } else if (block.case === 'document') {
+        found.push({
+          path: `${path}.document`,
+          capability: 'documents',
+          what: 'takes no documents',
+        });
+      }
     }
   }
   return found;

@@ -3,6 +3,7 @@ import type { FailureReason, StopReason } from '../../gen/tailrace/v1/chat_strea
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
 import type { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
+import type { DefaultPrompt } from './system-text.ts';
 
 /** The request's fields of sampling, as the contract spells them. */
 export const SAMPLING_FIELDS = [
@@ -38,6 +39,10 @@ export interface ModelCapabilities {
   readonly documents: boolean | undefined;
 }
 
+/** How a model cuts text into tokens, where that can be counted here. */
+export const TOKENIZERS = ['o200k_base', 'cl100k_base'] as const;
+export type TokenizerName = (typeof TOKENIZERS)[number];
+
 /** What a million tokens cost, in the operator's own currency. */
 export interface ModelPrices {
   readonly currency: string;
@@ -65,6 +70,9 @@ export interface ModelInfo {
   /** Asked in this order when the model is down before its first token. */
   readonly fallbacks: readonly string[];
   readonly prices: ModelPrices | undefined;
+  /** Undefined: not known, and the model server alone can tell whether a conversation fits. */
+  readonly tokenizer: TokenizerName | undefined;
+  readonly defaultPrompt: DefaultPrompt | undefined;
 }
 
 /** Something that is not honoured; the chat goes on. */
@@ -83,6 +91,9 @@ export interface ModelCall {
   readonly request: ChatRequest;
   /** The conversation so far, what this chat has added included. */
   readonly messages: readonly Message[];
+  /** With createdAtMs what the operator's default prompt may tell. */
+  readonly tenant: string;
+  readonly createdAtMs: number;
   /** Counts the chat's turns from 1; what is not honoured is told in the first. */
   readonly turn: number;
   /** Goes upstream as a request header, so that both logs can be held together. */

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { SHUTDOWN_GRACE_MS } from '../chat/limits.ts';
+import { createDocumentReader } from '../documents/document-reader.ts';
 import { MEMORY, openList } from '../list/sqlite-list.ts';
+import { createTokenCounter } from '../model/tokens/token-counter.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
 import { type Config, ConfigError } from '../ops/config.ts';
 import type { Tenants } from '../rpc/auth.ts';
@@ -41,6 +43,8 @@ export async function startApi(parts: {
     heartbeatMs: config.heartbeatMs,
   });
   stack.defer(() => hub.close());
+  const documents = stack.use(createDocumentReader(logger));
+  const tokens = stack.use(createTokenCounter(logger));
   const stopping = new AbortController();
   let draining = false;
   const changed = new Set<() => void>();
@@ -55,6 +59,8 @@ export async function startApi(parts: {
       hub,
       model,
       logger,
+      documents,
+      tokens,
       maxRequestBytes: nats.maxRequestBytes,
     }),
     observe: hub.observe,

@@ -1,13 +1,13 @@
 // `npm run config:check`: reads the environment and the file of models as a start would, and says what is
 // wrong, or what there is. Exits with 1 where a start would refuse.
 import { ConfigError, readConfig } from '../ops/config.ts';
-import { specInFile } from './models.ts';
+import { promptInFile, specInFiles } from './models.ts';
 
 try {
   const config = readConfig(process.env);
   console.log('The environment is right.');
   if (config.modelsFile !== undefined) {
-    const { servers, models, defaultModel } = await specInFile(config.modelsFile, process.env);
+    const { servers, models, defaultModel } = await specInFiles(config, process.env);
     console.log(`${config.modelsFile} is right.`);
     for (const { name, baseUrl, dialect, discover } of servers) {
       const kind = dialect ?? 'dialect by its address or its own list';
@@ -20,7 +20,8 @@ try {
       const first = name === (defaultModel ?? models[0]?.name) ? ', the default' : '';
       console.log(`  model ${name}${also}  ${upstreamModel} at ${server}${first}`);
     }
-  }
+  } else await promptInFile(config);
+  if (config.defaultPromptFile !== undefined) console.log(`${config.defaultPromptFile} is right.`);
 } catch (error) {
   if (!(error instanceof ConfigError)) throw error;
   console.error(error.message);

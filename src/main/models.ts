@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
+import { parseTemplate } from '../chat/prompt-template.ts';
+import type { DefaultPrompt } from '../chat/system-text.ts';
 import { startEmbeddedModel } from '../model/embedded/embedded-model.ts';
 import { ModelsFileError, readModelsFile } from '../model/models-file.ts';
 import { createRegistry } from '../model/registry.ts';
@@ -28,11 +30,17 @@ export async function openModels(
   environment: Environment,
   stack: AsyncDisposableStack,
 ): Promise<Models> {
-  const read = (): Promise<RegistrySpec> => specOf(config, findings, logger, environment, stack);
+  let embedded: Promise<string> | undefined;
+  const read = (): Promise<RegistrySpec> =>
+    specOf(
+      config,
+      () => (embedded ??= embeddedModel(config, findings, logger, stack)),
+      environment,
+    );
   let spec = await read();
   let registry = createRegistry(spec);
   stack.defer(() => registry.close());
-  const { modelsFile } = config;
+  const files = [config.modelsFile, config.defaultPromptFile].filter((file) => file !== undefined);
   return {
     client: {
       listModels: (signal) => registry.listModels(signal),
@@ -40,8 +48,11 @@ export async function openModels(
     },
     spec: () => spec,
     reload: async () => {
-      if (modelsFile === undefined) {
-        logger.info({}, 'there is no TAILRACE_MODELS_FILE, so nothing was read again');
+      if (files.length === 0) {
+        logger.info(
+          {},
+          'there is no file of models and no file of a default prompt, so nothing was read again',
+        );
         return;
       }
       try {
@@ -49,10 +60,13 @@ export async function openModels(
         const next = createRegistry(spec);
         registry.close();
         registry = next;
-        logger.info({ file: modelsFile }, 'the file of models was read again');
+        logger.info({ files }, 'the files of models and prompt were read again');
       } catch (error) {
         if (!(error instanceof ConfigError)) throw error;
-        logger.error({ err: error }, 'the file of models cannot be used; the old one stays');
+        logger.error(
+          { err: error },
+          'the files of models and prompt cannot be used; what was read before stays',
+        );
       }
     },
   };
@@ -67,27 +81,67 @@ export function givenModels(spec: RegistrySpec, stack: AsyncDisposableStack): Mo
 
 async function specOf(
   config: Config,
-  findings: SetupFindings,
-  logger: Logger,
+  embedded: () => Promise<string>,
   environment: Environment,
-  stack: AsyncDisposableStack,
 ): Promise<RegistrySpec> {
   const { models, defaultModel, modelsFile, modelServer } = config;
-  if (modelsFile !== undefined) return specInFile(modelsFile, environment);
-  if (modelServer !== undefined) return oneServer({ ...modelServer, models, defaultModel });
-  const baseUrl = await embeddedModel(config, findings, logger, stack);
-  return oneServer({ baseUrl, dialect: 'embedded', models, defaultModel });
+  if (modelsFile !== undefined) return specInFiles(config, environment);
+  const defaultPrompt = await promptInFile(config);
+  const common = { models, defaultModel, defaultPrompt };
+  // An embedded model that is there already serves on: only the prompt is read again.
+  if (modelServer !== undefined) return oneServer({ ...modelServer, ...common });
+  return oneServer({ baseUrl: await embedded(), dialect: 'embedded', ...common });
+}
+
+/** What the operator's files say. Rejects with a ConfigError that names the file and the line. */
+export async function specInFiles(
+  config: Pick<Config, 'modelsFile' | 'defaultPromptFile'>,
+  environment: Environment,
+): Promise<RegistrySpec> {
+  const { modelsFile = '', defaultPromptFile } = config;
+  const spec = await specInFile(modelsFile, environment);
+  if (defaultPromptFile === undefined) return spec;
+  if (spec.defaultPrompt !== undefined) {
+    throw new ConfigError(
+      `TAILRACE_DEFAULT_PROMPT_FILE is "${defaultPromptFile}", and ${modelsFile} has a default_prompt: set the one or the other.`,
+    );
+  }
+  return { ...spec, defaultPrompt: await promptInFile(config) };
+}
+
+/** Rejects with a ConfigError that names the file and the line. */
+export async function promptInFile({
+  defaultPromptFile: name,
+}: Pick<Config, 'defaultPromptFile'>): Promise<DefaultPrompt | undefined> {
+  if (name === undefined) return undefined;
+  let text: string;
+  try {
+    text = await readFile(name, 'utf8');
+  } catch (cause) {
+    throw unreadable('TAILRACE_DEFAULT_PROMPT_FILE', name, cause);
+  }
+  const parsed = parseTemplate(text);
+  if ('faults' in parsed) {
+    throw new ConfigError(
+      parsed.faults.map(({ line, message }) => `${name}:${line}: ${message}`).join('\n'),
+    );
+  }
+  return { template: parsed.template, used: true, guidelines: new Map() };
 }
 
 /** Rejects with a ConfigError that names the file, and the line where it is the text. */
-export async function specInFile(name: string, environment: Environment): Promise<RegistrySpec> {
+async function specInFile(name: string, environment: Environment): Promise<RegistrySpec> {
   try {
     return readModelsFile(name, await readFile(name, 'utf8'), environment);
   } catch (cause) {
     if (cause instanceof ModelsFileError) throw new ConfigError(cause.message);
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new ConfigError(`TAILRACE_MODELS_FILE is "${name}", and it cannot be read: ${why}.`);
+    throw unreadable('TAILRACE_MODELS_FILE', name, cause);
   }
+}
+
+function unreadable(variable: string, name: string, cause: unknown): ConfigError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new ConfigError(`${variable} is "${name}", and it cannot be read: ${why}.`);
 }
 
 /** Its address. */

@@ -11,7 +11,6 @@ import {
   type Tool,
   ToolChoiceMode,
 } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import {
   type ContentBlock,
   type Message,
@@ -20,12 +19,15 @@ import {
 } from '../../gen/tailrace/v1/content_pb.ts';
 import { samplingOf } from '../chat/model-fit.ts';
 import { DEFAULT_PRIORITY } from '../chat/limits.ts';
-import { type ModelCall, ModelFailure, SAMPLING_FIELDS } from '../chat/model-port.ts';
+import { type ModelCall, SAMPLING_FIELDS } from '../chat/model-port.ts';
+import { type DefaultPrompt, systemText } from '../chat/system-text.ts';
 import type { ThinkingWish } from '../chat/thinking-wish.ts';
 import type { Dialect } from './dialects.ts';
 import type { SamplingDefaults } from './registry-spec.ts';
 import { responseFormatOf } from './response-format.ts';
 import { handedBack } from './thinking-forms.ts';
+import { unsent } from './unsent.ts';
+import { userContent } from './user-content.ts';
 
 /** Beside OpenAI's own fields, what a dialect reads at the top level. */
 export type ChatBody = ChatCompletionCreateParamsStreaming;
@@ -39,6 +41,7 @@ export interface BodyTarget {
   readonly defaults: SamplingDefaults;
   /** What of the request's wish is sent; undefined: nothing. */
   readonly thinking: ThinkingWish | undefined;
+  readonly defaultPrompt?: DefaultPrompt | undefined;
 }
 
 /** request.stream is for our events: it is not sent. */
@@ -47,7 +50,7 @@ export function chatBody(call: ModelCall, target: BodyTarget): ChatBody {
   const { dialect, upstreamModel } = target;
   const body: ChatBody = {
     model: upstreamModel,
-    messages: messagesOf(call, dialect),
+    messages: messagesOf(call, target),
     // Also for request.stream = false: timeouts and cancel then see each token.
     stream: true,
     stream_options: { include_usage: true },
@@ -118,16 +121,22 @@ function choiceOf(mode: ToolChoiceMode): 'auto' | 'none' {
   }
 }
 
-function messagesOf(call: ModelCall, dialect: Dialect): ChatBody['messages'] {
+function messagesOf(call: ModelCall, { dialect, defaultPrompt }: BodyTarget): ChatBody['messages'] {
   const messages: ChatBody['messages'] = [];
-  const system = call.request.system?.text ?? '';
+  const system = systemText(call.request.system, defaultPrompt, call);
   if (system !== '') messages.push({ role: 'system', content: system });
-  for (const message of call.messages) messages.push(...messagesFor(message, dialect));
+  let documents = 0;
+  const next = (): number => ++documents;
+  for (const message of call.messages) messages.push(...messagesFor(message, dialect, next));
   return messages;
 }
 
 /** One of ours may be several of theirs: results are messages of their own there, before the text. */
-function messagesFor({ role, content }: Message, dialect: Dialect): ChatBody['messages'] {
+function messagesFor(
+  { role, content }: Message,
+  dialect: Dialect,
+  nextDocument: () => number,
+): ChatBody['messages'] {
   switch (role) {
     case Role.USER: {
       const results = content.flatMap(({ block }) =>
@@ -135,8 +144,7 @@ function messagesFor({ role, content }: Message, dialect: Dialect): ChatBody['me
       );
       const said = content.filter(({ block }) => block.case !== 'toolResult');
       if (said.length === 0) return results;
-      // Separate things that were said: apart by a line, as vLLM and llama.cpp join parts.
-      return [...results, { role: 'user', content: textsOf(said).join('\n') }];
+      return [...results, { role: 'user', content: userContent(said, nextDocument) }];
     }
     case Role.ASSISTANT: {
       const calls = content.flatMap(callsIn);
@@ -175,14 +183,4 @@ function textsOf(content: readonly ContentBlock[]): string[] {
     if (block.case === 'text') return block.value;
     throw unsent(`a content block of kind "${block.case ?? 'none'}"`);
   });
-}
-
-/** The door refuses these; to leave one out here would be to ignore it in silence. */
-function unsent(what: string): ModelFailure {
-  return new ModelFailure(
-    FailureReason.INTERNAL,
-    `The conversation has ${what}, which this version cannot send to a model server. That is a ` +
-      'defect: it should have been refused when the chat was started.',
-    { retryable: false },
-  );
 }

@@ -4,6 +4,7 @@ import { APIConnectionError, APIError } from 'openai';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ModelFailure } from '../chat/model-port.ts';
 import { identifierOf } from './identifier.ts';
+import { overflowNumbers } from './overflow-numbers.ts';
 
 /** A try of a call that failed, and what the retry policy asks about it. */
 export interface FailedTry {
@@ -100,7 +101,7 @@ function refused(error: APIError, status: number): FailedTry {
     );
   }
   if (isOverflow(error.error) || OVERFLOW_CODES.has(error.code)) {
-    return of(FailureReason.CONTEXT_OVERFLOW, contextOverflow(said), false);
+    return of(FailureReason.CONTEXT_OVERFLOW, contextOverflow(said, error.error), false);
   }
   if (status < 400) {
     return of(
@@ -143,7 +144,7 @@ export function errorInStream(error: unknown): ModelFailure {
     .join(', ');
   const said = words === '' ? 'without a code' : words;
   if (isOverflow(error)) {
-    return new ModelFailure(FailureReason.CONTEXT_OVERFLOW, contextOverflow(said), {
+    return new ModelFailure(FailureReason.CONTEXT_OVERFLOW, contextOverflow(said, error), {
       retryable: false,
     });
   }
@@ -219,9 +220,11 @@ export function retryAfterOf(headers: Headers | undefined): number | undefined {
   return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
 }
 
-function contextOverflow(said: string): string {
+function contextOverflow(said: string, error: unknown): string {
+  const numbers = overflowNumbers(error);
+  const how = numbers === undefined ? said : `${said}; ${numbers}`;
   return (
-    `The conversation does not fit the model's context (${said}). Shorten it, ask for fewer ` +
+    `The conversation does not fit the model's context (${how}). Shorten it, ask for fewer ` +
     'max_tokens, or choose a model with a larger context.'
   );
 }

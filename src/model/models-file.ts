@@ -1,10 +1,13 @@
 // The operator's file of model servers and models, YAML or JSON. An error names the line, the path and
 // what would be right; secrets are not in it, only the names of the variables that hold them.
 import type { Document } from 'yaml';
-import { isCollection, LineCounter, parseDocument } from 'yaml';
+import { isCollection, isScalar, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { MAX_MODELS_FILE_BYTES } from '../chat/limits.ts';
+import { TOKENIZERS } from '../chat/model-port.ts';
 import { DIALECTS } from './dialects.ts';
+import type { Fault, Path } from './models-file-prompt.ts';
+import { PROMPT_SETTINGS, promptFaults, promptOf } from './models-file-prompt.ts';
 import type { ModelSpec, RegistrySpec } from './registry-spec.ts';
 
 const name = z
@@ -88,19 +91,15 @@ const Model = z.strictObject({
     })
     .optional(),
   fallbacks: z.array(name).prefault([]),
+  tokenizer: z.enum(TOKENIZERS).optional(),
 });
 
 const ModelsFile = z.strictObject({
   servers: z.array(Server).min(1, 'at least one server'),
   models: z.array(Model).prefault([]),
   default_model: name.optional(),
+  ...PROMPT_SETTINGS,
 });
-
-type Path = readonly (string | number)[];
-interface Fault {
-  readonly path: Path;
-  readonly wanted: string;
-}
 
 /** What the file says is wrong: a line for each fault. */
 export class ModelsFileError extends Error {
@@ -133,9 +132,10 @@ export function readModelsFile(
   if (!parsed.success || faults.length > 0) {
     throw new ModelsFileError(
       fileName,
-      faults.map(({ path, wanted }) => {
+      faults.map(({ path, wanted, below = 0 }) => {
         const where = path.length === 0 ? 'the file' : pathText(path);
-        return `${lineOf(document, lines, path)}: ${where} ${wanted}`;
+        const line = lineOf(document, lines, path) + (isBlock(document, path) ? below : 0);
+        return `${line}: ${where} ${wanted}`;
       }),
     );
   }
@@ -236,7 +236,7 @@ function faultsAcross(
     const words = `is "${wanted}"; the models are: ${[...own].join(', ')}`;
     faults.push({ path: ['default_model'], wanted: words });
   }
-  return faults;
+  return [...faults, ...promptFaults(file)];
 }
 
 /** The environment variables that a server's settings name, each with where it stands. */
@@ -290,9 +290,11 @@ function specOf(
         defaults: model.defaults,
         prices: prices && { ...prices, cachedInput: prices.cached_input },
         fallbacks: model.fallbacks,
+        tokenizer: model.tokenizer,
       };
     }),
     defaultModel: file.default_model,
+    defaultPrompt: promptOf(file),
   };
 }
 
@@ -311,6 +313,12 @@ function lineOf(document: Document.Parsed, lines: LineCounter, path: Path): numb
     }
   }
   return 1;
+}
+
+/** Whether the text at the path begins on the line after its key. */
+function isBlock(document: Document.Parsed, path: Path): boolean {
+  const node: unknown = document.getIn(path, true);
+  return isScalar(node) && (node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED');
 }
 
 function keyNode(pair: unknown, key: string | undefined): unknown {

@@ -1,5 +1,11 @@
 // What the operator says of model servers and models, whatever it was read from.
-import type { ModelCapabilities, ModelPrices, SamplingField } from '../chat/model-port.ts';
+import type {
+  ModelCapabilities,
+  ModelPrices,
+  SamplingField,
+  TokenizerName,
+} from '../chat/model-port.ts';
+import type { DefaultPrompt } from '../chat/system-text.ts';
 import type { DialectName } from './dialects.ts';
 
 export interface ServerSpec {
@@ -30,6 +36,8 @@ export interface ModelSpec {
   readonly defaults: SamplingDefaults;
   readonly prices: ModelPrices | undefined;
   readonly fallbacks: readonly string[];
+  /** Undefined: by its name, where that is well known. */
+  readonly tokenizer: TokenizerName | undefined;
 }
 
 export type SamplingDefaults = {
@@ -41,6 +49,7 @@ export interface RegistrySpec {
   readonly models: readonly ModelSpec[];
   /** Undefined: the first there is. */
   readonly defaultModel: string | undefined;
+  readonly defaultPrompt?: DefaultPrompt | undefined;
 }
 
 /** One server, without a file: the given models, or all that it lists. */
@@ -50,8 +59,9 @@ export function oneServer(given: {
   readonly dialect?: DialectName | undefined;
   readonly models?: readonly string[] | undefined;
   readonly defaultModel?: string | undefined;
+  readonly defaultPrompt?: DefaultPrompt | undefined;
 }): RegistrySpec {
-  const { baseUrl, apiKey, dialect, models = [], defaultModel } = given;
+  const { baseUrl, apiKey, dialect, models = [], defaultModel, defaultPrompt } = given;
   const server = 'default';
   return {
     servers: [
@@ -59,6 +69,7 @@ export function oneServer(given: {
     ],
     models: models.map((name) => bareModel(name, server)),
     defaultModel,
+    defaultPrompt,
   };
 }
 
@@ -75,5 +86,6 @@ export function bareModel(name: string, server: string): ModelSpec {
     defaults: {},
     prices: undefined,
     fallbacks: [],
+    tokenizer: undefined,
   };
 }

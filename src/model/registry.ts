@@ -14,6 +14,7 @@ import type {
   ServerField,
 } from '../chat/model-port.ts';
 import { ModelFailure, SAMPLING_FIELDS } from '../chat/model-port.ts';
+import type { DefaultPrompt } from '../chat/system-text.ts';
 import { type ThinkingWish, thinkingWish } from '../chat/thinking-wish.ts';
 import { chatBody } from './chat-body.ts';
 import type { Dialect } from './dialects.ts';
@@ -26,6 +27,7 @@ import type { ModelCallPolicy, ServerClient } from './openai-client.ts';
 import { createServerClient } from './openai-client.ts';
 import type { ModelSpec, RegistrySpec, ServerSpec } from './registry-spec.ts';
 import { bareModel } from './registry-spec.ts';
+import { tokenizerOf } from './tokens/tokenizer-names.ts';
 
 export interface RegistryPolicy extends ModelCallPolicy {
   readonly listFreshMs?: number;
@@ -90,21 +92,25 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
     const infos = new Map<string, ModelInfo>();
     for (const model of spec.models) {
       const server = servers.find((each) => each.spec.name === model.server);
-      if (server !== undefined) infos.set(model.name, infoOf(model, server));
+      if (server !== undefined) infos.set(model.name, infoAt(model, server));
     }
     for (const server of discovering) {
       for (const { id } of server.list.known() ?? []) {
-        if (!infos.has(id)) infos.set(id, infoOf(bareModel(id, server.spec.name), server));
+        if (!infos.has(id)) infos.set(id, infoAt(bareModel(id, server.spec.name), server));
       }
     }
     const { defaultModel } = spec;
     const [first] = discovering;
     if (defaultModel === undefined) return [...infos.values()];
     // The operator's default counts even where the model server lists it by another name.
-    const bare = first && infoOf(bareModel(defaultModel, first.spec.name), first);
+    const bare = first && infoAt(bareModel(defaultModel, first.spec.name), first);
     const chosen = infos.get(defaultModel) ?? bare;
     infos.delete(defaultModel);
     return chosen === undefined ? [...infos.values()] : [chosen, ...infos.values()];
+  }
+
+  function infoAt(model: ModelSpec, server: Server): ModelInfo {
+    return infoOf(model, server, spec.defaultPrompt);
   }
 
   async function generate(
@@ -117,7 +123,7 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
     if (model === undefined || server === undefined) throw notConfigured(call.model);
     if (saysMore(server)) await meet(server, signal);
     const dialect = dialectAt(server, model);
-    const info = infoOf(model, server);
+    const info = infoAt(model, server);
     const wish = thinkingWish(call.request);
     const thinking = wish && thinkingSent(wish, info.can.reasoning, dialect);
     if (call.turn === 1) {
@@ -125,7 +131,8 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
       if (wish?.on === true && thinking === undefined) sink.warning(withoutThinking(call.model));
     }
     const { upstreamModel, defaults } = model;
-    const body = chatBody(call, { upstreamModel, dialect, defaults, thinking });
+    const { defaultPrompt } = spec;
+    const body = chatBody(call, { upstreamModel, dialect, defaults, thinking, defaultPrompt });
     const { correlationId } = call;
     return await server.client.generate({ body, correlationId }, sink, signal);
   }
@@ -192,7 +199,11 @@ function thinkingSent(
   return risky && wish.bestEffort ? undefined : wish;
 }
 
-function infoOf(model: ModelSpec, server: Server): ModelInfo {
+function infoOf(
+  model: ModelSpec,
+  server: Server,
+  defaultPrompt: DefaultPrompt | undefined,
+): ModelInfo {
   const { name, aliases, can, fallbacks, prices } = model;
   const dialect = dialectAt(server, model);
   const listed = listedIn(server.list.known(), model);
@@ -208,6 +219,8 @@ function infoOf(model: ModelSpec, server: Server): ModelInfo {
     maxStops: dialect.maxStops,
     fallbacks,
     prices,
+    tokenizer: model.tokenizer ?? tokenizerOf(model.upstreamModel),
+    defaultPrompt,
   };
 }
 

@@ -39,6 +39,8 @@ export interface Config {
   readonly defaultModel: string | undefined;
   /** Servers and models; then none of the four above is given. */
   readonly modelsFile: string | undefined;
+  /** The operator's default prompt as a template. */
+  readonly defaultPromptFile: string | undefined;
   readonly tokensFile: string | undefined;
   readonly corsOrigins: readonly string[];
   readonly workerSlots: number;
@@ -157,6 +159,7 @@ const Environment = z.object({
   TAILRACE_MODELS: commaList.optional(),
   TAILRACE_DEFAULT_MODEL: z.string().optional(),
   TAILRACE_MODELS_FILE: z.string().optional(),
+  TAILRACE_DEFAULT_PROMPT_FILE: z.string().optional(),
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   TAILRACE_TOKENS_FILE: z.string().optional(),
@@ -218,6 +221,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     models: e.TAILRACE_MODELS,
     defaultModel: e.TAILRACE_DEFAULT_MODEL,
     modelsFile: e.TAILRACE_MODELS_FILE,
+    defaultPromptFile: e.TAILRACE_DEFAULT_PROMPT_FILE,
     tokensFile: e.TAILRACE_TOKENS_FILE,
     corsOrigins: e.TAILRACE_CORS_ORIGINS,
     workerSlots:

@@ -2,9 +2,13 @@
 // each. ObserveChatStream has a writer of its own: observe-wire.ts.
 import type { ChatList } from '../chat/chat-list.ts';
 import type { CommandInbox, ControlQueue } from '../chat/commands.ts';
+import type { TokenCounter } from '../chat/context-fit.ts';
+import type { DocumentReader } from '../chat/document-port.ts';
 import type { EventLog, LogEraser } from '../chat/event-log.ts';
+import { DOCUMENTS_READ_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
+import { readDocuments } from '../chat/read-documents.ts';
 import { tenantOf } from './auth.ts';
 import { cancelChatStream } from './cancel-chat-stream.ts';
 import { deleteChatStream } from './delete-chat-stream.ts';
@@ -26,6 +30,8 @@ export interface ServiceDeps {
   readonly hub: ObserveHub;
   readonly model: ModelClient;
   readonly logger: Logger;
+  readonly documents: DocumentReader;
+  readonly tokens: TokenCounter;
   readonly maxRequestBytes: number;
 }
 
@@ -38,6 +44,10 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
           ...deps,
           models: () => modelsOrUnavailable(deps.model, context.signal),
           queued: deps.list.queued,
+          readDocuments: (request) =>
+            readDocuments(request, deps.documents, () =>
+              AbortSignal.any([context.signal, AbortSignal.timeout(DOCUMENTS_READ_MS)]),
+            ),
         },
         tenantOf(context.values),
         request,

@@ -8,11 +8,13 @@ import type {
   InitiateChatStreamRequest,
   InitiateChatStreamResponseSchema,
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { canonicalRequest } from '../chat/canonical.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
 import { chooseModel } from '../chat/choose-model.ts';
 import type { Command, CommandInbox } from '../chat/commands.ts';
+import { contentViolations } from '../chat/content-rules.ts';
+import { contextViolation, type TokenCounter } from '../chat/context-fit.ts';
 import { conversationViolations, fieldsNotHonoured } from '../chat/conversation.ts';
 import type { ChatAtLeader } from '../chat/decisions.ts';
 import { afterStartFailed, decideId } from '../chat/decisions.ts';
@@ -28,6 +30,7 @@ import type { Logger } from '../chat/logger.ts';
 import { fitViolations } from '../chat/model-fit.ts';
 import type { ModelInfo } from '../chat/model-port.ts';
 import { readBoth, readView } from '../chat/read-chat.ts';
+import { systemText, systemViolations } from '../chat/system-text.ts';
 import { toolViolations } from '../chat/tool-rules.ts';
 import { checkInputSchema } from '../tools/json-schema.ts';
 
@@ -36,6 +39,9 @@ export interface InitiateDeps {
   readonly log: EventLog;
   readonly logger: Logger;
   readonly models: () => Promise<readonly ModelInfo[]>;
+  /** The request with its documents as text; rejects where one cannot be read. */
+  readonly readDocuments: (request: ChatRequest) => Promise<ChatRequest>;
+  readonly tokens: TokenCounter;
   /** How many chats of a tenant are queued, as far as the list knows. */
   readonly queued: (tenant: string) => number;
   readonly maxRequestBytes: number;
@@ -46,27 +52,35 @@ export async function initiateChatStream(
   tenant: string,
   call: InitiateChatStreamRequest,
 ): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
-  const request = call.request ?? create(ChatRequestSchema);
+  const given = call.request ?? create(ChatRequestSchema);
   const refused = fieldsNotHonoured(call);
   const violations = [
-    ...conversationViolations(request),
-    ...toolViolations(request, checkInputSchema),
+    ...conversationViolations(given),
+    ...contentViolations(given),
+    ...toolViolations(given, checkInputSchema),
   ];
   if (refused.length + violations.length > 0) {
     // All that is wrong at once, so that nobody has to come twice.
     const reason = violations.length > 0 ? 'INVALID_REQUEST' : 'FIELD_NOT_HONOURED';
     throw invalidRequest(reason, [...violations, ...refused]);
   }
-  const { bytes, hash } = canonicalRequest(call);
-  if (bytes.length > deps.maxRequestBytes)
-    throw requestTooLarge(bytes.length, deps.maxRequestBytes);
   const models = await deps.models();
-  const model = chooseModel(request.model, models);
-  const unfit = fitViolations(request, model, models);
+  const model = chooseModel(given.model, models);
+  const unset = systemViolations(given.system, model.defaultPrompt);
+  if (unset.length > 0) throw invalidRequest('INVALID_REQUEST', unset);
+  const unfit = fitViolations(given, model, models);
   if (unfit.length > 0) throw invalidRequest('MODEL_UNFIT', unfit);
 
+  const asGiven = canonicalRequest(call);
+  const { hash } = asGiven;
   const chat: ChatKey = { tenant, streamId: call.streamId ?? uuidV7() };
+  // An id that this server has just made can have no past; one that a caller chose can. Looked up before
+  // documents are read, so that a repeat is answered for little.
+  let existing = call.streamId === undefined ? undefined : await findExisting(deps, chat, hash);
   const createdAtMs = Date.now();
+  const request = existing === undefined ? await deps.readDocuments(given) : given;
+  // What is stored is the text; the identity is that of what was given.
+  const bytes = request === given ? asGiven.bytes : canonicalRequest({ ...call, request }).bytes;
   const start: Omit<Command, 'sequence'> = {
     chat,
     verb: 'start',
@@ -84,9 +98,17 @@ export async function initiateChatStream(
     },
     data: bytes,
   };
-  // An id that this server has just made can have no past; one that a caller chose can.
-  let existing = call.streamId === undefined ? undefined : await findExisting(deps, chat, hash);
   if (existing === undefined) {
+    if (bytes.length > deps.maxRequestBytes) {
+      throw requestTooLarge(bytes.length, deps.maxRequestBytes);
+    }
+    const system = systemText(request.system, model.defaultPrompt, {
+      tenant,
+      model: model.name,
+      createdAtMs,
+    });
+    const overflow = await contextViolation(deps.tokens, request, system, model, models);
+    if (overflow !== undefined) throw invalidRequest('MODEL_UNFIT', [overflow]);
     if (deps.queued(tenant) >= MAX_QUEUED_PER_TENANT) throw queueFull();
     existing = await publishStart(deps, start);
   }
@@ -194,7 +216,7 @@ function ttlMs(call: InitiateChatStreamRequest): number {
 function requestTooLarge(bytes: number, maxBytes: number): ChatError {
   return new ChatError(
     'REQUEST_TOO_LARGE',
-    `The request has ${bytes} bytes; this server takes at most ${maxBytes}.`,
+    `The request has ${bytes} bytes, its documents as text; this server takes at most ${maxBytes}.`,
     { metadata: { max_bytes: String(maxBytes) } },
   );
 }

@@ -110,9 +110,11 @@ async function ask(
 ): Promise<Outcome> {
   try {
     signal.throwIfAborted();
-    const { request, messages } = turn;
+    const { request, messages, createdAtMs } = turn;
     const { model, correlationId } = command.meta;
-    const call = { model, request, messages, turn: turn.turn, correlationId };
+    const { tenant } = command.chat;
+    const facts = { tenant, createdAtMs, correlationId };
+    const call = { model, request, messages, turn: turn.turn, ...facts };
     const { stopReason } = await deps.model.generate(call, sink, signal);
     if (stopReason !== StopReason.TOOL_USE || !turn.awaitToolResults) {
       return { kind: 'completed', stopReason };

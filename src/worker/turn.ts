@@ -17,6 +17,8 @@ import type { TurnStart } from './answer-sink.ts';
 export interface Turn extends TurnStart {
   readonly request: ChatRequest;
   readonly awaitToolResults: boolean;
+  /** Of the chat, whichever command drives this turn. */
+  readonly createdAtMs: number;
   /** The conversation so far, what this chat has added included. */
   readonly messages: readonly Message[];
   /** Over the text that the chat has said so far. */
@@ -48,6 +50,7 @@ export async function nextTurn(
   return {
     request,
     awaitToolResults,
+    createdAtMs: start.meta.createdAtMs,
     messages,
     textHash: said.textHash(),
     deltas: request.stream ?? true,

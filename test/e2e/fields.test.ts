@@ -318,10 +318,9 @@ const LATER: readonly (readonly [string, Initiate])[] = [
   ],
   ['request.system.use_default_prompt', asking({ system: { useDefaultPrompt: true } })],
   ['request.system.citations.enabled', asking({ system: { citations: { enabled: true } } })],
-  ['request.system.guidelines', asking({ system: { guidelines: 'be kind' } })],
   ['request.limits', asking({ limits: { maxTurns: 1 } })],
   [
-    'request.messages[0].content[1].image',
+    'request.messages[0].content[1].document.url',
     asking({
       messages: [
         {
@@ -330,8 +329,8 @@ const LATER: readonly (readonly [string, Initiate])[] = [
             text,
             {
               block: {
-                case: 'image',
-                value: { source: { case: 'url', value: 'https://a.example/b.png' } },
+                case: 'document',
+                value: { source: { case: 'url', value: 'https://a.example/b.pdf' } },
               },
             },
           ],

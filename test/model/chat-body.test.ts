@@ -83,8 +83,13 @@ test('a conversation keeps its roles and order; parts become one string', () => 
 
 test('a block that cannot be sent fails the call instead of being left out', () => {
   const image = { block: { case: 'image' as const, value: {} } };
-  const messages = [create(MessageSchema, { role: Role.USER, content: [image] })];
-  assert.throws(() => chatBody({ ...modelCall(''), messages }, TARGET), /kind "image"/);
+  const url = { source: { case: 'url' as const, value: 'https://a.example/b.pdf' } };
+  const document = { block: { case: 'document' as const, value: url } };
+  for (const block of [image, document]) {
+    const messages = [create(MessageSchema, { role: Role.USER, content: [block] })];
+    const kind = new RegExp(`kind "${block.block.case}"`);
+    assert.throws(() => chatBody({ ...modelCall(''), messages }, TARGET), kind);
+  }
 });
 
 test('OpenAI itself gets max_tokens under its new name', () => {

@@ -22,7 +22,15 @@ export function modelCall(said: string | ScriptInput, request: RequestInit = {})
   });
   const chatRequest: ChatRequest = create(ChatRequestSchema, request);
   const { correlationId } = chatRequest;
-  return { model: 'test-model', request: chatRequest, messages: [message], turn: 1, correlationId };
+  return {
+    model: 'test-model',
+    request: chatRequest,
+    messages: [message],
+    tenant: 'default',
+    createdAtMs: Date.UTC(2026, 10, 23, 8),
+    turn: 1,
+    correlationId,
+  };
 }
 
 export interface RecordingSink extends ModelSink {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { randomUUID } from 'node:crypto';
-import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type {
   InitiateChatStreamRequest,
@@ -77,6 +77,8 @@ export function initiate(
     ...ports,
     logger: SILENT,
     models: () => Promise.resolve([TEST_MODEL_INFO]),
+    readDocuments: (request: ChatRequest) => Promise.resolve(request),
+    tokens: { count: () => Promise.resolve(undefined) },
     maxRequestBytes: 8 * 1024 * 1024,
   };
   return initiateChatStream(deps, TENANT, initiateRequest(init));

@@ -27,6 +27,8 @@ export function modelInfo(name: string, more: Partial<ModelInfo> = {}): ModelInf
     maxStops: undefined,
     fallbacks: [],
     prices: undefined,
+    tokenizer: undefined,
+    defaultPrompt: undefined,
     ...more,
   };
 }

@@ -1,19 +1,22 @@
 // The resource ChatStream: what it says of a chat, and that FULL stays small enough to be received.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { toBinary } from '@bufbuild/protobuf';
 import * as fc from 'fast-check';
 import { ChatStreamSchema, ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { canonicalRequest } from '../../src/chat/canonical.ts';
 import { basicView, cutText, fullView } from '../../src/chat/chat-view.ts';
 import type { Command } from '../../src/chat/commands.ts';
-import { MAX_FULL_VIEW_BYTES } from '../../src/chat/limits.ts';
+import { MAX_FULL_VIEW_BYTES, MAX_VIEW_DATA_BYTES } from '../../src/chat/limits.ts';
 import { foldLog } from '../../src/chat/read-log.ts';
 import { AnswerSink } from '../../src/worker/answer-sink.ts';
 import type { ChatInit } from '../support/chat-fixtures.ts';
 import { chatKey, initiateRequest } from '../support/chat-fixtures.ts';
 import { claimedWriter, firstTurn } from '../support/claims.ts';
+import { PNG } from '../support/content.ts';
 import { memoryLog } from '../support/memory-log.ts';
 
 const COMPLETED = { kind: 'completed', stopReason: 1 } as const;
@@ -78,6 +81,26 @@ test('a small answer is whole, with its request and its hash', async () => {
   assert.match(view.contentSha256, /^[0-9a-f]{64}$/);
   assert.equal(view.status, ChatStreamStatus.COMPLETED);
   assert.ok(view.endedAt !== undefined);
+});
+
+test('FULL gives small bytes back, and of large ones the size and the SHA-256', async () => {
+  const large = Buffer.concat([PNG, Buffer.alloc(MAX_VIEW_DATA_BYTES, 7)]);
+  const image = (data: Uint8Array) => {
+    const source = { case: 'data' as const, value: data };
+    return { block: { case: 'image' as const, value: { source, mediaType: 'image/png' } } };
+  };
+  const messages = [{ role: Role.USER, content: [image(PNG), image(large)] }];
+  const view = await viewOf({ request: { messages } }, ['seen']);
+  const [small, omitted] = (view.request?.messages[0]?.content ?? []).map(({ block }) => {
+    assert.ok(block.case === 'image');
+    return block.value;
+  });
+  assert.deepEqual(Buffer.from(small?.source.value ?? ''), PNG);
+  assert.equal(small?.original, undefined);
+  assert.equal(omitted?.source.case, undefined);
+  assert.equal(omitted?.mediaType, 'image/png');
+  assert.equal(omitted.original?.sizeBytes, large.length);
+  assert.equal(omitted.original.sha256, createHash('sha256').update(large).digest('hex'));
 });
 
 test('FULL is under its bound, whatever is large', async () => {

@@ -84,7 +84,7 @@ test('every field that is not honoured yet is named, all at once', () => {
           role: Role.USER,
           content: [
             text('b'),
-            { block: { case: 'image', value: { source: { case: 'url', value: 'https://x' } } } },
+            { block: { case: 'document', value: { source: { case: 'url', value: 'https://x' } } } },
             {
               block: {
                 case: 'toolResult',
@@ -112,9 +112,8 @@ test('every field that is not honoured yet is named, all at once', () => {
       responseFormat: { format: { case: 'jsonSchema', value: { name: 'n', schema: '{}' } } },
       system: {
         text: 'fine',
-        useDefaultPrompt: true,
         citations: { enabled: true },
-        guidelines: 'g',
+        guidelines: 'fine',
       },
       limits: {},
     },
@@ -122,13 +121,11 @@ test('every field that is not honoured yet is named, all at once', () => {
   assert.deepEqual(paths(fieldsNotHonoured(request)).toSorted(), [
     'request.limits',
     'request.mcp_servers',
-    'request.messages[1].content[1].image',
+    'request.messages[1].content[1].document.url',
     'request.messages[1].content[2].tool_result.content[0].document',
     'request.messages[1].content[3].tool_use.server',
     'request.response_format.json_schema',
     'request.system.citations.enabled',
-    'request.system.guidelines',
-    'request.system.use_default_prompt',
     'request.tool_choice.mode',
     'request.tool_context',
     'request.tools[1].server',

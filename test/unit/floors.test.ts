@@ -7,13 +7,14 @@ import { test } from 'node:test';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-const ADAPTERS = ['nats', 'list', 'model', 'tools', 'ops'];
+const ADAPTERS = ['nats', 'list', 'model', 'documents', 'tools', 'ops'];
 /** What each floor may import besides itself and gen/. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   chat: [],
   nats: ['chat'],
   list: ['chat'],
   model: ['chat'],
+  documents: ['chat'],
   tools: ['chat'],
   ops: ['chat'],
   rpc: ['chat', ...ADAPTERS],
@@ -28,6 +29,11 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'node-llama-cpp': ['model'],
   '@connectrpc/': ['rpc', 'main'],
   pino: ['ops'],
+  'pdfjs-dist': ['documents'],
+  mammoth: ['documents'],
+  'html-to-text': ['documents'],
+  fflate: ['documents'],
+  'gpt-tokenizer': ['model'],
 };
 const CHAT_PACKAGES = ['@bufbuild/protobuf', '@bufbuild/protovalidate'];
 /** Pure: computing, no reading, writing, waiting or asking the machine. */

@@ -1,6 +1,7 @@
 // The operator's file of models: what is right is read, what is wrong is named with its line and path.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { usesVariable } from '../../src/chat/prompt-template.ts';
 import { ModelsFileError, readModelsFile } from '../../src/model/models-file.ts';
 
 const ENV = { GPU_KEY: 'secret-of-the-gpu', GATE_KEY: 'secret-of-the-gate' };
@@ -45,6 +46,27 @@ test('servers, models, aliases, defaults, prices and fallbacks are read; the key
   assert.equal(models[0].can.reasoning, undefined);
   assert.equal(models[1]?.upstreamModel, 'small');
   assert.equal(defaultModel, 'small');
+});
+
+const PROMPTED = `${GOOD}default_prompt: |
+  Today is {date}.
+  You are {model}. {guidelines}
+use_default_prompt: false
+guidelines:
+  acme: Be kind.
+`;
+
+test('the default prompt, its setting and the tenants’ guidelines are read; a tokenizer too', () => {
+  const text = PROMPTED.replace('context_tokens:', 'tokenizer: cl100k_base\n    context_tokens:');
+  const { defaultPrompt, models } = readModelsFile('models.yaml', text, ENV);
+  assert.ok(defaultPrompt !== undefined);
+  assert.equal(defaultPrompt.used, false);
+  assert.equal(defaultPrompt.guidelines.get('acme'), 'Be kind.');
+  assert.equal(usesVariable(defaultPrompt.template, 'model'), true);
+  assert.equal(models[0]?.tokenizer, 'cl100k_base');
+  const used = readModelsFile('m', PROMPTED.replace('use_default_prompt: false\n', ''), ENV);
+  assert.equal(used.defaultPrompt?.used, true, 'who sets one wants it used');
+  assert.equal(readModelsFile('m', GOOD, ENV).defaultPrompt, undefined);
 });
 
 test('JSON is read too', () => {
@@ -111,6 +133,36 @@ const WRONG: readonly (readonly [string, (text: string) => string, RegExp])[] = 
     'a default out of range',
     (t) => t.replace('0.7', '7'),
     /:16: models\[0\]\.defaults\.temperature must be at most 2$/m,
+  ],
+  [
+    'an unknown variable of the prompt',
+    () => PROMPTED.replace('{model}', '{name}'),
+    /:24: default_prompt has no variable \{name\}; there are \{date\}, \{model\}, \{tenant\}, \{gui/,
+  ],
+  [
+    'an unknown variable of a prompt on one line',
+    (t) => `${t}default_prompt: "{name}"\n`,
+    /:22: default_prompt has no variable \{name\}/,
+  ],
+  [
+    'guidelines that no prompt uses',
+    () => PROMPTED.replace('{guidelines}', ''),
+    /:26: guidelines are not used: default_prompt has no \{guidelines\}/,
+  ],
+  [
+    'a setting of a prompt that is missing',
+    (t) => `${t}use_default_prompt: true\n`,
+    /:22: use_default_prompt is for default_prompt, which is missing/,
+  ],
+  [
+    'a tenant that cannot be',
+    () => PROMPTED.replace('acme', 'ACME Inc'),
+    /:27: guidelines\.ACME Inc must be a tenant, 1 to 63 characters/,
+  ],
+  [
+    'an unknown tokenizer',
+    (t) => t.replace('context_tokens:', 'tokenizer: llama\n    context_tokens:'),
+    /:15: models\[0\]\.tokenizer must be one of o200k_base, cl100k_base/,
   ],
   [
     'a missing name',

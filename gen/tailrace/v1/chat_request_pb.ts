@@ -711,7 +711,7 @@ export const ToolFormatSchema: GenMessage<ToolFormat> = /*@__PURE__*/
 
 /**
  * What the model is told before the conversation. Order: the operator's default prompt, `text`,
- * `guidelines`.
+ * `guidelines`, an empty line between them.
  *
  * @generated from message tailrace.v1.System
  */
@@ -724,7 +724,8 @@ export type System = Message<"tailrace.v1.System"> & {
   text: string;
 
   /**
-   * Whether the operator's default prompt is used. Default: the operator's setting.
+   * Whether the operator's default prompt is used. Default: the operator's setting. True is refused
+   * where the operator has none.
    *
    * @generated from field: optional bool use_default_prompt = 2;
    */

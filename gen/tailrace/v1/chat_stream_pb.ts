@@ -242,8 +242,9 @@ export type ChatStream = Message<"tailrace.v1.ChatStream"> & {
   contentSha256: string;
 
   /**
-   * FULL: the request as accepted; secrets redacted, large bytes replaced by size and SHA-256. Without
-   * messages where they would take half of the 3 MiB; unset where the rest of it would.
+   * FULL: the request as accepted; secrets redacted, large bytes replaced by size and SHA-256, documents
+   * as the text that was read out of them. Without messages where they would take half of the 3 MiB;
+   * unset where the rest of it would.
    *
    * @generated from field: tailrace.v1.ChatRequest request = 20;
    */

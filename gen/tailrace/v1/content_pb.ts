@@ -11,7 +11,7 @@ import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tailrace/v1/content.proto.
  */
 export const file_tailrace_v1_content: GenFile = /*@__PURE__*/
-  fileDesc("Chl0YWlscmFjZS92MS9jb250ZW50LnByb3RvEgt0YWlscmFjZS52MSJvCgdNZXNzYWdlEisKBHJvbGUYASABKA4yES50YWlscmFjZS52MS5Sb2xlQgq6SAeCAQQYARgCEjcKB2NvbnRlbnQYAiADKAsyGS50YWlscmFjZS52MS5Db250ZW50QmxvY2tCC7pICJIBBQgBEOgHIsYCCgxDb250ZW50QmxvY2sSDgoEdGV4dBgBIAEoCUgAEigKBWltYWdlGAIgASgLMhcudGFpbHJhY2UudjEuSW1hZ2VCbG9ja0gAEi4KCGRvY3VtZW50GAMgASgLMhoudGFpbHJhY2UudjEuRG9jdW1lbnRCbG9ja0gAEi0KCHRvb2xfdXNlGAQgASgLMhkudGFpbHJhY2UudjEuVG9vbFVzZUJsb2NrSAASMwoLdG9vbF9yZXN1bHQYBSABKAsyHC50YWlscmFjZS52MS5Ub29sUmVzdWx0QmxvY2tIABIuCgh0aGlua2luZxgGIAEoCzIaLnRhaWxyYWNlLnYxLlRoaW5raW5nQmxvY2tIABIoCgljaXRhdGlvbnMYByADKAsyFS50YWlscmFjZS52MS5DaXRhdGlvbkIOCgVibG9jaxIFukgCCAEicAoKSW1hZ2VCbG9jaxIXCgRkYXRhGAEgASgMQge6SAR6AhABSAASGgoDdXJsGAMgASgJQgu6SAhyBhiAQIgBAUgAEhwKCm1lZGlhX3R5cGUYAiABKAlCCLpIBXIDGP8BQg8KBnNvdXJjZRIFukgCCAEinAEKDURvY3VtZW50QmxvY2sSFwoFdGl0bGUYASABKAlCCLpIBXIDGIAIEhcKBGRhdGEYAiABKAxCB7pIBHoCEAFIABIOCgR0ZXh0GAQgASgJSAASGgoDdXJsGAUgASgJQgu6SAhyBhiAQIgBAUgAEhwKCm1lZGlhX3R5cGUYAyABKAlCCLpIBXIDGP8BQg8KBnNvdXJjZRIFukgCCAEiaQoMVG9vbFVzZUJsb2NrEhYKAmlkGAEgASgJQgq6SAdyBRABGIACEhgKBG5hbWUYAiABKAlCCrpIB3IFEAEYgAESDQoFaW5wdXQYAyABKAkSGAoGc2VydmVyGAQgASgJQgi6SAVyAxiAASKNAQoPVG9vbFJlc3VsdEJsb2NrEh8KC3Rvb2xfdXNlX2lkGAEgASgJQgq6SAdyBRABGIACEjUKB2NvbnRlbnQYAiADKAsyGS50YWlscmFjZS52MS5Db250ZW50QmxvY2tCCbpIBpIBAxDoBxIVCghpc19lcnJvchgDIAEoCEgAiAEBQgsKCV9pc19lcnJvciIwCg1UaGlua2luZ0Jsb2NrEgwKBHRleHQYASABKAkSEQoJc2lnbmF0dXJlGAIgASgJIk8KCENpdGF0aW9uEhAKCGRvY3VtZW50GAEgASgJEg0KBXF1b3RlGAIgASgJEhUKCHBvc2l0aW9uGAMgASgFSACIAQFCCwoJX3Bvc2l0aW9uKj8KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg0KCVJPTEVfVVNFUhABEhIKDlJPTEVfQVNTSVNUQU5UEAJiBnByb3RvMw", [file_buf_validate_validate]);
+  fileDesc("Chl0YWlscmFjZS92MS9jb250ZW50LnByb3RvEgt0YWlscmFjZS52MSJvCgdNZXNzYWdlEisKBHJvbGUYASABKA4yES50YWlscmFjZS52MS5Sb2xlQgq6SAeCAQQYARgCEjcKB2NvbnRlbnQYAiADKAsyGS50YWlscmFjZS52MS5Db250ZW50QmxvY2tCC7pICJIBBQgBEOgHIsYCCgxDb250ZW50QmxvY2sSDgoEdGV4dBgBIAEoCUgAEigKBWltYWdlGAIgASgLMhcudGFpbHJhY2UudjEuSW1hZ2VCbG9ja0gAEi4KCGRvY3VtZW50GAMgASgLMhoudGFpbHJhY2UudjEuRG9jdW1lbnRCbG9ja0gAEi0KCHRvb2xfdXNlGAQgASgLMhkudGFpbHJhY2UudjEuVG9vbFVzZUJsb2NrSAASMwoLdG9vbF9yZXN1bHQYBSABKAsyHC50YWlscmFjZS52MS5Ub29sUmVzdWx0QmxvY2tIABIuCgh0aGlua2luZxgGIAEoCzIaLnRhaWxyYWNlLnYxLlRoaW5raW5nQmxvY2tIABIoCgljaXRhdGlvbnMYByADKAsyFS50YWlscmFjZS52MS5DaXRhdGlvbkIOCgVibG9jaxIFukgCCAEiMwoNQ29udGVudERpZ2VzdBISCgpzaXplX2J5dGVzGAEgASgFEg4KBnNoYTI1NhgCIAEoCSKeAQoKSW1hZ2VCbG9jaxIXCgRkYXRhGAEgASgMQge6SAR6AhABSAASGgoDdXJsGAMgASgJQgu6SAhyBhiAQIgBAUgAEhwKCm1lZGlhX3R5cGUYAiABKAlCCLpIBXIDGP8BEiwKCG9yaWdpbmFsGAQgASgLMhoudGFpbHJhY2UudjEuQ29udGVudERpZ2VzdEIPCgZzb3VyY2USBbpIAggBIsoBCg1Eb2N1bWVudEJsb2NrEhcKBXRpdGxlGAEgASgJQgi6SAVyAxiACBIXCgRkYXRhGAIgASgMQge6SAR6AhABSAASDgoEdGV4dBgEIAEoCUgAEhoKA3VybBgFIAEoCUILukgIcgYYgECIAQFIABIcCgptZWRpYV90eXBlGAMgASgJQgi6SAVyAxj/ARIsCghvcmlnaW5hbBgGIAEoCzIaLnRhaWxyYWNlLnYxLkNvbnRlbnREaWdlc3RCDwoGc291cmNlEgW6SAIIASJpCgxUb29sVXNlQmxvY2sSFgoCaWQYASABKAlCCrpIB3IFEAEYgAISGAoEbmFtZRgCIAEoCUIKukgHcgUQARiAARINCgVpbnB1dBgDIAEoCRIYCgZzZXJ2ZXIYBCABKAlCCLpIBXIDGIABIo0BCg9Ub29sUmVzdWx0QmxvY2sSHwoLdG9vbF91c2VfaWQYASABKAlCCrpIB3IFEAEYgAISNQoHY29udGVudBgCIAMoCzIZLnRhaWxyYWNlLnYxLkNvbnRlbnRCbG9ja0IJukgGkgEDEOgHEhUKCGlzX2Vycm9yGAMgASgISACIAQFCCwoJX2lzX2Vycm9yIjAKDVRoaW5raW5nQmxvY2sSDAoEdGV4dBgBIAEoCRIRCglzaWduYXR1cmUYAiABKAkiTwoIQ2l0YXRpb24SEAoIZG9jdW1lbnQYASABKAkSDQoFcXVvdGUYAiABKAkSFQoIcG9zaXRpb24YAyABKAVIAIgBAUILCglfcG9zaXRpb24qPwoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDQoJUk9MRV9VU0VSEAESEgoOUk9MRV9BU1NJU1RBTlQQAmIGcHJvdG8z", [file_buf_validate_validate]);
 
 /**
  * One turn of the conversation.
@@ -118,7 +118,35 @@ export const ContentBlockSchema: GenMessage<ContentBlock> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_content, 1);
 
 /**
- * A picture, as bytes or by address.
+ * Bytes that are not given back whole.
+ *
+ * @generated from message tailrace.v1.ContentDigest
+ */
+export type ContentDigest = Message$1<"tailrace.v1.ContentDigest"> & {
+  /**
+   * How many there were.
+   *
+   * @generated from field: int32 size_bytes = 1;
+   */
+  sizeBytes: number;
+
+  /**
+   * Lowercase hex SHA-256 of them.
+   *
+   * @generated from field: string sha256 = 2;
+   */
+  sha256: string;
+};
+
+/**
+ * Describes the message tailrace.v1.ContentDigest.
+ * Use `create(ContentDigestSchema)` to create a new message.
+ */
+export const ContentDigestSchema: GenMessage<ContentDigest> = /*@__PURE__*/
+  messageDesc(file_tailrace_v1_content, 2);
+
+/**
+ * A picture, as bytes or by address. In messages of ROLE_USER, at most 100 in a request.
  *
  * @generated from message tailrace.v1.ImageBlock
  */
@@ -130,7 +158,7 @@ export type ImageBlock = Message$1<"tailrace.v1.ImageBlock"> & {
    */
   source: {
     /**
-     * The bytes of the file.
+     * The bytes of the file, at most 5 MiB: PNG, JPEG, WebP or GIF.
      *
      * @generated from field: bytes data = 1;
      */
@@ -147,11 +175,19 @@ export type ImageBlock = Message$1<"tailrace.v1.ImageBlock"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * The media type of `data`, for example image/png. Required with data.
+   * The media type of `data`: image/png, image/jpeg, image/webp or image/gif, and what the bytes are.
+   * Required with data.
    *
    * @generated from field: string media_type = 2;
    */
   mediaType: string;
+
+  /**
+   * In answers, where `data` has more than 4 KiB and is left out. Refused in requests.
+   *
+   * @generated from field: tailrace.v1.ContentDigest original = 4;
+   */
+  original?: ContentDigest | undefined;
 };
 
 /**
@@ -159,10 +195,11 @@ export type ImageBlock = Message$1<"tailrace.v1.ImageBlock"> & {
  * Use `create(ImageBlockSchema)` to create a new message.
  */
 export const ImageBlockSchema: GenMessage<ImageBlock> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_content, 2);
+  messageDesc(file_tailrace_v1_content, 3);
 
 /**
- * A document, as bytes, as text or by address.
+ * A document, as bytes, as text or by address. Bytes are turned to text when the request is accepted; a
+ * document that cannot be read is refused then. In messages of ROLE_USER, at most 100 in a request.
  *
  * @generated from message tailrace.v1.DocumentBlock
  */
@@ -181,7 +218,8 @@ export type DocumentBlock = Message$1<"tailrace.v1.DocumentBlock"> & {
    */
   source: {
     /**
-     * The bytes of the file.
+     * The bytes of the file: PDF, Word (DOCX), HTML, Markdown, CSV or any other text. At most 2,000
+     * pages, and 4 MiB as text.
      *
      * @generated from field: bytes data = 2;
      */
@@ -189,7 +227,7 @@ export type DocumentBlock = Message$1<"tailrace.v1.DocumentBlock"> & {
     case: "data";
   } | {
     /**
-     * Its text.
+     * Its text. In answers, what was read out of `data`.
      *
      * @generated from field: string text = 4;
      */
@@ -206,11 +244,19 @@ export type DocumentBlock = Message$1<"tailrace.v1.DocumentBlock"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * The media type of `data`, for example application/pdf. Required with data.
+   * The media type of `data`, for example application/pdf. Required with data. Text is taken as UTF-8, or
+   * as its byte order mark or a charset here says: text/csv; charset=windows-1252.
    *
    * @generated from field: string media_type = 3;
    */
   mediaType: string;
+
+  /**
+   * In answers, of the `data` that `text` was read out of. Refused in requests.
+   *
+   * @generated from field: tailrace.v1.ContentDigest original = 6;
+   */
+  original?: ContentDigest | undefined;
 };
 
 /**
@@ -218,7 +264,7 @@ export type DocumentBlock = Message$1<"tailrace.v1.DocumentBlock"> & {
  * Use `create(DocumentBlockSchema)` to create a new message.
  */
 export const DocumentBlockSchema: GenMessage<DocumentBlock> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_content, 3);
+  messageDesc(file_tailrace_v1_content, 4);
 
 /**
  * A call of a tool, as the model made it.
@@ -261,7 +307,7 @@ export type ToolUseBlock = Message$1<"tailrace.v1.ToolUseBlock"> & {
  * Use `create(ToolUseBlockSchema)` to create a new message.
  */
 export const ToolUseBlockSchema: GenMessage<ToolUseBlock> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_content, 4);
+  messageDesc(file_tailrace_v1_content, 5);
 
 /**
  * What a tool answered.
@@ -296,7 +342,7 @@ export type ToolResultBlock = Message$1<"tailrace.v1.ToolResultBlock"> & {
  * Use `create(ToolResultBlockSchema)` to create a new message.
  */
 export const ToolResultBlockSchema: GenMessage<ToolResultBlock> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_content, 5);
+  messageDesc(file_tailrace_v1_content, 6);
 
 /**
  * The model's reasoning.
@@ -324,7 +370,7 @@ export type ThinkingBlock = Message$1<"tailrace.v1.ThinkingBlock"> & {
  * Use `create(ThinkingBlockSchema)` to create a new message.
  */
 export const ThinkingBlockSchema: GenMessage<ThinkingBlock> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_content, 6);
+  messageDesc(file_tailrace_v1_content, 7);
 
 /**
  * A place where an answer quotes a document.
@@ -359,7 +405,7 @@ export type Citation = Message$1<"tailrace.v1.Citation"> & {
  * Use `create(CitationSchema)` to create a new message.
  */
 export const CitationSchema: GenMessage<Citation> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_content, 7);
+  messageDesc(file_tailrace_v1_content, 8);
 
 /**
  * Who speaks. There is no system, developer or tool role: system and developer text goes into

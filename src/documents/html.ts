@@ -1,0 +1,48 @@
+// HTML to text that keeps headings, lists, tables and links, and nothing that a browser would not show.
+import { convert, type FormatCallback, type HtmlToTextOptions } from 'html-to-text';
+import { decodeText } from './decode-text.ts';
+
+/** Where a page says its own charset, within what browsers look at. */
+const PRESCAN_BYTES = 1_024;
+
+export function htmlText(bytes: Uint8Array, charset: string | undefined): string {
+  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, PRESCAN_BYTES));
+  const said = /<meta[^>]+charset\s*=\s*["']?\s*([\w-]+)/i.exec(head.toString('latin1'))?.[1];
+  // A page that can be read as ASCII so far and says utf-16 is not: browsers take it as UTF-8 too.
+  const own = said !== undefined && /^utf-?16/i.test(said) ? undefined : said;
+  return textOfHtml(decodeText(bytes, charset ?? own));
+}
+
+export function textOfHtml(html: string): string {
+  return convert(html, OPTIONS);
+}
+
+const heading: FormatCallback = (element, walk, builder) => {
+  const level = Number(String(element.name).slice(1));
+  builder.openBlock({ leadingLineBreaks: 2 });
+  builder.addInline(`${'#'.repeat(level)} `);
+  walk(element.children, builder);
+  builder.closeBlock({ trailingLineBreaks: 2 });
+};
+
+const alternative: FormatCallback = (element, _walk, builder) => {
+  const attributes: unknown = element.attribs;
+  const alt: unknown =
+    typeof attributes === 'object' && attributes !== null ? Reflect.get(attributes, 'alt') : '';
+  if (typeof alt === 'string' && alt.trim() !== '') builder.addInline(`[image: ${alt}]`);
+};
+
+const UNSEEN = ['noscript', 'template', 'iframe', 'object', 'svg', 'canvas', 'audio', 'video'];
+
+const OPTIONS: HtmlToTextOptions = {
+  wordwrap: false,
+  formatters: { heading, alternative },
+  limits: { maxInputLength: Number.MAX_SAFE_INTEGER },
+  selectors: [
+    ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].map((selector) => ({ selector, format: 'heading' })),
+    ...UNSEEN.map((selector) => ({ selector, format: 'skip' })),
+    { selector: 'img', format: 'alternative' },
+    { selector: 'a', options: { hideLinkHrefIfSameAsText: true, noAnchorUrl: true } },
+    { selector: 'table', format: 'dataTable', options: { uppercaseHeaderCells: false } },
+  ],
+};

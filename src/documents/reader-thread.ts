@@ -1,0 +1,45 @@
+// The thread that reads documents: bytes in, text or why not out.
+import { parentPort } from 'node:worker_threads';
+import type { DocumentReading } from '../chat/document-port.ts';
+import { decodeText } from './decode-text.ts';
+import { docxText } from './docx.ts';
+import { htmlText } from './html.ts';
+import { pdfText } from './pdf.ts';
+import type { ReadJob } from './reader-protocol.ts';
+import { boundLength } from './text-bound.ts';
+import { Unreadable } from './unreadable.ts';
+
+async function textOf({ kind, data, charset }: ReadJob): Promise<string> {
+  switch (kind) {
+    case 'pdf':
+      return pdfText(data);
+    case 'docx':
+      return docxText(data);
+    case 'html':
+      return htmlText(data, charset);
+    case 'text':
+      return decodeText(data, charset);
+  }
+}
+
+async function read(job: ReadJob): Promise<DocumentReading> {
+  try {
+    const whole = await textOf(job);
+    boundLength(whole.length);
+    // NUL and halves of surrogate pairs are no text that can be stored and sent.
+    const text = whole.replaceAll('\0', '').toWellFormed().trim();
+    if (text !== '') return { text };
+    const scan = job.kind === 'pdf' ? '; if it is a scan, send its pages as images' : '';
+    return { unreadable: `has no text${scan}` };
+  } catch (error) {
+    if (error instanceof Unreadable) return { unreadable: error.message };
+    if (error instanceof RangeError && error.message.includes('call stack')) {
+      return { unreadable: 'is nested too deep to be read' };
+    }
+    return { unreadable: `is a broken ${job.kind.toUpperCase()}` };
+  }
+}
+
+parentPort?.on('message', (job: ReadJob) => {
+  void read(job).then((reading) => parentPort?.postMessage(reading));
+});

@@ -1,0 +1,41 @@
+// What a run begins from is its chat's start, whichever command drives it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { canonicalRequest } from '../../src/chat/canonical.ts';
+import type { Command } from '../../src/chat/commands.ts';
+import { FIRST_CLAIM } from '../../src/chat/decisions.ts';
+import { continueCommand } from '../../src/chat/next-command.ts';
+import { claimMark } from '../../src/worker/claim.ts';
+import { nextTurn } from '../../src/worker/turn.ts';
+import { chatKey, initiateRequest } from '../support/chat-fixtures.ts';
+import { memoryLog } from '../support/memory-log.ts';
+
+test('the day that a default prompt tells is the chat’s own, also after a wait for tools', async () => {
+  const { bytes, hash } = canonicalRequest(initiateRequest());
+  const start: Command = {
+    chat: chatKey('c'),
+    verb: 'start',
+    priority: 5,
+    sequence: 1,
+    meta: {
+      appendId: 'a',
+      createdAtMs: Date.UTC(2026, 0, 1),
+      expiresAtMs: Date.UTC(2027, 0, 1),
+      correlationId: '',
+      model: 'test-model',
+      requestHash: hash,
+      metadata: {},
+      reason: '',
+      results: 0,
+    },
+    data: bytes,
+  };
+  const later: Command = { ...continueCommand(start, 7), sequence: 2 };
+  assert.notEqual(later.meta.createdAtMs, start.meta.createdAtMs);
+  const deps = { log: memoryLog(), queue: { startOf: async () => Promise.resolve(start) } };
+  for (const command of [start, later]) {
+    const mark = claimMark(command, FIRST_CLAIM, 'owner', Date.now());
+    const turn = await nextTurn(deps, command, 0, mark);
+    assert.equal(turn?.createdAtMs, start.meta.createdAtMs);
+  }
+});
