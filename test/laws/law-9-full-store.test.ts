@@ -123,12 +123,12 @@ describe('law 9', { concurrency: true }, () => {
   test('law 9: a full store refuses starts by every api, and is emptied through the api', async () => {
     await using nats = await startNats();
     const logger = recordingLogger();
-    await using adapter = await openBounded(nats, 2 * MIB, logger);
+    await using adapter = await openBounded(nats, 8 * MIB, logger);
     await using api = await startTestApi(adapter);
     const client = grpcClient(api.url);
-    const chats = await fillWithStarts(adapter, 32 * KIB);
+    const chats = await fillWithStarts(adapter, 128 * KIB);
     assert.ok(chats.length > 40, `${chats.length} fitted`);
-    const text = 'x'.repeat(32 * KIB);
+    const text = 'x'.repeat(128 * KIB);
     const request = {
       messages: [{ role: 1, content: [{ block: { case: 'text', value: text } }] }],
     };
