@@ -76,6 +76,7 @@ const ours: Reader = async (script, token) => {
   const sink = {
     text: token,
     thinking() {},
+    signature() {},
     toolUse() {},
     toolInput() {},
     usage() {},

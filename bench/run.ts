@@ -18,6 +18,7 @@ import {
   startTailraceProcess,
 } from './processes.ts';
 import type { Summary } from './stats.ts';
+import { tagCost } from './think-tags.ts';
 
 interface Row {
   readonly what: string;
@@ -55,6 +56,7 @@ try {
     `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}\n\n`,
   );
   if (wanted('calibration')) await calibrate();
+  if (wanted('tags')) tags();
   report(
     'ready',
     'ready to serve',
@@ -152,6 +154,13 @@ async function calibrate(): Promise<void> {
   }
   const direct = await modelDirect(model.url, 200, 20);
   report('modelDirect', 'calibration: token, model server directly', ms(direct), '', direct);
+}
+
+function tags(): void {
+  const f = tagCost();
+  const [event, thinking, text] = [f.eventUs, f.thinkingUs, f.textUs].map((us) => us.toFixed(2));
+  const figures = `${thinking} µs, ${text} µs on ${event} µs for the event`;
+  report('thinkTags', 'tags of reasoning, for each token', figures, '≤ 1 µs', f);
 }
 
 async function measureAll(protocol: string, load: Load): Promise<void> {

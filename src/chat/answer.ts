@@ -36,12 +36,14 @@ interface Block {
   parts: Part[];
   citations: { readonly sequence: number; readonly citation: Citation }[];
   whole: { readonly sequence: number; readonly content: ContentBlock } | undefined;
+  signature: Part | undefined;
 }
 
 export interface Ending {
   readonly status: ChatStreamStatus;
   readonly stopReason: StopReason;
   readonly failure: Failure | undefined;
+  readonly outputJson: string;
   readonly endedAtMs: number;
 }
 
@@ -91,6 +93,7 @@ export class AnswerFold {
           parts: [],
           citations: [],
           whole: undefined,
+          signature: undefined,
         });
         return;
       case 'textDelta':
@@ -114,6 +117,9 @@ export class AnswerFold {
         if (payload.value.content !== undefined) {
           const content = payload.value.content;
           this.#block(payload.value.index).whole = { sequence, content };
+        } else if (payload.value.signature !== '') {
+          const text = payload.value.signature;
+          this.#block(payload.value.index).signature = { sequence, text };
         }
         return;
       case 'toolResultsReceived':
@@ -131,6 +137,7 @@ export class AnswerFold {
           status: payload.value.status,
           stopReason: payload.value.stopReason,
           failure: payload.value.failure,
+          outputJson: payload.case === 'completed' ? payload.value.outputJson : '',
           endedAtMs: timeMs(event),
         };
         return;
@@ -214,6 +221,7 @@ export class AnswerFold {
       block.parts = block.parts.filter((p) => p.sequence <= sequence);
       block.citations = block.citations.filter((c) => c.sequence <= sequence);
       if (block.whole !== undefined && block.whole.sequence > sequence) block.whole = undefined;
+      if ((block.signature?.sequence ?? 0) > sequence) block.signature = undefined;
     }
   }
 }
@@ -242,7 +250,9 @@ function toContent(block: Block): ContentBlock {
   const text = textOf(block);
   switch (block.kind) {
     case BlockKind.THINKING:
-      return create(ContentBlockSchema, { block: { case: 'thinking', value: { text } } });
+      return create(ContentBlockSchema, {
+        block: { case: 'thinking', value: { text, signature: block.signature?.text ?? '' } },
+      });
     case BlockKind.TOOL_USE:
     case BlockKind.SERVER_TOOL_USE:
       return create(ContentBlockSchema, {

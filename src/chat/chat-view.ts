@@ -51,6 +51,7 @@ export function fullView(basic: ChatStream, start: Command, fold: AnswerFold): C
   const { request } = fromBinary(InitiateChatStreamRequestSchema, start.data);
   if (request !== undefined) basic.request = withoutLargeBytes(request);
   if (isTerminal(basic.status)) basic.contentSha256 = fold.contentSha256();
+  basic.outputJson = fold.ending?.outputJson ?? '';
   // A request of megabytes would leave no room for its answer: its sender has it. No request is without
   // messages, so that their absence is seen.
   if (basic.request !== undefined && isTooLarge(basic)) basic.request.messages = [];

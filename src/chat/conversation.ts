@@ -41,7 +41,6 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   if (request.toolContext.length > 0) refuse('request.tool_context');
   if (request.mcpServers.length > 0) refuse('request.mcp_servers');
   const format = request.responseFormat?.format;
-  if (format?.case === 'jsonSchema') refuse('request.response_format.json_schema');
   if (format?.case === 'tool') refuse('request.response_format.tool');
   if (request.system?.citations?.enabled === true) refuse('request.system.citations.enabled');
   if (request.limits !== undefined) refuse('request.limits');

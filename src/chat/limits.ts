@@ -89,6 +89,29 @@ export const TOKEN_COUNT_MS = 500;
 /** Counts that wait for the counting thread; the next is left to the model server to judge. */
 export const MAX_WAITING_COUNTS = 64;
 
+// Answers by a schema
+/** JSON values of the schema: compiling so many takes up to 0.3 s. */
+export const MAX_ANSWER_SCHEMA_VALUES = 4_000;
+/** Regular expressions in one schema of an answer: compiling so many takes up to 0.5 s. */
+export const MAX_SCHEMA_PATTERNS = 50;
+export const MAX_SCHEMA_PATTERN_CHARS = 1_000;
+/** What all schemas that apply to one and the same value may cost, in JSON values of theirs. */
+export const MAX_SCHEMA_COST = 20_000;
+/** What checking an answer may cost, in JSON values of the schema that are looked at: up to 0.3 s. */
+export const MAX_SCHEMA_CHECK_COST = 2_000_000;
+/** The same of finding more than the first violation. */
+export const MAX_SCHEMA_REPORT_COST = 50_000;
+export const MAX_SCHEMA_VIOLATIONS = 10;
+export const MAX_SCHEMA_VIOLATION_CHARS = 300;
+/** Compiled schemas that a process keeps for the chats to come. */
+export const KEPT_ANSWER_SCHEMAS = 64;
+/** An answer by a schema: it is in one event, the last. */
+export const MAX_OUTPUT_JSON_BYTES = 640 * KiB;
+/** A longer schema is not repeated to a model that did not keep to it. */
+export const MAX_REPAIR_SCHEMA_CHARS = 8 * KiB;
+/** Lists and objects inside each other in such an answer. */
+export const MAX_OUTPUT_JSON_DEPTH = 200;
+
 // Events
 /** No event is larger; longer content is split. */
 export const MAX_EVENT_BYTES = MiB;
@@ -97,6 +120,8 @@ export const MAX_EVENT_BYTES = MiB;
 export const MAX_DELTA_CHARS = 64 * 1024;
 /** Text and reasoning of one chat, all blocks together, in UTF-16 units. */
 export const MAX_OUTPUT_CHARS = 64 * 1024 * 1024;
+/** What a model server wants back with its reasoning, of one block, in UTF-16 units. */
+export const MAX_THINKING_SIGNATURE_CHARS = 192 * 1_024;
 /** GetChatStream FULL: many clients refuse messages of 4 MiB. */
 export const MAX_FULL_VIEW_BYTES = 3 * MiB;
 

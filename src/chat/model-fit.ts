@@ -58,6 +58,17 @@ function formViolations(request: ChatRequest, model: ModelInfo): Violation[] {
       description: `has ${request.stop.length} texts; the server of the model ${model.name} takes at most ${maxStops}`,
     });
   }
+  const format = request.responseFormat?.format;
+  if (format?.case === 'jsonSchema' && format.value.strict) {
+    // The door has parsed it.
+    const fault = model.schemaFault?.(JSON.parse(format.value.schema) as object);
+    if (fault !== undefined) {
+      found.push({
+        path: 'request.response_format.json_schema.schema',
+        description: `the server of the model ${model.name} cannot be strict about it: ${fault}; without "strict" the answer is only checked`,
+      });
+    }
+  }
   const last = request.messages.length - 1;
   if (!model.continues && request.messages[last]?.role === Role.ASSISTANT) {
     found.push({

@@ -67,6 +67,8 @@ export interface ModelInfo {
   readonly imageUrls: boolean;
   /** The most stop texts that its server takes; undefined: not known. */
   readonly maxStops: number | undefined;
+  /** What in a schema its server cannot be strict about; undefined: nothing is known of that. */
+  readonly schemaFault: ((schema: object) => string | undefined) | undefined;
   /** Asked in this order when the model is down before its first token. */
   readonly fallbacks: readonly string[];
   readonly prices: ModelPrices | undefined;
@@ -112,6 +114,8 @@ export interface ModelUsage {
 export interface ModelSink {
   readonly text: (delta: string) => void;
   readonly thinking: (delta: string) => void;
+  /** What is to be handed back with the reasoning that came before. */
+  readonly signature: (signature: string) => void;
   /** A call of a tool begins; they are numbered from 0. The id is empty where none was given. */
   readonly toolUse: (call: number, id: string, name: string) => void;
   /** More of the JSON text of its input. */

@@ -6,7 +6,12 @@ import { ChatStreamStatus, FailureSchema } from '../../gen/tailrace/v1/chat_stre
 import type { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 
 export type End =
-  | { readonly kind: 'completed'; readonly stopReason: StopReason }
+  | {
+      readonly kind: 'completed';
+      readonly stopReason: StopReason;
+      /** The answer by a schema, as the model wrote it. */
+      readonly outputJson?: string;
+    }
   | { readonly kind: 'cancelled'; readonly reason: string }
   | {
       readonly kind: 'failed' | 'error';
@@ -40,7 +45,10 @@ export function endPayload(
   };
   switch (end.kind) {
     case 'completed':
-      return { case: 'completed', value: { ...common, stopReason: end.stopReason } };
+      return {
+        case: 'completed',
+        value: { ...common, stopReason: end.stopReason, outputJson: end.outputJson ?? '' },
+      };
     case 'cancelled':
       return { case: 'cancelled', value: { ...common, reason: end.reason } };
     case 'failed':

@@ -16,8 +16,12 @@ const LONGEST_MS = 500;
 const NO_MODEL = 'warm-up: there is no such model';
 const NO_CHAT = 'warm-up';
 /** The first schema that is compiled takes 50 ms. */
+const SCHEMA = '{"type":"object"}';
 const TOOL = {
-  kind: { case: 'client', value: { name: NO_CHAT, inputSchema: '{"type":"object"}' } },
+  kind: { case: 'client', value: { name: NO_CHAT, inputSchema: SCHEMA } },
+} as const;
+const FORMAT = {
+  format: { case: 'jsonSchema', value: { name: NO_CHAT, schema: SCHEMA } },
 } as const;
 
 /**
@@ -42,7 +46,7 @@ export async function warmUp(
   for (let round = 0; round < ROUNDS; round++) {
     const timeoutMs = Math.ceil(deadlineMs - performance.now());
     if (timeoutMs <= 0) return;
-    const request = { model: NO_MODEL, messages, tools: [TOOL] };
+    const request = { model: NO_MODEL, messages, tools: [TOOL], responseFormat: FORMAT };
     await refused(client.initiateChatStream({ request }, { timeoutMs, headers }));
     await refused(client.getChatStream({ streamId: NO_CHAT }, { timeoutMs, headers }));
   }

@@ -4,6 +4,8 @@ import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ModelFailure, ModelOutcome, ModelSink, ModelUsage } from '../chat/model-port.ts';
 import { cutAnswer, emptyAnswer, errorInStream, unreadable } from './failure.ts';
 import { stopReasonOf, type WireFinish } from './finish.ts';
+import { createDetailCollector } from './reasoning-details.ts';
+import { createTagSplitter, type ThinkTags } from './think-tags.ts';
 import { createToolCallDeltas } from './tool-call-deltas.ts';
 import { createWholeCharacters } from './whole-characters.ts';
 
@@ -18,8 +20,8 @@ export interface Answer {
   readonly isDone: () => boolean;
   /** What came of it. Throws a ModelFailure where it is not an answer. */
   readonly outcome: () => ModelOutcome;
-  /** Hands over the usage so far, if it was held back: what failed has its price too. */
-  readonly reportUsage: () => void;
+  /** Hands over what was held back: also of what failed the words count, and have their price. */
+  readonly release: () => void;
 }
 
 // What is read of the wire; anything may be in it.
@@ -35,6 +37,7 @@ interface WireDelta {
   readonly content?: unknown;
   readonly reasoning_content?: unknown;
   readonly reasoning?: unknown;
+  readonly reasoning_details?: unknown;
   readonly refusal?: unknown;
   readonly tool_calls?: unknown;
 }
@@ -51,6 +54,8 @@ export interface Asked {
   readonly stops: readonly string[];
   /** The request has tools. */
   readonly tools: boolean;
+  /** How the model marks reasoning within its text; undefined: it does not, or its server takes it out. */
+  readonly thinkTags: ThinkTags | undefined;
 }
 
 /** Ends by which the model was done; with a call they mean that it waits for its result. */
@@ -60,39 +65,61 @@ const SAYS_DONE: ReadonlySet<StopReason> = new Set([
   StopReason.TOOL_USE,
 ]);
 
-export function createAnswer(sink: ModelSink, { stops, tools }: Asked): Answer {
+export function createAnswer(sink: ModelSink, { stops, tools, thinkTags }: Asked): Answer {
   let begun = false;
   let refused = false;
   let done = false;
   let stopReason: StopReason | undefined;
   let heldUsage: ModelUsage | undefined;
-  const text = createWholeCharacters(sink.text);
+  const tags = thinkTags && createTagSplitter(thinkTags, sink);
+  const text = createWholeCharacters(tags?.push ?? sink.text);
   const thinking = createWholeCharacters(sink.thinking);
+  const details = createDetailCollector();
   const calls = createToolCallDeltas(sink);
+
+  function takeThought(delta: WireDelta): void {
+    const plain = textIn(delta.reasoning_content) || textIn(delta.reasoning);
+    // The same words twice, where both are there.
+    const inDetails = Array.isArray(delta.reasoning_details)
+      ? details.take(delta.reasoning_details)
+      : '';
+    const thought = plain || inDetails;
+    if (thought === '') return;
+    begun = true;
+    // A server that hands reasoning over by itself leaves no tags of it in the text.
+    tags?.off();
+    thinking.push(thought);
+  }
+
+  /** What was thought so far is whole. */
+  function sign(): void {
+    const signature = details.signature();
+    if (signature !== '') sink.signature(signature);
+  }
 
   function takeChoice(choice: WireChoice): void {
     const delta = choice.delta;
     if (isObject(delta)) {
-      const thought = textIn(delta.reasoning_content) || textIn(delta.reasoning);
-      if (thought !== '') {
-        begun = true;
-        thinking.push(thought);
-      }
+      takeThought(delta);
       const said = textIn(delta.content);
       if (said !== '') {
         begun = true;
+        sign();
         text.push(said);
       }
       const refusal = textIn(delta.refusal);
       if (refusal !== '') {
         begun = true;
         refused = true;
+        tags?.off();
         text.push(refusal);
       }
       if (Array.isArray(delta.tool_calls) && delta.tool_calls.length > 0) {
         // No tool was offered. To leave the call out would show a completed chat that is not.
         if (!tools) throw unreadable('a tool call although the request offers no tools');
         begun = true;
+        tags?.flush();
+        sign();
         calls.take(delta.tool_calls);
       }
     }
@@ -110,6 +137,14 @@ export function createAnswer(sink: ModelSink, { stops, tools }: Asked): Answer {
     const usage = heldUsage;
     heldUsage = undefined;
     if (usage !== undefined) sink.usage(usage);
+  }
+
+  function release(): void {
+    thinking.end();
+    text.end();
+    tags?.flush();
+    sign();
+    reportUsage();
   }
 
   return {
@@ -134,9 +169,7 @@ export function createAnswer(sink: ModelSink, { stops, tools }: Asked): Answer {
     isFinished: () => stopReason !== undefined,
     isDone: () => done,
     outcome() {
-      thinking.end();
-      text.end();
-      reportUsage();
+      release();
       if (stopReason === undefined && !done) throw cutAnswer();
       calls.end();
       const reason = refused ? StopReason.REFUSAL : (stopReason ?? StopReason.END_TURN);
@@ -148,7 +181,7 @@ export function createAnswer(sink: ModelSink, { stops, tools }: Asked): Answer {
       }
       return { stopReason: reason };
     },
-    reportUsage,
+    release,
   };
 }
 

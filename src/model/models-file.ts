@@ -9,6 +9,7 @@ import { DIALECTS } from './dialects.ts';
 import type { Fault, Path } from './models-file-prompt.ts';
 import { PROMPT_SETTINGS, promptFaults, promptOf } from './models-file-prompt.ts';
 import type { ModelSpec, RegistrySpec } from './registry-spec.ts';
+import { tagsOf, ThinkingTags } from './think-tags-setting.ts';
 
 const name = z
   .string()
@@ -79,6 +80,7 @@ const Model = z.strictObject({
       documents: can,
     })
     .prefault({}),
+  thinking_tags: ThinkingTags.optional(),
   context_tokens: count,
   max_output_tokens: count,
   defaults: Sampling.prefault({}),
@@ -285,6 +287,7 @@ function specOf(
           images: can.images,
           documents: can.documents,
         },
+        thinkTags: tagsOf(model.thinking_tags),
         contextTokens: model.context_tokens,
         maxOutputTokens: model.max_output_tokens,
         defaults: model.defaults,

@@ -24,6 +24,7 @@ import { createNodeFetch } from './node-fetch-transport.ts';
 import { readAnswer } from './read-answer.ts';
 import type { ServerSpec } from './registry-spec.ts';
 import { retryWaitMs, wait } from './retry.ts';
+import type { ThinkTags } from './think-tags.ts';
 
 /** Times and tries; the defaults stand in limits.ts. Tests shorten them. */
 export interface ModelCallPolicy {
@@ -43,6 +44,8 @@ export interface ServerCall {
   readonly body: ChatBody;
   /** Goes upstream as a request header, so that both logs can be held together. */
   readonly correlationId: string;
+  /** How the model marks reasoning within its text; undefined: it does not, or its server takes it out. */
+  readonly thinkTags: ThinkTags | undefined;
 }
 
 export interface ServerClient {
@@ -97,7 +100,7 @@ export function createServerClient(
   }
 
   async function generate(
-    { body, correlationId }: ServerCall,
+    { body, correlationId, thinkTags }: ServerCall,
     sink: ModelSink,
     signal: AbortSignal,
   ): Promise<ModelOutcome> {
@@ -123,7 +126,7 @@ export function createServerClient(
       }
       return await readAnswer(stream, {
         sink,
-        asked: { stops: stopsOf(body), tools: (body.tools?.length ?? 0) > 0 },
+        asked: { stops: stopsOf(body), tools: (body.tools?.length ?? 0) > 0, thinkTags },
         signal: stop.signal,
         onFirstToken() {
           begun = true;

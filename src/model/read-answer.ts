@@ -51,7 +51,7 @@ export function readAnswer(body: StreamedBody, options: ReadAnswerOptions): Prom
     settle();
     closed(body, () => reject(error));
     try {
-      answer.reportUsage();
+      answer.release();
     } catch {
       // A sink that fails has said so already: that is then the error.
     }

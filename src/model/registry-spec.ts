@@ -7,6 +7,7 @@ import type {
 } from '../chat/model-port.ts';
 import type { DefaultPrompt } from '../chat/system-text.ts';
 import type { DialectName } from './dialects.ts';
+import type { ThinkTags } from './think-tags.ts';
 
 export interface ServerSpec {
   readonly name: string;
@@ -30,6 +31,8 @@ export interface ModelSpec {
   /** The server's own name for it. */
   readonly upstreamModel: string;
   readonly can: Partial<ModelCapabilities>;
+  /** How it marks reasoning within its text; false: not at all; undefined: as its server's dialect has it. */
+  readonly thinkTags: ThinkTags | false | undefined;
   readonly contextTokens: number | undefined;
   readonly maxOutputTokens: number | undefined;
   /** For what a request does not set. */
@@ -81,6 +84,7 @@ export function bareModel(name: string, server: string): ModelSpec {
     server,
     upstreamModel: name,
     can: {},
+    thinkTags: undefined,
     contextTokens: undefined,
     maxOutputTokens: undefined,
     defaults: {},

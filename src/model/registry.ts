@@ -2,6 +2,7 @@
 // which server has each, and what of a request is sent there. May not live here: anything of NATS, rpcs,
 // or a chat's life.
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { MODEL_LIST_FRESH_MS, MODEL_LIST_RETRY_MS } from '../chat/limits.ts';
 import { unread, withoutThinking } from '../chat/model-fit.ts';
 import type {
@@ -19,6 +20,7 @@ import { type ThinkingWish, thinkingWish } from '../chat/thinking-wish.ts';
 import { chatBody } from './chat-body.ts';
 import type { Dialect } from './dialects.ts';
 import { dialectFor, dialectOf, isKnownHost, narrowed } from './dialects.ts';
+import { grammarFault } from './embedded/json-schema.ts';
 import { unreadable } from './failure.ts';
 import type { ModelList } from './model-list.ts';
 import { createModelList } from './model-list.ts';
@@ -27,6 +29,7 @@ import type { ModelCallPolicy, ServerClient } from './openai-client.ts';
 import { createServerClient } from './openai-client.ts';
 import type { ModelSpec, RegistrySpec, ServerSpec } from './registry-spec.ts';
 import { bareModel } from './registry-spec.ts';
+import { tagsOfDialect, type ThinkTags } from './think-tags.ts';
 import { tokenizerOf } from './tokens/tokenizer-names.ts';
 
 export interface RegistryPolicy extends ModelCallPolicy {
@@ -134,7 +137,8 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
     const { defaultPrompt } = spec;
     const body = chatBody(call, { upstreamModel, dialect, defaults, thinking, defaultPrompt });
     const { correlationId } = call;
-    return await server.client.generate({ body, correlationId }, sink, signal);
+    const thinkTags = thinkTagsFor(call, model, dialect, thinking);
+    return await server.client.generate({ body, correlationId, thinkTags }, sink, signal);
   }
 
   /** A chat may have been accepted by a process that has seen a list which this one has not. */
@@ -199,6 +203,19 @@ function thinkingSent(
   return risky && wish.bestEffort ? undefined : wish;
 }
 
+/** An answer that goes on in the middle has no beginning for a tag to stand at. */
+function thinkTagsFor(
+  { messages }: ModelCall,
+  { thinkTags }: ModelSpec,
+  dialect: Dialect,
+  thinking: ThinkingWish | undefined,
+): ThinkTags | undefined {
+  if (messages.at(-1)?.role === Role.ASSISTANT || thinkTags === false) return undefined;
+  const tags = thinkTags ?? tagsOfDialect(dialect.name);
+  // Where the template is told not to let it reason, it opens nothing.
+  return tags !== undefined && thinking?.on === false ? { ...tags, opened: false } : tags;
+}
+
 function infoOf(
   model: ModelSpec,
   server: Server,
@@ -217,6 +234,7 @@ function infoOf(
     continues: dialect.continuing !== undefined,
     imageUrls: dialect.imageUrls,
     maxStops: dialect.maxStops,
+    schemaFault: dialect.name === 'embedded' ? grammarFault : undefined,
     fallbacks,
     prices,
     tokenizer: model.tokenizer ?? tokenizerOf(model.upstreamModel),

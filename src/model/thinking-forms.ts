@@ -2,6 +2,7 @@
 // cannot be told is a warning.
 import type { ContentBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import type { ThinkingWish } from '../chat/thinking-wish.ts';
+import { detailsOf } from './reasoning-details.ts';
 
 export interface ThinkingForm {
   /** It can be told how hard. */
@@ -88,11 +89,16 @@ export function handedBack(
   // Only this form has a place for signatures; OpenRouter takes a plain string where there are none.
   if (thoughts.every(({ signature }) => signature === '')) return { reasoning: text };
   return {
-    reasoning_details: thoughts.map((thought, index) => ({
-      type: 'reasoning.text',
-      text: thought.text,
-      ...(thought.signature === '' ? {} : { signature: thought.signature }),
-      index,
-    })),
+    reasoning_details: thoughts.flatMap(
+      (thought, index) =>
+        detailsOf(thought) ?? [
+          {
+            type: 'reasoning.text',
+            text: thought.text,
+            ...(thought.signature === '' ? {} : { signature: thought.signature }),
+            index,
+          },
+        ],
+    ),
   };
 }

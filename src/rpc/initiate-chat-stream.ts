@@ -26,12 +26,14 @@ import {
   MAX_QUEUED_PER_TENANT,
   PUBLISH_TRIES,
 } from '../chat/limits.ts';
+import { formatViolations } from '../chat/format-rules.ts';
 import type { Logger } from '../chat/logger.ts';
 import { fitViolations } from '../chat/model-fit.ts';
 import type { ModelInfo } from '../chat/model-port.ts';
 import { readBoth, readView } from '../chat/read-chat.ts';
 import { systemText, systemViolations } from '../chat/system-text.ts';
 import { toolViolations } from '../chat/tool-rules.ts';
+import { answerSchema } from '../tools/answer-schema.ts';
 import { checkInputSchema } from '../tools/json-schema.ts';
 
 export interface InitiateDeps {
@@ -58,6 +60,7 @@ export async function initiateChatStream(
     ...conversationViolations(given),
     ...contentViolations(given),
     ...toolViolations(given, checkInputSchema),
+    ...formatViolations(given, answerSchema),
   ];
   if (refused.length + violations.length > 0) {
     // All that is wrong at once, so that nobody has to come twice.

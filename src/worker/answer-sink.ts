@@ -7,7 +7,7 @@ import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { FailureReason, StopReason, UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ContentBlockSchema, ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
-import { MAX_DELTA_CHARS, MAX_OUTPUT_CHARS } from '../chat/limits.ts';
+import { MAX_DELTA_CHARS, MAX_OUTPUT_CHARS, MAX_OUTPUT_JSON_BYTES } from '../chat/limits.ts';
 import type { ModelSink, ModelUsage, ModelWarning } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
 import type { End } from '../chat/terminal.ts';
@@ -31,6 +31,8 @@ export interface TurnStart {
   /** Ids of tool calls that the conversation has. */
   readonly takenIds: ReadonlySet<string>;
   readonly toolChoice: ToolChoice | undefined;
+  /** The text of the turn is wanted as a whole. */
+  readonly keepText: boolean;
 }
 
 export class AnswerSink implements ModelSink {
@@ -40,6 +42,11 @@ export class AnswerSink implements ModelSink {
   /** The block of text or reasoning that is open; calls are open until the turn is over. */
   #open: { readonly index: number; readonly kind: Kind } | undefined;
   #whole: string[] = [];
+  /** The text of the turn, where it is kept. */
+  #text: string[] = [];
+  #textChars = 0;
+  /** Of the open block of reasoning. */
+  #signature = '';
   #nextIndex: number;
   #chars: number;
   #usage: ModelUsage | undefined;
@@ -52,8 +59,16 @@ export class AnswerSink implements ModelSink {
     this.#calls = new ToolCalls(start.takenIds, start.toolChoice);
   }
 
-  readonly text = (delta: string): void => this.#say(BlockKind.TEXT, delta);
+  readonly text = (delta: string): void => {
+    if (this.#start.keepText) this.#keep(delta);
+    this.#say(BlockKind.TEXT, delta);
+  };
   readonly thinking = (delta: string): void => this.#say(BlockKind.THINKING, delta);
+  readonly signature = (signature: string): void => {
+    // Some servers give it late, or instead of reasoning that may be read: it has a block all the same.
+    if (this.#open?.kind !== BlockKind.THINKING) this.#openBlock(BlockKind.THINKING);
+    this.#signature = signature;
+  };
   readonly toolUse = (call: number, id: string, name: string): void => {
     this.#closeBlock();
     const index = this.#nextIndex++;
@@ -77,6 +92,22 @@ export class AnswerSink implements ModelSink {
     this.#writer.push({ case: 'warning', value: warning });
   };
   readonly pressure = (): Promise<void> | undefined => this.#writer.pressure();
+
+  /** What the turn has said, where that is kept. */
+  saidText(): string {
+    return this.#text.join('');
+  }
+
+  /** How the next turn of the same run begins. */
+  nextStart(usage: Usage): TurnStart {
+    return {
+      ...this.#start,
+      turn: this.#start.turn + 1,
+      nextIndex: this.#nextIndex,
+      chars: this.#chars,
+      usage,
+    };
+  }
 
   /** The calls that were made in this turn. */
   toolUses(): ToolUseBlock[] {
@@ -102,8 +133,10 @@ export class AnswerSink implements ModelSink {
     if (open === undefined) return;
     this.#open = undefined;
     const text = this.#whole.join('');
+    const signature = this.#signature;
     this.#whole = [];
-    this.#close(open.kind, open.index, text, toContent(open.kind, text));
+    this.#signature = '';
+    this.#close(open.kind, open.index, text, toContent(open.kind, text, signature), signature);
   }
 
   /** `whole`: the model was done with them. */
@@ -118,16 +151,14 @@ export class AnswerSink implements ModelSink {
     }
   }
 
-  #close(kind: Kind, index: number, text: string, content: Content): void {
-    if (this.#start.deltas) {
-      this.#writer.push({ case: 'blockStopped', value: { index } });
-    } else if (text.length <= MAX_DELTA_CHARS) {
+  #close(kind: Kind, index: number, text: string, content: Content, signature = ''): void {
+    if (!this.#start.deltas && text.length <= MAX_DELTA_CHARS) {
       this.#writer.push({ case: 'blockStopped', value: { index, content } });
-    } else {
-      // Longer than an event may be: it comes in pieces in either case.
-      this.#pushDeltas(kind, index, text);
-      this.#writer.push({ case: 'blockStopped', value: { index } });
+      return;
     }
+    // Longer than an event may be: it comes in pieces in either case.
+    if (!this.#start.deltas) this.#pushDeltas(kind, index, text);
+    this.#writer.push({ case: 'blockStopped', value: { index, signature } });
   }
 
   /** The call counts as answered once something came of it. */
@@ -144,6 +175,18 @@ export class AnswerSink implements ModelSink {
     return usage;
   }
 
+  #keep(delta: string): void {
+    this.#textChars += delta.length;
+    if (this.#textChars > MAX_OUTPUT_JSON_BYTES) {
+      throw new ModelFailure(
+        FailureReason.OUTPUT_TOO_LARGE,
+        `The answer grew past ${MAX_OUTPUT_JSON_BYTES} characters, the most that JSON by a schema may have. Ask for less, or set max_tokens.`,
+        { retryable: false },
+      );
+    }
+    this.#text.push(delta);
+  }
+
   #say(kind: typeof BlockKind.TEXT | typeof BlockKind.THINKING, delta: string): void {
     if (delta.length === 0) return;
     this.#chars += delta.length;
@@ -154,16 +197,18 @@ export class AnswerSink implements ModelSink {
         { retryable: false },
       );
     }
-    if (this.#open?.kind !== kind) {
-      this.#closeBlock();
-      const index = this.#nextIndex++;
-      this.#open = { index, kind };
-      const { turn } = this.#start;
-      this.#writer.push({ case: 'blockStarted', value: { index, kind, turn } });
-    }
-    const { index } = this.#open;
+    const open = this.#open?.kind === kind ? this.#open : this.#openBlock(kind);
+    const { index } = open;
     if (this.#start.deltas) this.#pushDeltas(kind, index, delta);
     else this.#whole.push(delta);
+  }
+
+  #openBlock(kind: Kind): { readonly index: number; readonly kind: Kind } {
+    this.#closeBlock();
+    const index = this.#nextIndex++;
+    const { turn } = this.#start;
+    this.#writer.push({ case: 'blockStarted', value: { index, kind, turn } });
+    return (this.#open = { index, kind });
   }
 
   #pushDeltas(kind: Kind, index: number, text: string): void {
@@ -191,8 +236,8 @@ function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }
 
-function toContent(kind: Kind, text: string): Content {
+function toContent(kind: Kind, text: string, signature: string): Content {
   return kind === BlockKind.TEXT
     ? { block: { case: 'text', value: text } }
-    : { block: { case: 'thinking', value: { text } } };
+    : { block: { case: 'thinking', value: { text, signature } } };
 }

@@ -298,10 +298,12 @@ function contentChars(payload: EventPayload): number {
     case 'toolInputDelta':
       return payload.value.json?.length ?? 0;
     case 'blockStopped': {
-      const block = payload.value.content?.block;
+      const { content, signature = '' } = payload.value;
+      const block = content?.block;
       if (block?.case === 'text') return block.value.length;
       if (block?.case === 'toolUse') return block.value.input?.length ?? 0;
-      return block?.case === 'thinking' ? (block.value.text?.length ?? 0) : 0;
+      if (block?.case !== 'thinking') return signature.length;
+      return (block.value.text?.length ?? 0) + (block.value.signature?.length ?? 0);
     }
     default:
       return 0;

@@ -17,11 +17,12 @@ import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
 import type { End } from '../chat/terminal.ts';
+import { type Judged, judge, schemaNotMet } from './answer-format.ts';
 import { AnswerSink } from './answer-sink.ts';
 import type { LogWriter } from './log-writer.ts';
 import { isFull } from './log-writer.ts';
 import type { Turn } from './turn.ts';
-import { isFirstStep, nextTurn } from './turn.ts';
+import { isFirstStep, nextTurn, repairTurn } from './turn.ts';
 
 /** Why a run is stopped before the model is done: the reason of its abort signal. */
 export class RunStop extends Error {
@@ -74,15 +75,23 @@ export async function runChat(
     // Erased: the chat is deleted, and the fence says so to whoever appends.
     if (turn === undefined) return lost('its start is erased: the chat is deleted');
     writer.resume(turn.textHash);
-    const sink = new AnswerSink(writer, turn);
-    const outcome = await ask(deps, command, turn, sink, abort.signal, writer.attempt);
-    const usage = sink.finish(outcome);
-    if (outcome.kind !== 'wait') return await finish(writer, outcome, usage);
-    const deadlineMs = toolDeadlineMs(mark.expiresAtMs, Date.now());
-    // As they are now that they are closed: an input for which nothing came is an empty object.
-    const settled = await writer.wait(sink.toolUses(), deadlineMs);
-    if (isFull(settled)) return await handBack(writer);
-    return settled.type === 'stored' ? { type: 'waits' } : lost(lossBy(settled));
+    for (;;) {
+      const sink = new AnswerSink(writer, turn);
+      const outcome = await ask(deps, command, turn, sink, abort.signal, writer.attempt);
+      const usage = sink.finish(outcome);
+      if (outcome.kind === 'wait') return await wait(writer, sink, mark);
+      const judged = judgeTurn(turn, sink, outcome);
+      if ('end' in judged) return await finish(writer, judged.end, usage);
+      const { violations } = judged;
+      const fields = { ...fieldsOf(command), attempt: writer.attempt, turn: turn.turn };
+      deps.logger.warn(
+        { ...fields, violations: violations.length },
+        'an answer did not fit its schema',
+      );
+      if (!mayRepair(turn))
+        return await finish(writer, schemaNotMet(violations, turn.repairs.length > 0), usage);
+      turn = repairTurn(turn, sink, usage, violations);
+    }
   } catch (error) {
     const stop: unknown = abort.signal.aborted ? abort.signal.reason : error;
     if (stop instanceof RunStop && stop.why === 'lost') return lost(stop.message);
@@ -97,6 +106,28 @@ export async function runChat(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What the end of a turn is once its form was looked at, or why the model is asked again. */
+function judgeTurn({ format, repairs }: Turn, sink: AnswerSink, end: End): Judged {
+  if (end.kind === 'completed' && format !== undefined) return judge(format, sink.saidText(), end);
+  if (end.kind !== 'failed' || repairs.length === 0) return { end };
+  // The reason is the second call's, but there would have been no second call without the first answer.
+  const message = `The answer did not fit the schema, and asking the model again failed. ${end.message}`;
+  return { end: { ...end, message } };
+}
+
+/** Asking again is a turn and a call of the model as any other. */
+function mayRepair({ repairs, turn }: Turn): boolean {
+  return repairs.length === 0 && turn < MAX_TURNS;
+}
+
+async function wait(writer: LogWriter, sink: AnswerSink, mark: StatusMark): Promise<RunResult> {
+  const deadlineMs = toolDeadlineMs(mark.expiresAtMs, Date.now());
+  // As they are now that they are closed: an input for which nothing came is an empty object.
+  const settled = await writer.wait(sink.toolUses(), deadlineMs);
+  if (isFull(settled)) return await handBack(writer);
+  return settled.type === 'stored' ? { type: 'waits' } : lost(lossBy(settled));
 }
 
 /** Runs the model to what belongs into the log; rejects where the run is not to end here. */

@@ -2,6 +2,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Hash } from 'node:crypto';
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
@@ -11,7 +12,8 @@ import { ChatError } from '../chat/errors.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
 import { APPEND_SETTLE_MS } from '../chat/limits.ts';
 import { foldUpTo } from '../chat/read-log.ts';
-import type { TurnStart } from './answer-sink.ts';
+import { type AnswerFormat, answerFormat, repairMessages } from './answer-format.ts';
+import type { AnswerSink, TurnStart } from './answer-sink.ts';
 
 /** The turn that the model is to be asked for. */
 export interface Turn extends TurnStart {
@@ -23,6 +25,10 @@ export interface Turn extends TurnStart {
   readonly messages: readonly Message[];
   /** Over the text that the chat has said so far. */
   readonly textHash: Hash;
+  /** The form that the answer must have; undefined: any. */
+  readonly format: AnswerFormat | undefined;
+  /** Why the model is asked once more; empty: this is no repair. */
+  readonly repairs: readonly string[];
 }
 
 export interface TurnDeps {
@@ -46,6 +52,7 @@ export async function nextTurn(
   const said = isFirstStep(mark)
     ? new AnswerFold()
     : await patiently(() => foldUpTo(deps.log, chat, claimRecord));
+  const format = answerFormat(request);
   const messages = joined(request.messages, said.messages());
   return {
     request,
@@ -60,7 +67,23 @@ export async function nextTurn(
     usage: said.usage,
     takenIds: toolUseIds(messages),
     toolChoice: request.toolChoice,
+    format,
+    keepText: format !== undefined,
+    repairs: [],
   };
+}
+
+/** The turn after one whose answer did not fit: the same step, with what is wrong. */
+export function repairTurn(
+  turn: Turn,
+  sink: AnswerSink,
+  usage: Usage,
+  repairs: readonly string[],
+): Turn {
+  const { format } = turn;
+  if (format === undefined) throw new Error('Only an answer by a schema is asked for again.');
+  const asked = repairMessages(format, sink.saidText(), repairs);
+  return { ...turn, ...sink.nextStart(usage), messages: [...turn.messages, ...asked], repairs };
 }
 
 /** Until another step is finished nothing is kept of what was said: the first claim is the first step. */

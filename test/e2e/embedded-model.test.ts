@@ -1,11 +1,19 @@
 // With nothing configured a real model answers: the small one that set-up brings.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ChatStreamStatus, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { ThinkingSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import {
+  ChatStreamStatus,
+  FailureReason,
+  StopReason,
+} from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
 import { grpcClient } from '../support/clients.ts';
 import { temporaryFolder } from '../support/nats.ts';
 import { needs } from '../support/needs.ts';
+import { refused } from '../support/refusal.ts';
 import { startTailraceProcess } from '../support/tailrace-process.ts';
 import { Watch, watchToEnd } from '../support/watch-chat.ts';
 
@@ -44,6 +52,71 @@ test(
     assert.equal(story.end().status, ChatStreamStatus.CANCELLED);
     const children = tailrace.children().length;
     assert.equal(children, 2, 'nats-server and the model');
+    assert.equal((await tailrace.stop()).code, 0);
+  },
+);
+
+test(
+  'the embedded model keeps to a schema by a grammar, and says what it cannot do',
+  { skip: needs('embedded model') },
+  async () => {
+    using folder = temporaryFolder();
+    await using tailrace = await startTailraceProcess({ TAILRACE_DATA_DIR: folder.path });
+    const client = grpcClient(tailrace.url);
+    const [model] = (await client.listModels({})).models;
+    const { tools, jsonSchema, reasoning, images } = model?.capabilities ?? {};
+    assert.deepEqual([tools, jsonSchema, reasoning, images], [false, true, false, false]);
+
+    const properties = { city: { type: 'string', maxLength: 20 }, river: { type: 'boolean' } };
+    const required = ['city', 'river'];
+    const city = { type: 'object', properties, required, additionalProperties: false };
+    const asking = (
+      schema: object,
+      strict: boolean,
+      thinking?: MessageInitShape<typeof ThinkingSchema>,
+    ) => {
+      const value = { name: 'city', schema: JSON.stringify(schema), strict };
+      const responseFormat = { format: { case: 'jsonSchema' as const, value } };
+      const request = { temperature: 0, maxTokens: 100, responseFormat };
+      const thoughts = thinking === undefined ? {} : { thinking };
+      return initiateRequest({ text: 'Describe Rome.', request: { ...request, ...thoughts } });
+    };
+    const { streamId } = await client.initiateChatStream(asking(city, true));
+    const watch = await watchToEnd(client, streamId);
+    const { payload } = watch.events.at(-1) ?? {};
+    assert.ok(payload?.case === 'completed', watch.text());
+    assert.equal(payload.value.stopReason, StopReason.END_TURN);
+    assert.deepEqual(Object.keys(JSON.parse(payload.value.outputJson) as object), required);
+    assert.equal(payload.value.usage?.modelCalls, 1);
+
+    // What the grammar cannot hold it to is refused, or checked afterwards.
+    const strange = {
+      ...city,
+      properties: { ...properties, city: { const: 'Atlantis', pattern: '^A' } },
+    };
+    const refusal = await refused(client.initiateChatStream(asking(strange, true)));
+    assert.equal(refusal.reason, 'MODEL_UNFIT');
+    assert.deepEqual(refusal.fields, ['request.response_format.json_schema.schema']);
+    assert.match(
+      refusal.message,
+      /schema\.properties\.city\.pattern' cannot be kept by the grammar/,
+    );
+    const never = {
+      ...city,
+      properties: { ...properties, city: { type: 'string', pattern: '^$' } },
+    };
+    const loose = await client.initiateChatStream(asking(never, false));
+    const end = (await watchToEnd(client, loose.streamId)).end();
+    assert.equal(end.failure?.reason, FailureReason.SCHEMA_NOT_MET);
+    assert.match(end.failure.message, /\/city must match pattern/);
+    assert.equal(end.usage?.modelCalls, 2);
+
+    const thinking = { enabled: true, bestEffort: true };
+    const without = await client.initiateChatStream(asking(city, true, thinking));
+    const seen = await watchToEnd(client, without.streamId);
+    const warning = seen.events.find(({ payload: { case: kind } }) => kind === 'warning')?.payload;
+    assert.ok(warning?.case === 'warning');
+    assert.equal(warning.value.reason, WarningReason.THINKING_NOT_SUPPORTED);
     assert.equal((await tailrace.stop()).code, 0);
   },
 );

@@ -307,12 +307,6 @@ const LATER: readonly (readonly [string, Initiate])[] = [
   ],
   ['request.mcp_servers', asking({ mcpServers: [{ name: 'm', url: 'https://mcp.example.com' }] })],
   [
-    'request.response_format.json_schema',
-    asking({
-      responseFormat: { format: { case: 'jsonSchema', value: { name: 'n', schema: '{}' } } },
-    }),
-  ],
-  [
     'request.response_format.tool',
     asking({ responseFormat: { format: { case: 'tool', value: { name: 'n' } } } }),
   ],

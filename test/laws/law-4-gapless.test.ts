@@ -91,3 +91,39 @@ test('law 4: hand-backs have no events and make no gap, however many', async () 
   assert.ok(handBacks.every(({ data }) => data.length === 0));
   assert.equal(casesOf(events).filter((kind) => kind === 'attemptStarted').length, rounds);
 });
+
+test('law 4: a worker lost between an answer and its repair makes no gap; both are said anew', async () => {
+  await using nats = await startNats();
+  const schema = '{"type":"object"}';
+  const format = { format: { case: 'jsonSchema', value: { name: 'any', schema } } } as const;
+  await using adapter = await nats.open();
+  const chat = await startChat(adapter, { request: { responseFormat: format } });
+  const model = handModel();
+  {
+    await using worker = await nats.open('worker');
+    await using _running = runWorker(worker, model);
+    const first = await model.nextCall();
+    first.sink.text('no JSON');
+    first.finish();
+    const repair = await model.nextCall();
+    assert.equal(repair.call.turn, 2);
+    repair.sink.text('{"half":');
+    await untilText(adapter.log, chat, '{"half":');
+  }
+  await using _other = runWorker(adapter, model);
+  const again = await model.nextCall();
+  assert.equal(again.call.turn, 1, 'an answer that did not fit is no finished step');
+  again.sink.text('still none');
+  again.finish();
+  const repair = await model.nextCall();
+  assert.equal(repair.call.messages.length, 3);
+  repair.sink.text('{}');
+  repair.finish();
+  await untilOver(adapter.log, chat);
+  const { events, text } = await assertTrueLog(adapter.log, chat);
+  assert.equal(text, 'still none{}');
+  const end = events.at(-1)?.payload;
+  assert.ok(end?.case === 'completed');
+  assert.equal(end.value.outputJson, '{}');
+  assert.equal(end.value.usage?.modelCalls, 2, 'the calls of the effective attempt');
+});

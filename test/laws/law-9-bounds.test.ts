@@ -13,8 +13,11 @@ import { appendSettled } from '../../src/chat/append.ts';
 import type { EventLog } from '../../src/chat/event-log.ts';
 import {
   HAND_BACK_MS,
+  MAX_DELTA_CHARS,
   MAX_EVENT_BYTES,
   MAX_OUTPUT_CHARS,
+  MAX_OUTPUT_JSON_BYTES,
+  MAX_THINKING_SIGNATURE_CHARS,
   MAX_TOOL_CALLS_PER_TURN,
   MAX_TOOL_INPUT_CHARS,
   MAX_TOOL_USE_ID_CHARS,
@@ -125,6 +128,32 @@ for (const stream of [true, false]) {
     assert.equal((await writer.wait(sink.toolUses(), Date.now())).type, 'stored');
     const largest = Math.max(...log.appends.map(({ data }) => data.length));
     assert.ok(largest < MAX_EVENT_BYTES * 0.95, `a record has ${largest} bytes`);
+  });
+}
+
+for (const stream of [true, false]) {
+  test(`law 9: neither does a signature, nor the last record of an answer by a schema, stream=${stream}`, async () => {
+    const log = watchedLog(memoryLog());
+    const { writer } = await claimedWriter(log, chatKey());
+    const release = log.hold();
+    const sink = new AnswerSink(writer, { ...firstTurn(stream), keepText: true });
+    const wide = '\u{6c34}';
+    for (let block = 0; block < 3; block++) {
+      sink.thinking(wide.repeat(MAX_DELTA_CHARS));
+      sink.signature(wide.repeat(MAX_THINKING_SIGNATURE_CHARS));
+      sink.text(wide.repeat(MAX_DELTA_CHARS));
+    }
+    assert.equal(sink.saidText().length, 3 * MAX_DELTA_CHARS);
+    assert.throws(
+      () => sink.text('a'.repeat(MAX_OUTPUT_JSON_BYTES)),
+      (error) => error instanceof ModelFailure && error.reason === FailureReason.OUTPUT_TOO_LARGE,
+    );
+    release();
+    const usage = sink.finish(COMPLETED);
+    const outputJson = 'x'.repeat(MAX_OUTPUT_JSON_BYTES);
+    assert.equal((await writer.end({ ...COMPLETED, outputJson }, usage)).type, 'stored');
+    const largest = Math.max(...log.appends.map(({ data }) => data.length));
+    assert.ok(largest < MAX_EVENT_BYTES * 0.9, `a record has ${largest} bytes`);
   });
 }
 

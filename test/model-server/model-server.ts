@@ -11,7 +11,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import * as z from 'zod';
 import { generate } from './generation.ts';
 import { createPacer } from './pacer.ts';
-import { type Script, type ScriptInput, scriptOf } from './script.ts';
+import { type Script, type ScriptInput, scriptOfUser } from './script.ts';
 
 export interface ModelServerOptions {
   readonly port?: number;
@@ -185,10 +185,13 @@ export async function startModelServer(options: ModelServerOptions = {}): Promis
       const error = { message: `no model ${model}`, type: 'NotFoundError', code: 404 };
       return json(response, 404, { error });
     }
-    const last = textOf(messages.findLast((message) => message.role === 'user')?.content);
+    const said = messages
+      .filter(({ role }) => role === 'user')
+      .map(({ content }) => textOf(content));
+    const last = said.at(-1) ?? '';
     let script: Script;
     try {
-      script = scriptOf(last, roundOf(messages));
+      script = scriptOfUser(said, roundOf(messages));
     } catch (error) {
       return refuse(response, String(error));
     }

@@ -82,6 +82,8 @@ const scriptSchema = z.strictObject({
   raw: z.string().optional(),
   /** Default: "stop", after calls "tool_calls". */
   finish: z.string().optional(),
+  /** A script: the answer once the user has gone on in words that are none. */
+  again: z.unknown().optional(),
   stop_reason: z.union([z.string(), z.number()]).optional(),
   matched_stop: z.union([z.string(), z.number()]).optional(),
   usage: z.enum(['last', 'with_finish', 'every', 'none', 'only']).default('last'),
@@ -127,6 +129,14 @@ export function scriptOf(lastUserMessage: string, round = 0): Script {
   const first = scriptSchema.parse(JSON.parse(lastUserMessage));
   if (round === 0 || first.rounds.length === 0) return first;
   return scriptSchema.parse(first.rounds[Math.min(round, first.rounds.length) - 1]);
+}
+
+/** The script of a conversation, given what its user has said. */
+export function scriptOfUser(said: readonly string[], round: number): Script {
+  const last = said.at(-1) ?? '';
+  const before = last.startsWith('{') ? undefined : said.findLast((text) => text.startsWith('{'));
+  const again = before === undefined ? undefined : scriptOf(before).again;
+  return again === undefined ? scriptOf(last, round) : scriptSchema.parse(again);
 }
 
 /** The `tool_calls` of each delta, in their order. */

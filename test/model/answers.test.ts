@@ -80,6 +80,72 @@ test('reasoning comes as thinking, under either name, apart from text', async ()
   }
 });
 
+test('reasoning between tags within the text comes as thinking, wherever the server cuts it', async () => {
+  for (const text of [
+    ['<think>\nhm', ', so\n</think>', '\n\nHello'],
+    ['<', 'thi', 'nk>\nhm, so\n<', '/think', '>\n', '\nHel', 'lo'],
+    '<think>\nhm, so\n</think>\n\nHello'.split(''),
+  ]) {
+    const { sink, stopReason } = await run({ text });
+    assert.equal(sink.thoughts.join(''), 'hm, so\n');
+    assert.equal(sink.texts.join(''), 'Hello');
+    assert.equal(stopReason, StopReason.END_TURN);
+  }
+});
+
+test('a refusal is text, also where it breaks off what the model was thinking', async () => {
+  const event = (delta: object) =>
+    `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: null }] })}\n\n`;
+  const raw = `${event({ content: '<think>hm' })}${event({ refusal: 'No.' })}data: [DONE]\n\n`;
+  const { sink, stopReason } = await run({ raw });
+  assert.deepEqual([sink.thoughts, sink.texts], [['hm'], ['No.']]);
+  assert.equal(stopReason, StopReason.REFUSAL);
+});
+
+test('an answer that ends while the model reasons has only reasoning, and says why it ended', async () => {
+  const { sink, stopReason } = await run({ text: ['<think>so ', 'far </th'], finish: 'length' });
+  assert.deepEqual([sink.thoughts.join(''), sink.texts], ['so far </th', []]);
+  assert.equal(stopReason, StopReason.MAX_TOKENS);
+});
+
+test('what is held back in case it became a tag is kept when the connection is cut', async () => {
+  await using pair = await startPair({ tries: 1 });
+  const sink = recordingSink();
+  const script: ScriptInput = { text: ['<think>so', ' far</', '…'], fault: 'cut', after: 2 };
+  await assert.rejects(pair.client.generate(modelCall(script), sink, NEVER), /before the answer/);
+  assert.equal(sink.thoughts.join(''), 'so far</');
+});
+
+test('a server that hands reasoning over by itself has its text left alone', async () => {
+  const { sink } = await run({ thinking: 2, text: ['<think>', 'a</think> is a tag'] });
+  assert.equal(sink.thoughts.length, 2);
+  assert.equal(sink.texts.join(''), '<think>a</think> is a tag');
+});
+
+test('what a server wants back with its reasoning comes once, after it, with or without words', async () => {
+  const event = (delta: object) =>
+    `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: null }] })}\n\n`;
+  const details = (detail: object) => ({ reasoning_details: [{ index: 0, ...detail }] });
+  const type = 'reasoning.text';
+  const raw = [
+    event({ reasoning: 'a', ...details({ type, text: 'a' }) }),
+    event(details({ type, text: 'b' })),
+    event(details({ type, signature: 'sig' })),
+    event({ content: 'Hello', reasoning: null, reasoning_details: [] }),
+    event(details({ type: 'reasoning.encrypted', data: 'xyz' })),
+    'data: [DONE]\n\n',
+  ].join('');
+  const { sink, text } = await run({ raw });
+  assert.deepEqual([sink.thoughts, text], [['a', 'b'], 'Hello']);
+  assert.deepEqual(
+    sink.signatures.map((signature) => JSON.parse(signature) as unknown),
+    [
+      [{ index: 0, type, signature: 'sig', chars: { text: 2 } }],
+      [{ index: 0, type: 'reasoning.encrypted', data: 'xyz' }],
+    ],
+  );
+});
+
 test('an answer that is only reasoning is not empty', async () => {
   const { stopReason } = await run({ thinking: 1, tokens: 0 });
   assert.equal(stopReason, StopReason.END_TURN);
@@ -107,6 +173,18 @@ test('usage arrives wherever the model server puts it, and once', async () => {
   const said = JSON.stringify({ choices: [choice], usage: counts });
   const sglang = await run({ raw: `data: ${said}\n\ndata: [DONE]\n\n` });
   assert.equal(sglang.sink.usages[0]?.reasoningTokens, 1);
+});
+
+test('tokens of reasoning are counted under either name that servers have for them', async () => {
+  for (const counts of [
+    { completion_tokens_details: { reasoning_tokens: 7 } },
+    { reasoning_tokens: 7, completion_tokens_details: null },
+  ]) {
+    const usage = JSON.stringify({ prompt_tokens: 1, completion_tokens: 9, ...counts });
+    const raw = `data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\ndata: {"choices":[],"usage":${usage}}\n\ndata: [DONE]\n\n`;
+    const { sink } = await run({ raw });
+    assert.equal(sink.usages[0]?.reasoningTokens, 7);
+  }
 });
 
 const FINISHES: readonly (readonly [ScriptInput, StopReason])[] = [

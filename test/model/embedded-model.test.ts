@@ -191,8 +191,8 @@ describe('embedded model', { skip: skipped() }, () => {
       required: ['city', 'size', 'river'],
       additionalProperties: false,
     };
-    const format = (schema: object) => ({
-      response_format: { type: 'json_schema', json_schema: { name: 'city', schema } },
+    const format = (schema: object, strict = true) => ({
+      response_format: { type: 'json_schema', json_schema: { name: 'city', schema, strict } },
       messages: asked('Describe Rome.'),
       max_tokens: 150,
       temperature: 0,
@@ -209,6 +209,11 @@ describe('embedded model', { skip: skipped() }, () => {
 
     const refusal = await refusalOf(format({ type: 'string', pattern: '^a' }));
     assert.equal(refusal.param, 'response_format.json_schema.schema.pattern');
+
+    const loose = { ...schema, properties: { city: { type: 'string', pattern: '^R' } } };
+    const rest = await answerTo(format({ ...loose, required: ['city'] }, false));
+    assert.equal(rest.finish_reason, 'stop');
+    z.strictObject({ city: z.string() }).parse(JSON.parse(rest.text));
   });
 
   test('penalties and min_p change what is said', async () => {

@@ -36,6 +36,7 @@ export function modelCall(said: string | ScriptInput, request: RequestInit = {})
 export interface RecordingSink extends ModelSink {
   readonly texts: string[];
   readonly thoughts: string[];
+  readonly signatures: string[];
   readonly usages: ModelUsage[];
   readonly warnings: ModelWarning[];
   /** Of each call: id, name, and its input so far. */
@@ -51,6 +52,7 @@ export function recordingSink(): RecordingSink {
   const sink: RecordingSink = {
     texts: [],
     thoughts: [],
+    signatures: [],
     usages: [],
     warnings: [],
     calls: [],
@@ -67,6 +69,7 @@ export function recordingSink(): RecordingSink {
       if (made === undefined) throw new Error(`input for the call ${call}, which never began`);
       made.input += json;
     },
+    signature: (signature) => void sink.signatures.push(signature),
     usage: (usage) => void sink.usages.push(usage),
     warning: (warning) => void sink.warnings.push(warning),
     pressure: () => (sink.texts.length > 0 ? sink.holdUntil : undefined),

@@ -1,11 +1,20 @@
 // Several servers and models behind one port: who is asked, by which name, and what is not sent.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { create } from '@bufbuild/protobuf';
+import { MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
+import type { DialectName } from '../../src/model/dialects.ts';
 import { createRegistry } from '../../src/model/registry.ts';
-import { bareModel, oneServer, type ServerSpec } from '../../src/model/registry-spec.ts';
+import {
+  bareModel,
+  type ModelSpec,
+  oneServer,
+  type ServerSpec,
+} from '../../src/model/registry-spec.ts';
+import { THINK_TAGS } from '../../src/model/think-tags.ts';
 import { type ModelServer, startModelServer } from '../model-server/model-server.ts';
-import { modelCall, NEVER, recordingSink } from './model-call.ts';
+import { modelCall, NEVER, recordingSink, type RequestInit } from './model-call.ts';
 
 const SAID = '{"tokens":1}';
 
@@ -90,6 +99,131 @@ test('the operator’s defaults fill what the request does not set, and nothing 
   await registry.generate(modelCall(SAID, { topK: 0 }), recordingSink(), NEVER);
   const body = await bodyAt(server);
   assert.deepEqual([body['temperature'], body['top_k'], body['stop']], [0.7, 0, ['END']]);
+  registry.close();
+});
+
+/** What comes of a text, as [reasoning, text]. */
+async function split(
+  text: readonly string[],
+  dialect: DialectName,
+  thinkTags: ModelSpec['thinkTags'],
+  request: RequestInit = {},
+): Promise<readonly [string, string]> {
+  await using server = await startModelServer();
+  const registry = createRegistry({
+    servers: [serverAt('s', server.url, { dialect })],
+    models: [{ ...bareModel('test-model', 's'), thinkTags }],
+    defaultModel: undefined,
+  });
+  const sink = recordingSink();
+  const call = modelCall({ text: [...text] }, request);
+  await registry.generate(call, sink, NEVER);
+  registry.close();
+  return [sink.thoughts.join(''), sink.texts.join('')];
+}
+
+test('tags are read where the server may leave them in the text, or where the operator says so', async () => {
+  const text = ['<think>hm</think>', 'Hello'];
+  for (const dialect of ['vllm', 'sglang'] as const) {
+    assert.deepEqual(await split(text, dialect, undefined), ['hm', 'Hello'], dialect);
+    assert.deepEqual(await split(text, dialect, false), ['', text.join('')], dialect);
+  }
+  for (const dialect of ['openai', 'llamacpp', 'ollama', 'openrouter', 'embedded'] as const) {
+    assert.deepEqual(await split(text, dialect, undefined), ['', text.join('')], dialect);
+    assert.deepEqual(await split(text, dialect, THINK_TAGS), ['hm', 'Hello'], dialect);
+  }
+});
+
+test('where the template opens the reasoning it begins with the turn, unless that was told not to reason', async () => {
+  const opened = { ...THINK_TAGS, opened: true };
+  assert.deepEqual(await split(['hm</think>Hello'], 'vllm', opened), ['hm', 'Hello']);
+  const off = { thinking: { enabled: false } };
+  assert.deepEqual(await split(['Hello'], 'vllm', opened, off), ['', 'Hello']);
+  // This server cannot be told so.
+  assert.deepEqual(await split(['hm</think>Hello'], 'embedded', opened, off), ['hm', 'Hello']);
+});
+
+test('an answer that goes on with a message of the assistant has no beginning for tags', async () => {
+  await using server = await startModelServer();
+  const registry = createRegistry({
+    servers: [serverAt('s', server.url, { dialect: 'vllm' })],
+    models: [bareModel('test-model', 's')],
+    defaultModel: undefined,
+  });
+  const call = modelCall({ text: ['<think>', ' is a tag'] });
+  const begun = create(MessageSchema, {
+    role: Role.ASSISTANT,
+    content: [{ block: { case: 'text', value: 'The word ' } }],
+  });
+  const sink = recordingSink();
+  await registry.generate({ ...call, messages: [...call.messages, begun] }, sink, NEVER);
+  assert.deepEqual([sink.thoughts, sink.texts], [[], ['<think>', ' is a tag']]);
+  registry.close();
+});
+
+test('what OpenRouter said beside its reasoning is handed back to it as it came', async () => {
+  await using server = await startModelServer();
+  const registry = createRegistry({
+    servers: [serverAt('s', server.url, { dialect: 'openrouter' })],
+    models: [bareModel('test-model', 's')],
+    defaultModel: undefined,
+  });
+  const details = [
+    {
+      type: 'reasoning.text',
+      text: 'hm',
+      signature: 'sig',
+      format: 'anthropic-claude-v1',
+      index: 0,
+    },
+    { type: 'reasoning.encrypted', data: 'xyz', id: 'e', index: 1 },
+  ];
+  const event = (delta: object) =>
+    `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: null }] })}\n\n`;
+  const raw = `${event({ reasoning_details: details })}${event({ content: 'Hello' })}data: [DONE]\n\n`;
+  const sink = recordingSink();
+  await registry.generate(modelCall({ raw }), sink, NEVER);
+  await server.nextRequest();
+  const thinking = { text: sink.thoughts.join(''), signature: sink.signatures[0] ?? '' };
+  const answer = create(MessageSchema, {
+    role: Role.ASSISTANT,
+    content: [
+      { block: { case: 'thinking', value: thinking } },
+      { block: { case: 'text', value: 'Hello' } },
+    ],
+  });
+  const next = modelCall(SAID);
+  await registry.generate(
+    { ...next, messages: [...next.messages, answer, ...next.messages] },
+    recordingSink(),
+    NEVER,
+  );
+  const { messages } = await bodyAt(server);
+  assert.deepEqual((messages as object[])[1], {
+    role: 'assistant',
+    content: 'Hello',
+    reasoning_details: details,
+  });
+  registry.close();
+});
+
+test('the embedded model says of a schema what it cannot be strict about', async () => {
+  await using server = await startModelServer();
+  const registry = createRegistry({
+    servers: [
+      serverAt('e', server.url, { dialect: 'embedded' }),
+      serverAt('v', server.url, { dialect: 'vllm' }),
+    ],
+    models: [bareModel('small', 'e'), bareModel('large', 'v')],
+    defaultModel: undefined,
+  });
+  const [small, large] = await registry.listModels(NEVER);
+  assert.equal(large?.schemaFault, undefined);
+  assert.equal(small?.schemaFault?.({ type: 'object', properties: {} }), undefined);
+  assert.match(
+    small?.schemaFault?.({ type: 'string', pattern: '^a' }) ?? '',
+    /'schema\.pattern' cannot be kept by the grammar here$/,
+  );
   registry.close();
 });
 

@@ -97,6 +97,7 @@ export function firstTurn(deltas: boolean): TurnStart {
     usage: undefined,
     takenIds: new Set(),
     toolChoice: undefined,
+    keepText: false,
   };
 }
 

@@ -25,6 +25,7 @@ export function modelInfo(name: string, more: Partial<ModelInfo> = {}): ModelInf
     continues: true,
     imageUrls: true,
     maxStops: undefined,
+    schemaFault: undefined,
     fallbacks: [],
     prices: undefined,
     tokenizer: undefined,

@@ -47,6 +47,21 @@ function output(made: AnswerFold): string[] {
   });
 }
 
+test('the signature of a block of reasoning is kept, however the block came', () => {
+  const signatures = (made: AnswerFold): string[] =>
+    made
+      .output()
+      .flatMap(({ block }) => (block.case === 'thinking' ? [block.value.signature] : []));
+  const signed: Payload = { case: 'blockStopped', value: { index: 0, signature: 'sig' } };
+  const begun = [STARTED, opened(0, BlockKind.THINKING), thought(0, 'hm')];
+  assert.deepEqual(signatures(fold([...begun, signed])), ['sig']);
+  const value = { text: 'hm', signature: 'sig' };
+  const content = { block: { case: 'thinking' as const, value } };
+  const whole: Payload = { case: 'blockStopped', value: { index: 0, content } };
+  assert.deepEqual(signatures(fold([STARTED, opened(0, BlockKind.THINKING), whole])), ['sig']);
+  assert.deepEqual(signatures(fold([...begun, signed, lostAfter(3)])), ['']);
+});
+
 test('blocks are put together from their deltas, thinking apart from text', () => {
   const made = fold([
     STARTED,

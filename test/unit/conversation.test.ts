@@ -124,7 +124,6 @@ test('every field that is not honoured yet is named, all at once', () => {
     'request.messages[1].content[1].document.url',
     'request.messages[1].content[2].tool_result.content[0].document',
     'request.messages[1].content[3].tool_use.server',
-    'request.response_format.json_schema',
     'request.system.citations.enabled',
     'request.tool_choice.mode',
     'request.tool_context',

@@ -69,6 +69,19 @@ test('the default prompt, its setting and the tenants’ guidelines are read; a 
   assert.equal(readModelsFile('m', GOOD, ENV).defaultPrompt, undefined);
 });
 
+test('how a model marks its reasoning is read in each form; what is not said is left to the dialect', () => {
+  const tagsOf = (setting: string) =>
+    readModelsFile('models.yaml', GOOD.replace('aliases: [fast, q]', setting), ENV).models[0]
+      ?.thinkTags;
+  const think = { open: '<think>', close: '</think>' };
+  assert.equal(tagsOf('aliases: []'), undefined);
+  assert.equal(tagsOf('thinking_tags: false'), false);
+  assert.deepEqual(tagsOf('thinking_tags: true'), { ...think, opened: false });
+  assert.deepEqual(tagsOf('thinking_tags: opened'), { ...think, opened: true });
+  const other = { open: '[THINK]', close: '[/THINK]' };
+  assert.deepEqual(tagsOf(`thinking_tags: ${JSON.stringify(other)}`), { ...other, opened: false });
+});
+
 test('JSON is read too', () => {
   const text = JSON.stringify({
     servers: [{ name: 's', base_url: 'http://127.0.0.1:1/v1', discover: true }],
@@ -77,6 +90,16 @@ test('JSON is read too', () => {
 });
 
 const WRONG: readonly (readonly [string, (text: string) => string, RegExp])[] = [
+  [
+    'unknown tags',
+    (t) => t.replace('aliases: [fast, q]', 'thinking_tags: yes please'),
+    /:11: models\[0\]\.thinking_tags must be true, false, "opened", or \{ open, close, opened \}/,
+  ],
+  [
+    'a tag with white space',
+    (t) => t.replace('aliases: [fast, q]', 'thinking_tags: { open: "a b", close: c }'),
+    /:11: models\[0\]\.thinking_tags/,
+  ],
   ['not YAML', () => 'servers: [', /^models\.yaml:1: /],
   ['no servers', () => 'models: []', /models\.yaml:1: servers is missing/],
   [

@@ -345,20 +345,21 @@ export const ToolResultBlockSchema: GenMessage<ToolResultBlock> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_content, 6);
 
 /**
- * The model's reasoning.
+ * The model's reasoning. In requests only in messages of ROLE_ASSISTANT.
  *
  * @generated from message tailrace.v1.ThinkingBlock
  */
 export type ThinkingBlock = Message$1<"tailrace.v1.ThinkingBlock"> & {
   /**
-   * The reasoning text.
+   * The reasoning text; empty where the model server keeps it to itself.
    *
    * @generated from field: string text = 1;
    */
   text: string;
 
   /**
-   * An opaque token of the model server, to be handed back unchanged in a later request.
+   * What the model server wants to have back unchanged, with the text unchanged, in a later request.
+   * Opaque. Longer ones than 192 Ki UTF-16 units are left out.
    *
    * @generated from field: string signature = 2;
    */

@@ -2,7 +2,7 @@
 // honoured is refused by its name, since a caller who is not told would trust it.
 import * as z from 'zod';
 import { EMBEDDED_MODEL_NAME } from './child-protocol.ts';
-import { type GrammarSource, grammarSource } from './json-schema.ts';
+import { type GrammarSource, grammarSource, looseGrammarSource } from './json-schema.ts';
 import { Refusal } from './refusal.ts';
 
 export interface PromptMessage {
@@ -152,7 +152,9 @@ function grammarOf(format: z.infer<typeof responseFormat>): GrammarSource | unde
     case 'json_object':
       return { kind: 'any-json' };
     case 'json_schema':
-      return grammarSource(format.json_schema.schema, 'response_format.json_schema.schema');
+      return format.json_schema.strict === true
+        ? grammarSource(format.json_schema.schema, 'response_format.json_schema.schema')
+        : looseGrammarSource(format.json_schema.schema);
   }
 }
 

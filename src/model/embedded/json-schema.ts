@@ -18,11 +18,39 @@ const notes = new Set(['description', 'title', 'default', 'examples', '$schema',
 
 interface Walk {
   readonly root: SchemaNode;
+  /** False: what the grammar cannot hold the model to is left out. */
+  readonly strict: boolean;
   nodes: number;
 }
 
+/** Throws a Refusal where the grammar cannot hold the model to all of it. */
 export function grammarSource(schema: SchemaNode, path: string): GrammarSource {
-  return { kind: 'schema', schema: checked(schema, path, { root: schema, nodes: 0 }) };
+  return {
+    kind: 'schema',
+    schema: checked(schema, path, { root: schema, strict: true, nodes: 0 }),
+  };
+}
+
+/** What a strict request may not have in its schema; undefined: it is all right. */
+export function grammarFault(schema: object): string | undefined {
+  try {
+    grammarSource({ ...schema }, 'schema');
+    return undefined;
+  } catch (error) {
+    if (error instanceof Refusal) return error.message.replace(/\.$/, '');
+    throw error;
+  }
+}
+
+/** As much of the schema as the grammar can hold the model to; at the least that it is JSON. */
+export function looseGrammarSource(schema: SchemaNode): GrammarSource {
+  try {
+    const walk = { root: schema, strict: false, nodes: 0 };
+    return { kind: 'schema', schema: checked(schema, '', walk) };
+  } catch (error) {
+    if (error instanceof Refusal) return { kind: 'any-json' };
+    throw error;
+  }
 }
 
 function checked(value: unknown, path: string, walk: Walk): SchemaNode {
@@ -34,11 +62,11 @@ function checked(value: unknown, path: string, walk: Walk): SchemaNode {
   for (const decider of ['anyOf', 'oneOf', '$ref', 'const', 'enum']) {
     if (!(decider in value)) continue;
     const allowed = decider === 'const' || decider === 'enum' ? ['type', '$defs'] : ['$defs'];
-    refuseOthers(value, [decider, ...allowed], path);
+    refuseOthers(value, [decider, ...allowed], path, walk);
     return { ...decided(decider, value, path, walk), ...definitions(value, path, walk) };
   }
 
-  const declared = value['type'];
+  const declared = value['type'] ?? (walk.strict ? undefined : impliedType(value));
   const names: readonly unknown[] = Array.isArray(declared) ? declared : [declared];
   for (const name of names) {
     if (typeof name !== 'string' || !types.has(name)) {
@@ -46,13 +74,18 @@ function checked(value: unknown, path: string, walk: Walk): SchemaNode {
     }
   }
   if (names.length > 1) {
-    refuseOthers(value, ['type', '$defs'], path);
+    refuseOthers(value, ['type', '$defs'], path, walk);
     if (names.includes('object') || names.includes('array')) {
       throw refused(`${path}.type`, 'must put object and array under anyOf, not into a list');
     }
     return { type: names };
   }
   return { ...typed(String(names[0]), value, path, walk), ...definitions(value, path, walk) };
+}
+
+function impliedType(value: SchemaNode): string | undefined {
+  if ('properties' in value) return 'object';
+  return 'items' in value ? 'array' : undefined;
 }
 
 function decided(decider: string, value: SchemaNode, path: string, walk: Walk): SchemaNode {
@@ -90,6 +123,7 @@ function typed(type: string, value: SchemaNode, path: string, walk: Walk): Schem
         value,
         ['type', 'properties', 'required', 'additionalProperties', '$defs'],
         path,
+        walk,
       );
       const given = value['properties'] ?? {};
       if (!isRecord(given)) throw refused(`${path}.properties`, 'must be an object');
@@ -102,7 +136,7 @@ function typed(type: string, value: SchemaNode, path: string, walk: Walk): Schem
       const known = (name: unknown): boolean => {
         return typeof name === 'string' && Object.hasOwn(given, name);
       };
-      if (!Array.isArray(required) || !required.every(known)) {
+      if (walk.strict && (!Array.isArray(required) || !required.every(known))) {
         throw refused(`${path}.required`, 'must list names that are in properties');
       }
       const more = value['additionalProperties'] ?? false;
@@ -111,7 +145,7 @@ function typed(type: string, value: SchemaNode, path: string, walk: Walk): Schem
       return { type, properties, additionalProperties };
     }
     case 'array': {
-      refuseOthers(value, ['type', 'items', 'minItems', 'maxItems', '$defs'], path);
+      refuseOthers(value, ['type', 'items', 'minItems', 'maxItems', '$defs'], path, walk);
       return {
         type,
         ...('items' in value ? { items: checked(value['items'], `${path}.items`, walk) } : {}),
@@ -120,18 +154,19 @@ function typed(type: string, value: SchemaNode, path: string, walk: Walk): Schem
     }
     case 'string': {
       if ('format' in value) {
-        refuseOthers(value, ['type', 'format', '$defs'], path);
+        refuseOthers(value, ['type', 'format', '$defs'], path, walk);
         const format = value['format'];
         if (typeof format !== 'string' || !formats.has(format)) {
+          if (!walk.strict) return { type };
           throw refused(`${path}.format`, `must be one of ${[...formats].join(', ')}`);
         }
         return { type, format };
       }
-      refuseOthers(value, ['type', 'minLength', 'maxLength', '$defs'], path);
+      refuseOthers(value, ['type', 'minLength', 'maxLength', '$defs'], path, walk);
       return { type, ...counts(value, ['minLength', 'maxLength'], path) };
     }
     default:
-      refuseOthers(value, ['type', '$defs'], path);
+      refuseOthers(value, ['type', '$defs'], path, walk);
       return { type };
   }
 }
@@ -165,7 +200,13 @@ function counts(value: SchemaNode, [least, most]: readonly [string, string], pat
   return found;
 }
 
-function refuseOthers(value: SchemaNode, allowed: readonly string[], path: string): void {
+function refuseOthers(
+  value: SchemaNode,
+  allowed: readonly string[],
+  path: string,
+  walk: Walk,
+): void {
+  if (!walk.strict) return;
   const other = Object.keys(value).find((key) => !allowed.includes(key) && !notes.has(key));
   if (other !== undefined) throw refused(`${path}.${other}`, 'cannot be kept by the grammar here');
 }

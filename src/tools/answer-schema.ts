@@ -1,0 +1,220 @@
+// The schema of an answer: compiled by ajv, and answers checked against it at a bounded cost, since a
+// schema and an answer can be written so that checking would take for ever. Each look at a value is
+// counted; a count, unlike a clock, decides alike on a busy machine.
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import {
+  KEPT_ANSWER_SCHEMAS,
+  MAX_ANSWER_SCHEMA_VALUES,
+  MAX_SCHEMA_CHECK_COST,
+  MAX_SCHEMA_REPORT_COST,
+  MAX_SCHEMA_VIOLATION_CHARS,
+  MAX_SCHEMA_VIOLATIONS,
+} from '../chat/limits.ts';
+import { type JsonObject, readSchemaText, refused, type Refused } from './json-schema-text.ts';
+import { linearPattern } from './linear-pattern.ts';
+import { COST_KEYWORD, SchemaFault, walkedSchema } from './schema-walk.ts';
+
+export interface AnswerSchema {
+  readonly check: (value: unknown) => AnswerVerdict;
+}
+
+export type AnswerVerdict =
+  | { readonly fits: true }
+  /** Sentences, the first ones where there are many. Each begins with a place in the answer. */
+  | { readonly fits: false; readonly violations: readonly string[] }
+  /** It cannot be told at a bounded cost. */
+  | { readonly fits: undefined };
+
+/** What is left to spend in the check that runs; checks do not wait, so there is one at a time. */
+let left = Infinity;
+
+class TooCostly extends Error {}
+
+function spend(cost: number): void {
+  left -= cost;
+  if (left < 0) throw new TooCostly();
+}
+
+/** Equal schemas come with chat after chat; oldest first. */
+const kept = new Map<string, AnswerSchema>();
+
+/** Compiles the text of a schema. `why`, where it is refused, says what would be right. */
+export function answerSchema(
+  text: string,
+): { readonly ok: true; readonly schema: AnswerSchema } | Refused {
+  const before = kept.get(text);
+  if (before !== undefined) return { ok: true, schema: before };
+  const read = readSchemaText(text, MAX_ANSWER_SCHEMA_VALUES);
+  if (!read.ok) return read;
+  let schema: AnswerSchema;
+  try {
+    schema = compiled(walkedSchema(read.schema, linearPattern));
+  } catch (error) {
+    if (error instanceof SchemaFault) return refused(error.message);
+    const said = error instanceof Error ? error.message : String(error);
+    return refused(
+      `is no JSON Schema of draft 2020-12: ${cutTo(said, MAX_SCHEMA_VIOLATION_CHARS)}`,
+    );
+  }
+  kept.set(text, schema);
+  if (kept.size > KEPT_ANSWER_SCHEMAS) kept.delete(kept.keys().next().value ?? '');
+  return { ok: true, schema };
+}
+
+function compiled(schema: JsonObject): AnswerSchema {
+  const first = compile(schema, false);
+  // Made when it is needed: most answers fit.
+  let all: ValidateFunction | undefined;
+  return {
+    check(value) {
+      const fits = run(first, value, MAX_SCHEMA_CHECK_COST);
+      if (fits !== false) return { fits };
+      const found = [...(first.errors ?? [])];
+      all ??= compile(schema, true);
+      if (run(all, value, MAX_SCHEMA_REPORT_COST) === false) found.push(...(all.errors ?? []));
+      return { fits, violations: sentences(found) };
+    },
+  };
+}
+
+/** Undefined: too costly. */
+function run(validate: ValidateFunction, value: unknown, budget: number): boolean | undefined {
+  left = budget;
+  try {
+    return validate(value);
+  } catch (error) {
+    // A schema that goes deeper than the stack has room for costs too much as well.
+    if (error instanceof TooCostly || error instanceof RangeError) return undefined;
+    throw error;
+  } finally {
+    left = Infinity;
+  }
+}
+
+let ajvs: { readonly first: Ajv2020; readonly all: Ajv2020 } | undefined;
+
+function compile(schema: JsonObject, allErrors: boolean): ValidateFunction {
+  ajvs ??= { first: newAjv(false), all: newAjv(true) };
+  const ajv = allErrors ? ajvs.all : ajvs.first;
+  // A name by which it is forgotten again; without one "#" would be the newest schema's.
+  const named = { $id: 'answer', ...schema };
+  try {
+    return ajv.compile(named);
+  } finally {
+    ajv.removeSchema(named);
+  }
+}
+
+function newAjv(allErrors: boolean): Ajv2020 {
+  const ajv = new Ajv2020({
+    allErrors,
+    strict: false,
+    // A note, as draft 2020-12 has it by default.
+    validateFormats: false,
+    // 19.99 is a multiple of 0.01.
+    multipleOfPrecision: 9,
+    inlineRefs: false,
+    logger: false,
+    code: { optimize: false, regExp: pattern },
+  });
+  ajv.addKeyword({
+    keyword: COST_KEYWORD,
+    before: '$ref',
+    schemaType: 'number',
+    errors: false,
+    valid: true,
+    validate: (weight: number, data: unknown) => {
+      spend(weight + lookAt(data));
+      return true;
+    },
+  });
+  // Its own compares each with each.
+  ajv.removeKeyword('uniqueItems');
+  ajv.addKeyword({
+    keyword: 'uniqueItems',
+    type: 'array',
+    schemaType: 'boolean',
+    error: { message: 'must NOT have duplicate items' },
+    validate: (unique: boolean, data: unknown[]) => !unique || areDifferent(data),
+  });
+  return ajv;
+}
+
+const pattern = Object.assign(
+  (source: string) => {
+    const { test } = linearPattern(source);
+    return {
+      test(text: string) {
+        spend(text.length);
+        return test(text);
+      },
+      // Tells patterns apart for ajv.
+      toString: () => source,
+    };
+  },
+  { code: 'linearPattern' },
+);
+
+/** Lengths are counted and names are listed however little a schema says of them. */
+function lookAt(data: unknown): number {
+  if (typeof data === 'string') return data.length / 8;
+  return typeof data === 'object' && data !== null ? Object.keys(data).length : 0;
+}
+
+function areDifferent(items: readonly unknown[]): boolean {
+  const seen = new Set<string>();
+  for (const item of items) {
+    const text = canonical(item);
+    spend(text.length / 8 + 8);
+    if (seen.has(text)) return false;
+    seen.add(text);
+  }
+  return true;
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+function sentences(errors: readonly ErrorObject[]): readonly string[] {
+  const said = new Set<string>();
+  for (const error of errors) {
+    if (said.size === MAX_SCHEMA_VIOLATIONS) break;
+    said.add(cutTo(sentence(error), MAX_SCHEMA_VIOLATION_CHARS));
+  }
+  return [...said];
+}
+
+function sentence({
+  instancePath,
+  keyword,
+  message = 'does not fit',
+  params,
+}: ErrorObject): string {
+  const where = instancePath === '' ? 'the answer' : cutTo(instancePath, 120);
+  return `${where} ${message}${detail(keyword, params)}`;
+}
+
+/** What ajv's own words leave out. */
+function detail(keyword: string, params: Readonly<Record<string, unknown>>): string {
+  switch (keyword) {
+    case 'enum':
+      return `: ${JSON.stringify(params['allowedValues'])}`;
+    case 'const':
+      return `: ${JSON.stringify(params['allowedValue'])}`;
+    case 'additionalProperties':
+      return `: ${JSON.stringify(params['additionalProperty'])}`;
+    case 'unevaluatedProperties':
+      return `: ${JSON.stringify(params['unevaluatedProperty'])}`;
+    default:
+      return '';
+  }
+}
+
+function cutTo(text: string, chars: number): string {
+  return text.length <= chars ? text : `${text.slice(0, chars - 1).toWellFormed()}…`;
+}
