@@ -129,6 +129,8 @@ export const ACK_WAIT_MS = 15 * SECOND_MS;
 export const RENEW_EVERY_MS = 4 * SECOND_MS;
 export const WORKER_POLL_MS = SECOND_MS;
 export const WORKER_PULL_BATCH = 32;
+/** One free slot in this many goes by turn, while chats of several priorities wait. */
+export const TURN_EVERY_SLOTS = 10;
 export const OWNER_QUESTION_MS = 500;
 /** A command whose owner says that it still runs it is handed back for this long. */
 export const OWNED_NAK_DELAY_MS = 5 * SECOND_MS;
