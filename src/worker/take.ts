@@ -42,8 +42,8 @@ export function startTaking(
   };
 
   const wake = (): void => {
-    while (!stopped) {
-      const room = Math.min(free(), WORKER_PULL_BATCH);
+    for (;;) {
+      const room = stopped ? 0 : Math.min(free(), WORKER_PULL_BATCH);
       const waiting = [...new Set([...unsure, ...rung.keys()])].filter((p) => !reserved.has(p));
       if (room <= 0 || waiting.length === 0) return;
       const grant = order.grant(waiting, room);

@@ -26,6 +26,7 @@ export function modelInfo(name: string, more: Partial<ModelInfo> = {}): ModelInf
     imageUrls: true,
     maxStops: undefined,
     fallbacks: [],
+    parallelCalls: undefined,
     prices: undefined,
     tokenizer: undefined,
     defaultPrompt: undefined,
