@@ -7,6 +7,7 @@ import { FailureReason, StopReason, UsageSchema } from '../gen/tailrace/v1/chat_
 import { InitiateChatStreamRequestSchema } from '../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../gen/tailrace/v1/content_pb.ts';
 import { EventSchema } from '../gen/tailrace/v1/event_pb.ts';
+import { RUN_TIMEOUT_MS } from '../src/chat/limits.ts';
 import type { ChatKey } from '../src/chat/chat-key.ts';
 import type { Command } from '../src/chat/commands.ts';
 import { FIRST_CLAIM } from '../src/chat/decisions.ts';
@@ -118,7 +119,9 @@ function startOf(chat: ChatKey, i: number, createdAtMs: number): Omit<Command, '
       createdAtMs,
       expiresAtMs: createdAtMs + 7 * DAY_MS,
       correlationId: `trace-${Math.floor(i / CHATS_OF_A_TRACE)}`,
+      traceparent: '',
       model: MODEL,
+      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: createHash('sha256').update(data).digest('hex'),
       metadata: { env: 'production', team: `team-${i % TEAMS}`, order: String(i) },
       reason: '',

@@ -10,6 +10,7 @@ import OpenAI from 'openai';
 import { create } from '@bufbuild/protobuf';
 import { ChatRequestSchema } from '../gen/tailrace/v1/chat_request_pb.ts';
 import { MessageSchema, Role } from '../gen/tailrace/v1/content_pb.ts';
+import { traceparentOf } from '../src/chat/trace.ts';
 import { createRegistry } from '../src/model/registry.ts';
 import { oneServer } from '../src/model/registry-spec.ts';
 
@@ -72,6 +73,9 @@ const ours: Reader = async (script, token) => {
     createdAtMs: Date.now(),
     turn: 1,
     correlationId: 'bench',
+    answeredBy: undefined,
+    traceparent: traceparentOf(null),
+    limits: { firstTokenTimeoutMs: 60_000, idleTimeoutMs: 60_000, outputTokens: undefined },
   };
   const sink = {
     text: token,

@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
 import { ChatStreamStatus } from '../gen/tailrace/v1/chat_stream_pb.ts';
+import { RUN_TIMEOUT_MS } from '../src/chat/limits.ts';
 import type { StatusMark } from '../src/chat/event-log.ts';
 import { openNats } from '../src/nats/adapter.ts';
 import { createNatsNodes } from '../test/chaos/nats-nodes.ts';
@@ -43,7 +44,9 @@ async function measure(chats: number): Promise<void> {
         createdAtMs: Date.now(),
         expiresAtMs: Date.now() + 86_400_000,
         correlationId: '',
+        traceparent: '',
         model: 'test-model',
+        runTimeoutMs: RUN_TIMEOUT_MS,
         requestHash: 'f'.repeat(64),
         metadata: {},
         reason: '',
@@ -90,6 +93,7 @@ function markOf(kind: StatusMark['kind']): StatusMark {
     waitingSinceMs: 0,
     waitedMs: 0,
     deadlineMs: 0,
+    runTimeoutMs: RUN_TIMEOUT_MS,
     firstSequence: 1,
     lastSequence: 1,
     createdAtMs: Date.now(),

@@ -71,6 +71,7 @@ export interface ListPlace {
 /** A chat that nobody else may be alive to do something for. */
 export interface OverdueChat {
   readonly chat: ChatKey;
+  readonly correlationId: string;
   /** What it is due for; the log decides. */
   readonly due: 'end' | 'continue';
 }
@@ -85,17 +86,22 @@ export interface ChatList {
   /** Resolves once everything that the leaders have now is in; rejects with LOG_UNAVAILABLE. */
   readonly caughtUp: () => Promise<void>;
   /**
-   * Chats that are not over and were created before a time, whose run began before one (their waits
+   * Chats that are not over and were created before a time, whose run was due before one (their waits
    * left out), whose wait or life ends before one; and those that had all their tools' results before
    * one and no continue.
    */
   readonly overdue: (before: {
     readonly pendingCreatedMs: number;
-    readonly runBeganMs: number;
+    readonly runDueMs: number;
     readonly endsMs: number;
     readonly answeredMs: number;
     readonly limit: number;
   }) => readonly OverdueChat[];
+  /**
+   * How many queued chats of all tenants are before the place of a start, by its priority and sequence:
+   * of the newest that the list holds.
+   */
+  readonly position: (priority: number, startSequence: number) => number;
   /** How many chats of a tenant are queued. */
   readonly queued: (tenant: string) => number;
 }

@@ -44,6 +44,18 @@ export function basicView(
   return view;
 }
 
+/** A chat that no worker has taken yet says how many are before it. */
+export function withPosition(
+  view: ChatStream,
+  start: Pick<Command, 'priority' | 'sequence'>,
+  position: (priority: number, startSequence: number) => number,
+): ChatStream {
+  if (view.status === ChatStreamStatus.PENDING) {
+    view.queuePosition = position(start.priority, start.sequence);
+  }
+  return view;
+}
+
 /** What FULL adds. The fold must have read the whole log up to the tail of the basic view. */
 export function fullView(basic: ChatStream, start: Command, fold: AnswerFold): ChatStream {
   applyFold(basic, fold);

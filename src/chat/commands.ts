@@ -11,7 +11,11 @@ export interface CommandMeta {
   readonly createdAtMs: number;
   readonly expiresAtMs: number;
   readonly correlationId: string;
+  /** Of the chat's trace (W3C): the caller's own, or of one that began with the start. */
+  readonly traceparent: string;
   readonly model: string;
+  /** The longest run, from its first claim to its end, over all attempts. */
+  readonly runTimeoutMs: number;
   /** start: hex SHA-256 of the canonical request, for idempotent repeats. Else empty. */
   readonly requestHash: string;
   /** start: as given, for lists. Else empty. */

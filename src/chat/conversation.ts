@@ -43,7 +43,6 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   const format = request.responseFormat?.format;
   if (format?.case === 'tool') refuse('request.response_format.tool');
   if (request.system?.citations?.enabled === true) refuse('request.system.citations.enabled');
-  if (request.limits !== undefined) refuse('request.limits');
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {
       const path = `request.messages[${i}].content[${j}]`;

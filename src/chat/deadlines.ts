@@ -1,12 +1,7 @@
 // What ends a chat by the clock or by the count of its attempts, and in which words.
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { LogTail, StatusMark } from './event-log.ts';
-import {
-  CLIENT_TOOL_TIMEOUT_MS,
-  RUN_TIMEOUT_GRACE_MS,
-  RUN_TIMEOUT_MS,
-  START_DEADLINE_MS,
-} from './limits.ts';
+import { CLIENT_TOOL_TIMEOUT_MS, RUN_TIMEOUT_GRACE_MS, START_DEADLINE_MS } from './limits.ts';
 import { isOver } from './status.ts';
 import type { End } from './terminal.ts';
 
@@ -31,15 +26,14 @@ export function overdueEnd(
   // Its worker keeps the run's time itself; this is for when it is gone. Results that came in time
   // count, however long nobody was there to go on from them.
   const late = mark.kind !== 'results' && runDueMs(mark) + RUN_TIMEOUT_GRACE_MS <= nowMs;
-  return expired || late ? runTimeout(RUN_TIMEOUT_MS) : undefined;
+  return expired || late ? runTimeout(mark.runTimeoutMs) : undefined;
 }
 
 /** When a run has used up its time; what its chat has waited for its client's tools does not count. */
 export function runDueMs(
-  mark: Pick<StatusMark, 'startedAtMs' | 'waitedMs'>,
-  runTimeoutMs = RUN_TIMEOUT_MS,
+  mark: Pick<StatusMark, 'startedAtMs' | 'waitedMs' | 'runTimeoutMs'>,
 ): number {
-  return mark.startedAtMs + mark.waitedMs + runTimeoutMs;
+  return mark.startedAtMs + mark.waitedMs + mark.runTimeoutMs;
 }
 
 /** Until when a chat that begins to wait for its client's tools does. */

@@ -33,6 +33,8 @@ export interface StatusMark {
   readonly waitedMs: number;
   /** wait: when it ends as FAILED. Else 0. */
   readonly deadlineMs: number;
+  /** Of the chat: the longest run from startedAtMs on, over all attempts. */
+  readonly runTimeoutMs: number;
   /** Of the record's events; last is the newest event of the chat also where the record has none. */
   readonly firstSequence: number;
   readonly lastSequence: number;

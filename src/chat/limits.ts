@@ -15,6 +15,8 @@ export const RUN_TIMEOUT_MS = HOUR_MS;
 export const CLIENT_TOOL_TIMEOUT_MS = HOUR_MS;
 /** Model turns of one chat. */
 export const MAX_TURNS = 20;
+/** Model calls of one chat: its turns, and as many that repair one. */
+export const MAX_MODEL_CALLS = 2 * MAX_TURNS;
 /** How often a chat may lose its worker since its last finished step before it ends in ERROR. */
 export const MAX_ATTEMPTS = 3;
 
@@ -132,6 +134,12 @@ export const IDLE_TIMEOUT_MS = 60 * SECOND_MS;
 export const MODEL_CALL_TRIES = 4;
 export const MODEL_RETRY_BASE_MS = 250;
 export const MODEL_RETRY_MAX_MS = 20 * SECOND_MS;
+/** A 429 holds its model back for no longer, whatever its Retry-After says. */
+export const MODEL_HOLD_BACK_MAX_MS = HOUR_MS;
+/** After a hold-back calls follow in growing numbers; from so many at once on there is no bound. */
+export const MODEL_WINDOW_OPEN = 256;
+/** A hold-back that is over for this long is forgotten. */
+export const MODEL_HOLD_BACK_FORGET_MS = 60 * SECOND_MS;
 export const MODEL_ERROR_BODY_BYTES = 64 * KiB;
 export const MODEL_SSE_LINE_BYTES = 4 * MiB;
 export const MODEL_LIST_TIMEOUT_MS = 5 * SECOND_MS;
@@ -154,6 +162,8 @@ export const ACK_WAIT_MS = 15 * SECOND_MS;
 export const RENEW_EVERY_MS = 4 * SECOND_MS;
 export const WORKER_POLL_MS = SECOND_MS;
 export const WORKER_PULL_BATCH = 32;
+/** One free slot in this many goes by turn, while chats of several priorities wait. */
+export const TURN_EVERY_SLOTS = 10;
 export const OWNER_QUESTION_MS = 500;
 /** A command whose owner says that it still runs it is handed back for this long. */
 export const OWNED_NAK_DELAY_MS = 5 * SECOND_MS;

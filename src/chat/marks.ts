@@ -27,6 +27,7 @@ export function endMark(
     waitingSinceMs: 0,
     waitedMs: before?.waitedMs ?? 0,
     deadlineMs: 0,
+    runTimeoutMs: life.meta.runTimeoutMs,
     firstSequence: sequence,
     lastSequence: sequence,
     // The chat's own: a control command was created later.

@@ -52,6 +52,12 @@ export interface ModelPrices {
   readonly output: number;
 }
 
+/** What a call has cost, in the operator's own currency. */
+export interface ModelCost {
+  readonly amount: number;
+  readonly currency: string;
+}
+
 /** A model that chats can ask for. */
 export interface ModelInfo {
   readonly name: string;
@@ -71,6 +77,8 @@ export interface ModelInfo {
   readonly schemaFault: ((schema: object) => string | undefined) | undefined;
   /** Asked in this order when the model is down before its first token. */
   readonly fallbacks: readonly string[];
+  /** The most calls at once, by the operator's word; those that come then wait. */
+  readonly parallelCalls: number | undefined;
   readonly prices: ModelPrices | undefined;
   /** Undefined: not known, and the model server alone can tell whether a conversation fits. */
   readonly tokenizer: TokenizerName | undefined;
@@ -83,12 +91,16 @@ export interface ModelWarning {
   readonly message: string;
   /** The request's field, as a path; empty if none. */
   readonly field: string;
+  /** For the log alone. */
+  readonly cause?: unknown;
 }
 
 /** One call of a model: one turn. */
 export interface ModelCall {
   /** A name out of the list of models. */
   readonly model: string;
+  /** Who answered the turn before, if it was another: it is asked first. */
+  readonly answeredBy: string | undefined;
   /** Sampling, system text and the rest; not the conversation. */
   readonly request: ChatRequest;
   /** The conversation so far, what this chat has added included. */
@@ -100,6 +112,17 @@ export interface ModelCall {
   readonly turn: number;
   /** Goes upstream as a request header, so that both logs can be held together. */
   readonly correlationId: string;
+  /** Of the chat's trace (W3C); each call is a span of its own in it. */
+  readonly traceparent: string;
+  readonly limits: CallLimits;
+}
+
+export interface CallLimits {
+  /** From when it is sent to the model's first word, tries, waits and other models included. */
+  readonly firstTokenTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** What is left of the chat's budget of tokens; undefined: no bound. */
+  readonly outputTokens: number | undefined;
 }
 
 /** Tokens of one call; a number is undefined where the model server did not say. */
@@ -108,6 +131,8 @@ export interface ModelUsage {
   readonly outputTokens: number | undefined;
   readonly reasoningTokens: number | undefined;
   readonly cachedInputTokens: number | undefined;
+  /** Undefined where the operator gave no prices, or the server did not count. */
+  readonly cost?: ModelCost | undefined;
 }
 
 /** Takes what the model says as it says it. Called synchronously, in order, never after the end. */
@@ -128,13 +153,15 @@ export interface ModelSink {
 
 export interface ModelOutcome {
   readonly stopReason: StopReason;
+  /** Who answered, if it was another than the model that was asked for. */
+  readonly answeredBy?: string | undefined;
 }
 
 export interface ModelClient {
   /** The models there are, the default one first. Rejects with a ModelFailure. */
   readonly listModels: (signal: AbortSignal) => Promise<readonly ModelInfo[]>;
   /**
-   * Runs one call to its end. Retries only before the first token. Rejects with a ModelFailure, or
+   * Runs one call to its end. Retries, and asks other models, only before the first token. Rejects with a ModelFailure, or
    * with the signal's reason after an abort; by then the socket to the model server is closed.
    */
   readonly generate: (

@@ -22,7 +22,7 @@ function nextCommand(
   reason: string,
   results: number,
 ): Omit<Command, 'sequence'> {
-  const { expiresAtMs, correlationId, model } = start.meta;
+  const { expiresAtMs, correlationId, traceparent, model, runTimeoutMs } = start.meta;
   return {
     chat: start.chat,
     verb,
@@ -32,7 +32,9 @@ function nextCommand(
       createdAtMs: Date.now(),
       expiresAtMs,
       correlationId,
+      traceparent,
       model,
+      runTimeoutMs,
       requestHash: '',
       metadata: {},
       reason,

@@ -21,11 +21,14 @@ export interface PendingCall {
   readonly name: string;
 }
 
-export function openQueries(database: DatabaseSync): Pick<ChatList, 'page' | 'overdue' | 'queued'> {
+export function openQueries(
+  database: DatabaseSync,
+  position: ChatList['position'],
+): Pick<ChatList, 'page' | 'overdue' | 'queued'> {
   const overdue = database.prepare(`
-    SELECT tenant, stream_id, (
+    SELECT tenant, stream_id, correlation_id, (
       (status = ${ChatStreamStatus.PENDING} AND created_at_ms < :pending) OR
-      coalesce(run_began_ms < :began, 0) OR
+      coalesce(run_due_ms < :due, 0) OR
       coalesce(ends_at_ms < :ends, 0) OR
       expires_at_ms < :ends) AS ends
     FROM chats
@@ -42,19 +45,20 @@ export function openQueries(database: DatabaseSync): Pick<ChatList, 'page' | 'ov
       return database
         .prepare(sql)
         .all(...values)
-        .map(toChatStream);
+        .map((row) => toChatStream(row, position));
     },
     overdue: (before) =>
       overdue
         .all({
           pending: before.pendingCreatedMs,
-          began: before.runBeganMs,
+          due: before.runDueMs,
           ends: before.endsMs,
           answered: before.answeredMs,
           limit: before.limit,
         })
         .map((row) => ({
           chat: { tenant: String(row['tenant']), streamId: String(row['stream_id']) },
+          correlationId: String(row['correlation_id']),
           due: row['ends'] === 1 ? ('end' as const) : ('continue' as const),
         })),
     queued: (tenant) => {
@@ -197,7 +201,7 @@ function fewest(database: DatabaseSync, ways: readonly (readonly Run[])[]): read
   }));
   return counted.reduce((least, each) => (each.count < least.count ? each : least)).runs;
 }
-function toChatStream(row: Row): ChatStream {
+function toChatStream(row: Row, position: ChatList['position']): ChatStream {
   const number = (name: string): number => Number(row[name]);
   const view = create(ChatStreamSchema, {
     streamId: String(row['stream_id']),
@@ -211,6 +215,9 @@ function toChatStream(row: Row): ChatStream {
     attempt: number('attempt'),
     latestSequence: number('latest_sequence'),
   });
+  if (view.status === ChatStreamStatus.PENDING) {
+    view.queuePosition = position(view.priority ?? 0, number('start_sequence'));
+  }
   if (number('started_at_ms') > 0) view.startedAt = timestampFromMs(number('started_at_ms'));
   // Their inputs may be large, and many: GetChatStream has them.
   const pending = JSON.parse(String(row['pending'])) as PendingCall[];

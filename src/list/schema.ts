@@ -1,7 +1,7 @@
 // The tables of the list. A change here is a new version: the old file is thrown away and made again
 // from the log.
 
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 export const SCHEMA = `
 CREATE TABLE position (
@@ -17,13 +17,14 @@ CREATE TABLE chats (
   expires_at_ms INTEGER NOT NULL DEFAULT 0,
   model TEXT NOT NULL DEFAULT '',
   priority INTEGER NOT NULL DEFAULT 0,
+  start_sequence INTEGER NOT NULL DEFAULT 0,
   correlation_id TEXT NOT NULL DEFAULT '',
   metadata TEXT NOT NULL DEFAULT '{}',
   status INTEGER NOT NULL DEFAULT 1,
   attempt INTEGER NOT NULL DEFAULT 0,
   latest_sequence INTEGER NOT NULL DEFAULT 0,
   started_at_ms INTEGER NOT NULL DEFAULT 0,
-  run_began_ms INTEGER,
+  run_due_ms INTEGER,
   ends_at_ms INTEGER,
   results INTEGER NOT NULL DEFAULT 0,
   answered_at_ms INTEGER,
@@ -53,15 +54,19 @@ CREATE TABLE labels (
 ) WITHOUT ROWID;
 `;
 
+/** What the places in the queue are kept by. */
+const PLACE = 'RETURNING priority, start_sequence, status, deleted';
+
 export const START = `
-INSERT INTO chats (tenant, stream_id, created_at_ms, expires_at_ms, model, priority, correlation_id,
-  metadata, started)
-VALUES (:tenant, :stream_id, :created_at_ms, :expires_at_ms, :model, :priority, :correlation_id,
-  :metadata, 1)
+INSERT INTO chats (tenant, stream_id, created_at_ms, expires_at_ms, model, priority, start_sequence,
+  correlation_id, metadata, started)
+VALUES (:tenant, :stream_id, :created_at_ms, :expires_at_ms, :model, :priority, :start_sequence,
+  :correlation_id, :metadata, 1)
 ON CONFLICT (tenant, stream_id) DO UPDATE SET created_at_ms = excluded.created_at_ms,
   expires_at_ms = excluded.expires_at_ms, model = excluded.model, priority = excluded.priority,
-  correlation_id = excluded.correlation_id, metadata = excluded.metadata, started = 1
-`;
+  start_sequence = excluded.start_sequence, correlation_id = excluded.correlation_id,
+  metadata = excluded.metadata, started = 1
+${PLACE}`;
 
 /** By a continue: which results record it names. */
 export const CONTINUE = `
@@ -90,7 +95,9 @@ ORDER BY expires_at_ms, tenant, stream_id LIMIT :limit
 
 export const UNLABEL_EXPIRED = `${LABELS_OF} (chats.tenant, chats.stream_id) IN (${EXPIRED}))`;
 
-export const DROP_EXPIRED = `DELETE FROM chats WHERE (tenant, stream_id) IN (${EXPIRED})`;
+/** Gone from the queue too, if it was in it. */
+export const DROP_EXPIRED = `DELETE FROM chats WHERE (tenant, stream_id) IN (${EXPIRED})
+RETURNING priority, start_sequence, status, 1 AS deleted`;
 
 /** Deletion is sticky: no later change takes it back. */
 export const DELETE = `
@@ -98,22 +105,22 @@ INSERT INTO chats (tenant, stream_id, expires_at_ms, deleted)
 VALUES (:tenant, :stream_id, :expires_at_ms, 1)
 ON CONFLICT (tenant, stream_id) DO UPDATE SET deleted = 1, metadata = '{}', correlation_id = '',
   pending = '[]', terminal = NULL
-`;
+${PLACE}`;
 
 /**
- * May come before the start: the two streams are read side by side. run_began_ms is NULL while the run's
+ * May come before the start: the two streams are read side by side. run_due_ms is NULL while the run's
  * time stands still, ends_at_ms but in a wait, answered_at_ms unless all results of one are there.
  */
 export const STATUS = `
 INSERT INTO chats (tenant, stream_id, created_at_ms, expires_at_ms, model, priority, status, attempt,
-  latest_sequence, started_at_ms, run_began_ms, ends_at_ms, results, answered_at_ms, pending, terminal)
+  latest_sequence, started_at_ms, run_due_ms, ends_at_ms, results, answered_at_ms, pending, terminal)
 VALUES (:tenant, :stream_id, :created_at_ms, :expires_at_ms, :model, :priority, :status, :attempt,
-  :latest_sequence, :started_at_ms, :run_began_ms, :ends_at_ms, :results, :answered_at_ms, :pending,
+  :latest_sequence, :started_at_ms, :run_due_ms, :ends_at_ms, :results, :answered_at_ms, :pending,
   :terminal)
 ON CONFLICT (tenant, stream_id) DO UPDATE SET status = excluded.status, attempt = excluded.attempt,
   latest_sequence = excluded.latest_sequence, started_at_ms = excluded.started_at_ms,
-  run_began_ms = excluded.run_began_ms, ends_at_ms = excluded.ends_at_ms, results = excluded.results,
+  run_due_ms = excluded.run_due_ms, ends_at_ms = excluded.ends_at_ms, results = excluded.results,
   answered_at_ms = excluded.answered_at_ms,
   pending = CASE WHEN chats.deleted = 1 THEN '[]' ELSE excluded.pending END,
   terminal = CASE WHEN chats.deleted = 1 THEN NULL ELSE excluded.terminal END
-`;
+${PLACE}`;

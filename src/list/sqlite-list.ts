@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { SQLInputValue } from 'node:sqlite';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { ChangeFeed, ChatChange, ChatList, ListPosition } from '../chat/chat-list.ts';
+import { runDueMs } from '../chat/deadlines.ts';
 import { ChatError } from '../chat/errors.ts';
 import {
   LIST_CATCH_UP_MS,
@@ -18,6 +19,8 @@ import {
 import type { Logger } from '../chat/logger.ts';
 import type { PendingCall } from './queries.ts';
 import { openQueries } from './queries.ts';
+import type { QueuePlaces } from './queue-places.ts';
+import { openQueuePlaces } from './queue-places.ts';
 import {
   CONTINUE,
   DELETE,
@@ -43,7 +46,8 @@ export async function openList(
 ): Promise<SqliteList> {
   const storeId = await feed.storeId();
   const database = openDatabase(file, storeId);
-  const writer = openWriter(database);
+  const places = openQueuePlaces(database);
+  const writer = openWriter(database, places.changed);
   let position = readPosition(database);
   /** Up to here the leaders were seen to have no change that is not in: deltas lie behind the last. */
   let looked: ListPosition = { commands: 0, events: 0 };
@@ -91,7 +95,8 @@ export async function openList(
   };
 
   return {
-    ...openQueries(database),
+    ...openQueries(database, places.before),
+    position: places.before,
     caughtUp: async () => {
       const deadlineMs = performance.now() + LIST_CATCH_UP_MS;
       // What is stored later came after the call: it is not waited for, or there were no end to it.
@@ -165,7 +170,7 @@ interface Writer {
   readonly dropExpired: (nowMs: number) => void;
 }
 
-function openWriter(database: DatabaseSync): Writer {
+function openWriter(database: DatabaseSync, changed: QueuePlaces['changed']): Writer {
   const start = database.prepare(START);
   const label = database.prepare(LABEL);
   const goOn = database.prepare(CONTINUE);
@@ -184,7 +189,7 @@ function openWriter(database: DatabaseSync): Writer {
     switch (change.kind) {
       case 'start': {
         const row = startRow(change);
-        start.run(row);
+        changed(start.get(row));
         const { created_at_ms, metadata } = row;
         label.run({ tenant, stream_id: streamId, created_at_ms, metadata });
         return;
@@ -199,13 +204,17 @@ function openWriter(database: DatabaseSync): Writer {
         return;
       case 'delete':
         unlabel.run({ tenant, stream_id: streamId });
-        remove.run({ tenant, stream_id: streamId, expires_at_ms: change.meta.expiresAtMs });
+        changed(
+          remove.get({ tenant, stream_id: streamId, expires_at_ms: change.meta.expiresAtMs }),
+        );
         return;
       case 'status':
-        status.run(
-          statusRow(change, () => {
-            return String(pendingOf.get(tenant, streamId)?.['pending'] ?? '[]');
-          }),
+        changed(
+          status.get(
+            statusRow(change, () => {
+              return String(pendingOf.get(tenant, streamId)?.['pending'] ?? '[]');
+            }),
+          ),
         );
         return;
     }
@@ -227,7 +236,7 @@ function openWriter(database: DatabaseSync): Writer {
       const which = { now: nowMs, limit: LIST_CLEAN_BATCH };
       database.exec('BEGIN');
       unlabelExpired.run(which);
-      dropExpired.run(which);
+      for (const row of dropExpired.all(which)) changed(row);
       database.exec('COMMIT');
     },
   };
@@ -253,6 +262,7 @@ function startRow(change: Extract<ChatChange, { kind: 'start' }>): {
     expires_at_ms: meta.expiresAtMs,
     model: meta.model,
     priority,
+    start_sequence: change.sequence,
     correlation_id: meta.correlationId,
     metadata: JSON.stringify(meta.metadata),
   };
@@ -273,8 +283,7 @@ function statusRow(change: Extract<ChatChange, { kind: 'status' }>, pending: () 
     attempt: mark.attempt,
     latest_sequence: mark.lastSequence,
     started_at_ms: mark.startedAtMs,
-    run_began_ms:
-      mark.startedAtMs === 0 || mark.waitingSinceMs > 0 ? null : mark.startedAtMs + mark.waitedMs,
+    run_due_ms: mark.startedAtMs === 0 || mark.waitingSinceMs > 0 ? null : runDueMs(mark),
     ends_at_ms: mark.kind === 'wait' ? mark.deadlineMs : null,
     results: answered ? sequence : mark.results,
     answered_at_ms: answered ? Date.now() : null,

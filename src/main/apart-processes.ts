@@ -9,11 +9,12 @@ import {
   APART_SILENT_MS,
   APART_START_MS,
 } from '../chat/limits.ts';
+import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { RegistrySpec } from '../model/registry-spec.ts';
 import type { Config } from '../ops/config.ts';
 import type { Apart, ApartReport, ApartRun } from '../worker/apart.ts';
-import { fieldsOf, RunStop } from '../worker/run.ts';
+import { RunStop } from '../worker/run.ts';
 import type { ApartOrder } from './apart-protocol.ts';
 
 // Type stripping runs the .ts; in a published package there is only what tsc made of it.

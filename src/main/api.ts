@@ -38,6 +38,7 @@ export async function startApi(parts: {
   stack.defer(() => sweep.stop());
   const hub = createObserveHub({
     ...nats,
+    list,
     onControl: nats.control.onControl,
     logger,
     heartbeatMs: config.heartbeatMs,

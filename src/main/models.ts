@@ -6,6 +6,8 @@ import { parseTemplate } from '../chat/prompt-template.ts';
 import type { DefaultPrompt } from '../chat/system-text.ts';
 import { startEmbeddedModel } from '../model/embedded/embedded-model.ts';
 import { ModelsFileError, readModelsFile } from '../model/models-file.ts';
+import { createAdmission } from '../model/admission.ts';
+import { retryPolicyOf } from '../model/openai-client.ts';
 import { createRegistry } from '../model/registry.ts';
 import type { RegistrySpec } from '../model/registry-spec.ts';
 import { oneServer } from '../model/registry-spec.ts';
@@ -14,10 +16,13 @@ import { ConfigError } from '../ops/config.ts';
 import type { SetupFindings } from './findings.ts';
 
 export interface Models {
+  /** Whatever they are when it is asked. */
   readonly client: ModelClient;
   /** What there is now; enough for another process on this machine. */
   readonly spec: () => RegistrySpec;
-  /** Reads the file again; chats that run go on with what they began with. */
+  /** As they are now: what a run keeps to. */
+  readonly current: () => ModelClient;
+  /** Reads the files again; a run goes on with what it began with. Never rejects. */
   readonly reload: () => Promise<void>;
 }
 
@@ -37,37 +42,46 @@ export async function openModels(
       () => (embedded ??= embeddedModel(config, findings, logger, stack)),
       environment,
     );
+  // Calls that are under way count, whichever file they began with.
+  const admission = createAdmission(retryPolicyOf({}));
   let spec = await read();
-  let registry = createRegistry(spec);
+  let registry = createRegistry(spec, {}, admission);
   stack.defer(() => registry.close());
   const files = [config.modelsFile, config.defaultPromptFile].filter((file) => file !== undefined);
+  let reading = Promise.resolve();
+  const reload = async (): Promise<void> => {
+    if (files.length === 0) {
+      logger.info(
+        {},
+        'there is no file of models and no file of a default prompt, so nothing was read again',
+      );
+      return;
+    }
+    try {
+      spec = await read();
+      const next = createRegistry(spec, {}, admission);
+      registry.close();
+      registry = next;
+      admission.forgetHoldBacks();
+      logger.info({ files }, 'the files of models and prompt were read again');
+    } catch (error) {
+      logger.error(
+        { err: error },
+        'the files of models and prompt cannot be used; what was read before stays',
+      );
+    }
+  };
   return {
     client: {
       listModels: (signal) => registry.listModels(signal),
       generate: (call, sink, signal) => registry.generate(call, sink, signal),
     },
     spec: () => spec,
-    reload: async () => {
-      if (files.length === 0) {
-        logger.info(
-          {},
-          'there is no file of models and no file of a default prompt, so nothing was read again',
-        );
-        return;
-      }
-      try {
-        spec = await read();
-        const next = createRegistry(spec);
-        registry.close();
-        registry = next;
-        logger.info({ files }, 'the files of models and prompt were read again');
-      } catch (error) {
-        if (!(error instanceof ConfigError)) throw error;
-        logger.error(
-          { err: error },
-          'the files of models and prompt cannot be used; what was read before stays',
-        );
-      }
+    current: () => registry,
+    reload: () => {
+      // One after the other, so that the newest file is the one that counts.
+      reading = reading.then(reload);
+      return reading;
     },
   };
 }
@@ -76,7 +90,7 @@ export async function openModels(
 export function givenModels(spec: RegistrySpec, stack: AsyncDisposableStack): Models {
   const client = createRegistry(spec);
   stack.defer(() => client.close());
-  return { client, spec: () => spec, reload: () => Promise.resolve() };
+  return { client, spec: () => spec, current: () => client, reload: () => Promise.resolve() };
 }
 
 async function specOf(

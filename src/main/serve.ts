@@ -16,6 +16,11 @@ const stopped = new Promise<string>((resolve) => {
   process.once('SIGINT', () => resolve('SIGINT'));
 });
 
+/** Whoever sends SIGHUP while this starts wants the files read again all the same, and no end. */
+let reload: () => void = () => (reloadDue = true);
+let reloadDue = false;
+process.on('SIGHUP', () => reload());
+
 try {
   const config = readConfig(process.env);
   const logger = createLogger(config.logLevel);
@@ -26,8 +31,8 @@ try {
       ? `Tailrace works as ${roles}\n`
       : `Tailrace serves on ${tailrace.url}\n`,
   );
-  const reload = (): void => void tailrace.reload();
-  process.on('SIGHUP', reload);
+  reload = () => void tailrace.reload();
+  if (reloadDue) reload();
   const signal = await stopped;
   logger.info({ signal }, 'stopping');
   await tailrace[Symbol.asyncDispose]();

@@ -4,7 +4,6 @@ import type { Config } from '../ops/config.ts';
 import { ConfigError } from '../ops/config.ts';
 import type { WorkQueue } from '../chat/commands.ts';
 import type { Logger } from '../chat/logger.ts';
-import { RUN_TIMEOUT_MS } from '../chat/limits.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
 import { openNats } from '../nats/adapter.ts';
 import { startEmbeddedNats } from '../nats/embedded-server.ts';
@@ -19,7 +18,7 @@ import { givenModels, openModels } from './models.ts';
 export interface Tailrace extends AsyncDisposable {
   /** As a URL; undefined without the api role. */
   readonly url: string | undefined;
-  /** Reads the file of models again; what is wrong with it is logged, and the old one stays. */
+  /** Reads the files of models and prompt again; what is wrong is logged, and the old ones stay. */
   readonly reload: () => Promise<void>;
 }
 
@@ -56,9 +55,8 @@ export async function startTailrace(
       queue: only === undefined ? nats.work : only.queue(nats.work),
       slots: config.workerSlots,
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
-      model: models.client,
+      models: models.current,
       logger,
-      runTimeoutMs: RUN_TIMEOUT_MS,
     });
     stack.defer(() => worker.stop());
   }

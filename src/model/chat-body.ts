@@ -26,6 +26,7 @@ import type { Dialect } from './dialects.ts';
 import type { SamplingDefaults } from './registry-spec.ts';
 import { responseFormatOf } from './response-format.ts';
 import { handedBack } from './thinking-forms.ts';
+import { mostTokens } from './token-budget.ts';
 import { unsent } from './unsent.ts';
 import { userContent } from './user-content.ts';
 
@@ -68,11 +69,15 @@ export function chatBody(call: ModelCall, target: BodyTarget): ChatBody {
 }
 
 function samplingBody(
-  { request }: ModelCall,
+  call: ModelCall,
   { dialect, defaults }: BodyTarget,
 ): Readonly<Record<string, unknown>> {
   const body: Record<string, unknown> = {};
-  const sampling = { ...defaults, ...Object.fromEntries(samplingOf(request)) };
+  const sampling = {
+    ...defaults,
+    ...Object.fromEntries(samplingOf(call.request)),
+    max_tokens: mostTokens(call, defaults),
+  };
   for (const field of SAMPLING_FIELDS) {
     const sentAs = dialect.sampling[field];
     const value = sampling[field];

@@ -47,6 +47,7 @@ const Server = z.strictObject({
     .prefault({}),
   dialect: z.enum(DIALECTS).optional(),
   discover: z.boolean('true or false').prefault(false),
+  parallel_calls: count,
 });
 
 const can = z.boolean('true or false').optional();
@@ -83,6 +84,7 @@ const Model = z.strictObject({
   thinking_tags: ThinkingTags.optional(),
   context_tokens: count,
   max_output_tokens: count,
+  parallel_calls: count,
   defaults: Sampling.prefault({}),
   prices: z
     .strictObject({
@@ -222,6 +224,12 @@ function faultsAcross(
       faults.push({ path: [...path, 'server'], wanted });
     }
   }
+  const currency = file.models.find(({ prices }) => prices !== undefined)?.prices?.currency;
+  for (const [i, { prices }] of file.models.entries()) {
+    if (prices === undefined || prices.currency === currency) continue;
+    const wanted = `is "${prices.currency}", and another model's is "${currency}": the costs of one chat could not be summed`;
+    faults.push({ path: ['models', i, 'prices', 'currency'], wanted });
+  }
   const own = new Set(file.models.map((model) => model.name));
   for (const [i, model] of file.models.entries()) {
     for (const [at, fallback] of model.fallbacks.entries()) {
@@ -259,7 +267,7 @@ function specOf(
   env: Readonly<Record<string, string | undefined>>,
 ): RegistrySpec {
   return {
-    servers: file.servers.map(({ name, base_url, api_key_env, headers, dialect, discover }) => ({
+    servers: file.servers.map(({ name, base_url, api_key_env, headers, dialect, ...rest }) => ({
       name,
       baseUrl: base_url,
       apiKey: api_key_env === undefined ? undefined : env[api_key_env],
@@ -270,7 +278,8 @@ function specOf(
         ]),
       ),
       dialect,
-      discover,
+      discover: rest.discover,
+      parallelCalls: rest.parallel_calls,
     })),
     models: file.models.map((model): ModelSpec => {
       const { can, prices } = model;
@@ -292,6 +301,7 @@ function specOf(
         maxOutputTokens: model.max_output_tokens,
         defaults: model.defaults,
         prices: prices && { ...prices, cachedInput: prices.cached_input },
+        parallelCalls: model.parallel_calls,
         fallbacks: model.fallbacks,
         tokenizer: model.tokenizer,
       };

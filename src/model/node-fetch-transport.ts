@@ -20,7 +20,7 @@ export interface NodeFetch {
   readonly fetch: typeof globalThis.fetch;
   /** The body of a successful POST that answers with a stream; its Response has none itself. */
   readonly streamOf: (response: Response) => StreamedBody | undefined;
-  /** Ends the connections that wait for a next call. */
+  /** Ends the connections that wait for a next call, and from then on each after its call. */
   readonly closeIdle: () => void;
 }
 
@@ -150,8 +150,12 @@ export function createNodeFetch(options: NodeFetchOptions): NodeFetch {
     },
     streamOf: (response) => streams.get(response),
     closeIdle() {
-      httpAgent.destroy();
-      httpsAgent.destroy();
+      for (const agent of [httpAgent, httpsAgent]) {
+        // Not agent.destroy(): that ends the sockets of running calls too.
+        agent.maxFreeSockets = 0;
+        const waiting = Object.values(agent.freeSockets).flat();
+        for (const socket of waiting) socket?.destroy();
+      }
     },
   };
 }

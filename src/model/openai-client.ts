@@ -2,8 +2,6 @@
 // tries and the stream are ours. Which model and what of the request is sent is decided in registry.ts.
 import OpenAI from 'openai';
 import {
-  FIRST_TOKEN_TIMEOUT_MS,
-  IDLE_TIMEOUT_MS,
   MODEL_CALL_TRIES,
   MODEL_CONNECT_TIMEOUT_MS,
   MODEL_ERROR_BODY_BYTES,
@@ -16,13 +14,18 @@ import {
   MODEL_SSE_LINE_BYTES,
   MODEL_TAIL_MS,
 } from '../chat/limits.ts';
-import type { ModelOutcome, ModelSink } from '../chat/model-port.ts';
+import type { ModelFailure, ModelOutcome, ModelSink } from '../chat/model-port.ts';
+import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { childOf } from '../chat/trace.ts';
+import type { Admission, Lane, Ticket } from './admission.ts';
 import type { ChatBody } from './chat-body.ts';
 import { failedTry, firstTokenTimeout, listTimeout, notAStream, unreadable } from './failure.ts';
+import type { FirstTokenClock } from './first-token.ts';
 import { type ListedModel, modelsIn } from './listed-model.ts';
 import { createNodeFetch } from './node-fetch-transport.ts';
 import { readAnswer } from './read-answer.ts';
 import type { ServerSpec } from './registry-spec.ts';
+import type { RetryPolicy } from './retry.ts';
 import { retryWaitMs, wait } from './retry.ts';
 import type { ThinkTags } from './think-tags.ts';
 
@@ -46,6 +49,15 @@ export interface ServerCall {
   readonly correlationId: string;
   /** How the model marks reasoning within its text; undefined: it does not, or its server takes it out. */
   readonly thinkTags: ThinkTags | undefined;
+  /** Of the chat's trace. */
+  readonly traceparent: string;
+  /** In the line of all calls. */
+  readonly place: number;
+  readonly lanes: { readonly model: Lane; readonly server: Lane };
+  readonly clock: FirstTokenClock;
+  /** Models that may be asked in its place: each gets an equal part of the clock's time. */
+  readonly others: number;
+  readonly idleTimeoutMs: number;
 }
 
 export interface ServerClient {
@@ -64,20 +76,15 @@ export interface ServerClient {
 export function createServerClient(
   server: Pick<ServerSpec, 'baseUrl' | 'apiKey' | 'headers'>,
   timing: ModelCallPolicy,
+  admission: Admission,
 ): ServerClient {
   const {
     connectTimeoutMs = MODEL_CONNECT_TIMEOUT_MS,
-    firstTokenTimeoutMs = FIRST_TOKEN_TIMEOUT_MS,
-    idleTimeoutMs = IDLE_TIMEOUT_MS,
     tailMs = MODEL_TAIL_MS,
     maxLineBytes = MODEL_SSE_LINE_BYTES,
     listTimeoutMs = MODEL_LIST_TIMEOUT_MS,
   } = timing;
-  const policy = {
-    tries: timing.tries ?? MODEL_CALL_TRIES,
-    baseMs: timing.retryBaseMs ?? MODEL_RETRY_BASE_MS,
-    maxMs: timing.retryMaxMs ?? MODEL_RETRY_MAX_MS,
-  };
+  const policy = retryPolicyOf(timing);
   const transport = createNodeFetch({
     connectTimeoutMs,
     maxErrorBytes: MODEL_ERROR_BODY_BYTES,
@@ -100,26 +107,39 @@ export function createServerClient(
   }
 
   async function generate(
-    { body, correlationId, thinkTags }: ServerCall,
+    call: ServerCall,
     sink: ModelSink,
     signal: AbortSignal,
   ): Promise<ModelOutcome> {
     signal.throwIfAborted();
-    const headers = correlationHeaders(correlationId);
+    const { body, clock, idleTimeoutMs, thinkTags } = call;
+    const correlation = correlationHeaders(call.correlationId);
     // One way to stop for both: the caller's abort and the first token that does not come.
     const stop = new AbortController();
     const onAbort = (): void => stop.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
-    const deadline = performance.now() + firstTokenTimeoutMs;
-    const firstTokenTimer = setTimeout(() => {
-      stop.abort(firstTokenTimeout(firstTokenTimeoutMs));
-    }, firstTokenTimeoutMs);
     let begun = false;
+    /** Why it is still tried: that says more than a timeout would. */
+    let failed: ModelFailure | undefined;
+    let deadlineMs = Infinity;
+    let firstTokenTimer: NodeJS.Timeout | undefined;
 
-    async function callOnce(): Promise<ModelOutcome> {
+    function startClock(): void {
+      if (firstTokenTimer !== undefined) return;
+      clock.start();
+      const partMs = clock.leftMs() / (1 + call.others);
+      deadlineMs = performance.now() + partMs;
+      firstTokenTimer = setTimeout(() => stop.abort(failed ?? firstTokenTimeout(partMs)), partMs);
+    }
+
+    async function callOnce(ticket: Ticket): Promise<ModelOutcome> {
+      const headers = { ...correlation, traceparent: childOf(call.traceparent) };
       const response = await openai.chat.completions
         .create(body, { signal: stop.signal, headers })
         .asResponse();
+      ticket.taken();
+      // What is waited for now is the model.
+      failed = undefined;
       const stream = transport.streamOf(response);
       if (stream === undefined) {
         throw notAStream(response.headers.get('content-type') ?? '', await response.text());
@@ -138,19 +158,55 @@ export function createServerClient(
       });
     }
 
-    try {
-      for (let tried = 1; ; tried++) {
-        try {
-          return await callOnce();
-        } catch (error) {
-          if (stop.signal.aborted) throw stop.signal.reason;
-          const { failure, again, retryAfterMs } = failedTry(error);
-          if (begun || !again || tried >= policy.tries) throw failure;
-          const waitMs = retryWaitMs(tried, retryAfterMs, policy);
-          // No use in waiting past the deadline, and this failure says more than a timeout would.
-          if (waitMs === undefined || performance.now() + waitMs >= deadline) throw failure;
-          await wait(waitMs, stop.signal);
+    /** Throws what does not pass; what does is followed by another try, after a wait or in the line. */
+    async function tryOnce(
+      tried: number,
+    ): Promise<
+      | { readonly next: 'end'; readonly outcome: ModelOutcome }
+      | { readonly next: 'wait'; readonly waitMs: number }
+      | { readonly next: 'line' }
+    > {
+      const { model, server } = call.lanes;
+      const asking = {
+        place: call.place,
+        model,
+        server,
+        onHeldBack: (failure: ModelFailure) => {
+          startClock();
+          failed ??= failure;
+        },
+        deadlineMs: () => deadlineMs,
+      };
+      const ticket = await admission.enter(asking, stop.signal);
+      startClock();
+      try {
+        return { next: 'end', outcome: await callOnce(ticket) };
+      } catch (error) {
+        if (stop.signal.aborted) throw stop.signal.reason;
+        const { failure, again, retryAfterMs } = failedTry(error);
+        if (begun || !again) throw failure;
+        failed = failure;
+        if (failure.reason === FailureReason.UPSTREAM_RATE_LIMITED) {
+          // How long to wait is the same for all calls of this model, and so the line's to say.
+          ticket.refused(retryAfterMs, failure);
+          return { next: 'line' };
         }
+        const waitMs = tried < policy.tries ? retryWaitMs(tried, retryAfterMs, policy) : undefined;
+        // No use in waiting past the deadline.
+        if (waitMs === undefined || performance.now() + waitMs >= deadlineMs) throw failure;
+        return { next: 'wait', waitMs };
+      } finally {
+        ticket.leave();
+      }
+    }
+
+    try {
+      for (let tried = 1; ;) {
+        const came = await tryOnce(tried);
+        if (came.next === 'end') return came.outcome;
+        if (came.next === 'line') continue;
+        tried++;
+        await wait(came.waitMs, stop.signal);
       }
     } finally {
       clearTimeout(firstTokenTimer);
@@ -159,6 +215,14 @@ export function createServerClient(
   }
 
   return { listModels, generate, close: transport.closeIdle };
+}
+
+export function retryPolicyOf(timing: ModelCallPolicy): RetryPolicy {
+  return {
+    tries: timing.tries ?? MODEL_CALL_TRIES,
+    baseMs: timing.retryBaseMs ?? MODEL_RETRY_BASE_MS,
+    maxMs: timing.retryMaxMs ?? MODEL_RETRY_MAX_MS,
+  };
 }
 
 /** Everything is said, so that the SDK takes nothing from the environment behind config's back. */

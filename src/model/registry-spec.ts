@@ -21,6 +21,8 @@ export interface ServerSpec {
   readonly dialect: DialectName | undefined;
   /** Offers every model that it lists, under its own name. */
   readonly discover: boolean;
+  /** The most calls at once, of all its models together; undefined: no bound. */
+  readonly parallelCalls: number | undefined;
 }
 
 export interface ModelSpec {
@@ -38,6 +40,8 @@ export interface ModelSpec {
   /** For what a request does not set. */
   readonly defaults: SamplingDefaults;
   readonly prices: ModelPrices | undefined;
+  /** The most calls at once; undefined: no bound but its server's. */
+  readonly parallelCalls: number | undefined;
   readonly fallbacks: readonly string[];
   /** Undefined: by its name, where that is well known. */
   readonly tokenizer: TokenizerName | undefined;
@@ -68,7 +72,15 @@ export function oneServer(given: {
   const server = 'default';
   return {
     servers: [
-      { name: server, baseUrl, apiKey, headers: {}, dialect, discover: models.length === 0 },
+      {
+        name: server,
+        baseUrl,
+        apiKey,
+        headers: {},
+        dialect,
+        discover: models.length === 0,
+        parallelCalls: undefined,
+      },
     ],
     models: models.map((name) => bareModel(name, server)),
     defaultModel,
@@ -89,6 +101,7 @@ export function bareModel(name: string, server: string): ModelSpec {
     maxOutputTokens: undefined,
     defaults: {},
     prices: undefined,
+    parallelCalls: undefined,
     fallbacks: [],
     tokenizer: undefined,
   };

@@ -2,35 +2,35 @@
 // which server has each, and what of a request is sent there. May not live here: anything of NATS, rpcs,
 // or a chat's life.
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { MODEL_LIST_FRESH_MS, MODEL_LIST_RETRY_MS } from '../chat/limits.ts';
-import { unread, withoutThinking } from '../chat/model-fit.ts';
+import { fitViolations } from '../chat/model-fit.ts';
 import type {
   ModelCall,
-  ModelCapabilities,
   ModelClient,
   ModelInfo,
   ModelOutcome,
   ModelSink,
-  ServerField,
+  ModelWarning,
 } from '../chat/model-port.ts';
-import { ModelFailure, SAMPLING_FIELDS } from '../chat/model-port.ts';
-import type { DefaultPrompt } from '../chat/system-text.ts';
-import { type ThinkingWish, thinkingWish } from '../chat/thinking-wish.ts';
+import { ModelFailure } from '../chat/model-port.ts';
+import type { Admission } from './admission.ts';
+import { createAdmission } from './admission.ts';
 import { chatBody } from './chat-body.ts';
-import type { Dialect } from './dialects.ts';
-import { dialectFor, dialectOf, isKnownHost, narrowed } from './dialects.ts';
-import { grammarFault } from './embedded/json-schema.ts';
+import { costOf } from './cost.ts';
 import { unreadable } from './failure.ts';
-import type { ModelList } from './model-list.ts';
+import type { Candidate } from './fallback.ts';
+import { answerByFirst } from './fallback.ts';
+import type { FirstTokenClock } from './first-token.ts';
+import { createFirstTokenClock } from './first-token.ts';
+import type { KnownServer } from './known-model.ts';
+import { infoOf, saysMore, sendingOf } from './known-model.ts';
 import { createModelList } from './model-list.ts';
 import type { ListedModel } from './listed-model.ts';
 import type { ModelCallPolicy, ServerClient } from './openai-client.ts';
-import { createServerClient } from './openai-client.ts';
-import type { ModelSpec, RegistrySpec, ServerSpec } from './registry-spec.ts';
+import { createServerClient, retryPolicyOf } from './openai-client.ts';
+import type { ModelSpec, RegistrySpec } from './registry-spec.ts';
 import { bareModel } from './registry-spec.ts';
-import { tagsOfDialect, type ThinkTags } from './think-tags.ts';
-import { tokenizerOf } from './tokens/tokenizer-names.ts';
+import { budgetStop } from './token-budget.ts';
 
 export interface RegistryPolicy extends ModelCallPolicy {
   readonly listFreshMs?: number;
@@ -42,18 +42,20 @@ export interface ModelRegistry extends ModelClient {
   readonly close: () => void;
 }
 
-/** A server of the spec, with what it says of itself. */
-interface Server {
-  readonly spec: ServerSpec;
+interface Server extends KnownServer {
   readonly client: ServerClient;
-  readonly list: ModelList;
   /** Its list was waited for once: whether it came or not, no call waits for it again. */
   met: boolean;
 }
 
-export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}): ModelRegistry {
+/** `admission`: of another registry that this one takes the place of; its calls still count. */
+export function createRegistry(
+  spec: RegistrySpec,
+  policy: RegistryPolicy = {},
+  admission: Admission = createAdmission(retryPolicyOf(policy)),
+): ModelRegistry {
   const servers = spec.servers.map((server): Server => {
-    const client = createServerClient(server, policy);
+    const client = createServerClient(server, policy, admission);
     const list = createModelList({
       read: client.listModels,
       freshMs: policy.listFreshMs ?? MODEL_LIST_FRESH_MS,
@@ -121,24 +123,75 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
     sink: ModelSink,
     signal: AbortSignal,
   ): Promise<ModelOutcome> {
-    const model = configured.get(call.model) ?? discovered(call.model);
-    const server = servers.find(({ spec: { name } }) => name === model?.server);
-    if (model === undefined || server === undefined) throw notConfigured(call.model);
-    if (saysMore(server)) await meet(server, signal);
-    const dialect = dialectAt(server, model);
-    const info = infoAt(model, server);
-    const wish = thinkingWish(call.request);
-    const thinking = wish && thinkingSent(wish, info.can.reasoning, dialect);
-    if (call.turn === 1) {
-      for (const warning of unread(call.request, info)) sink.warning(warning);
-      if (wish?.on === true && thinking === undefined) sink.warning(withoutThinking(call.model));
-    }
-    const { upstreamModel, defaults } = model;
-    const { defaultPrompt } = spec;
-    const body = chatBody(call, { upstreamModel, dialect, defaults, thinking, defaultPrompt });
-    const { correlationId } = call;
-    const thinkTags = thinkTagsFor(call, model, dialect, thinking);
-    return await server.client.generate({ body, correlationId, thinkTags }, sink, signal);
+    const { limits } = call;
+    const clock = createFirstTokenClock(
+      Math.min(limits.firstTokenTimeoutMs, policy.firstTokenTimeoutMs ?? Infinity),
+    );
+    const place = admission.place();
+    const candidates = namesFor(call).map((name) => candidate(name, call, place, clock, signal));
+    return await answerByFirst(call.model, candidates, sink, signal);
+  }
+
+  /** The model that is asked for, or who answered the turn before; then those that may take its place. */
+  function namesFor({ model, answeredBy, request }: ModelCall): readonly string[] {
+    const fallbacks = configured.get(model)?.fallbacks ?? [];
+    if (fallbacks.length === 0) return [model];
+    const infos = infosOf();
+    const able = fallbacks.filter((name) => {
+      const info = infos.find((each) => each.name === name);
+      return info !== undefined && fitViolations(request, info, infos).length === 0;
+    });
+    const names = [model, ...able];
+    if (answeredBy === undefined || !names.includes(answeredBy)) return names;
+    return [answeredBy, ...names.filter((name) => name !== answeredBy)];
+  }
+
+  function candidate(
+    name: string,
+    call: ModelCall,
+    place: number,
+    clock: FirstTokenClock,
+    signal: AbortSignal,
+  ): Candidate {
+    const model = configured.get(name) ?? discovered(name);
+    const server = servers.find((each) => each.spec.name === model?.server);
+    if (model === undefined || server === undefined) throw notConfigured(name);
+    let warnings: readonly ModelWarning[] = [];
+    return {
+      name,
+      warnings: () => warnings,
+      ask: async (sink, others) => {
+        if (saysMore(server)) await meet(server, signal);
+        const sending = sendingOf(call, model, server, spec.defaultPrompt);
+        if (call.turn === 1) warnings = sending.warnings;
+        const { target, thinkTags } = sending;
+        const body = chatBody(call, target);
+        let outputTokens: number | undefined;
+        const { stopReason } = await server.client.generate(
+          {
+            body,
+            thinkTags,
+            correlationId: call.correlationId,
+            traceparent: call.traceparent,
+            place,
+            lanes: { model, server: server.spec },
+            clock,
+            others,
+            idleTimeoutMs: Math.min(call.limits.idleTimeoutMs, policy.idleTimeoutMs ?? Infinity),
+          },
+          {
+            ...sink,
+            usage: (usage) => {
+              outputTokens = usage.outputTokens;
+              const cost = costOf(usage, model.prices);
+              sink.usage(cost === undefined ? usage : { ...usage, cost });
+            },
+          },
+          signal,
+        );
+        return { stopReason: budgetStop(call, target.defaults, stopReason, outputTokens) };
+      },
+    };
   }
 
   /** A chat may have been accepted by a process that has seen a list which this one has not. */
@@ -155,105 +208,12 @@ export function createRegistry(spec: RegistrySpec, policy: RegistryPolicy = {}):
   };
 }
 
-/** As the operator says, or the address, or the server's own list as far as it is known. */
-function dialectAt({ spec, list }: Server, model: ModelSpec): Dialect {
-  const known = list.known();
-  const dialect = dialectOf(spec.dialect ?? dialectFor(spec.baseUrl, known?.[0]?.ownedBy));
-  return narrowed(dialect, listedIn(known, model)?.parameters);
-}
-
-function listedIn(
-  known: readonly ListedModel[] | undefined,
-  model: ModelSpec,
-): ListedModel | undefined {
-  return known?.find(({ id }) => id === model.upstreamModel);
-}
-
 /** A process with the role worker alone is never asked for the list, and it decides what is sent. */
 async function meet(server: Server, signal: AbortSignal): Promise<void> {
   const listed = server.list.list(signal).then(ignore, ignore);
   if (server.met) return;
   await listed;
   server.met = true;
-}
-
-/** The list decides what is sent: which dialect it is, or what OpenRouter reads for the model. */
-function saysMore({ spec: { dialect, baseUrl } }: Server): boolean {
-  const name = dialect ?? (isKnownHost(baseUrl) ? dialectFor(baseUrl, undefined) : undefined);
-  return name === undefined || name === 'openrouter';
-}
-
-function readsOf({ sampling, thinking, thoughts }: Dialect): ReadonlySet<ServerField> {
-  const reads = new Set<ServerField>(SAMPLING_FIELDS.filter((f) => sampling[f] !== undefined));
-  // Where there is no reasoning at all that is what is said, and not how much of it.
-  if (thinking?.effort !== false) reads.add('thinking.effort');
-  if (thinking?.budget !== false) reads.add('thinking.budget_tokens');
-  if (thoughts !== undefined) reads.add('messages.content.thinking');
-  return reads;
-}
-
-/** best_effort promises an answer: a server that might refuse is asked only where the model can. */
-function thinkingSent(
-  wish: ThinkingWish,
-  reasons: boolean | undefined,
-  dialect: Dialect,
-): ThinkingWish | undefined {
-  if (dialect.thinking === undefined || reasons === false) return undefined;
-  const risky = dialect.thinking.refusesOthers && reasons === undefined;
-  return risky && wish.bestEffort ? undefined : wish;
-}
-
-/** An answer that goes on in the middle has no beginning for a tag to stand at. */
-function thinkTagsFor(
-  { messages }: ModelCall,
-  { thinkTags }: ModelSpec,
-  dialect: Dialect,
-  thinking: ThinkingWish | undefined,
-): ThinkTags | undefined {
-  if (messages.at(-1)?.role === Role.ASSISTANT || thinkTags === false) return undefined;
-  const tags = thinkTags ?? tagsOfDialect(dialect.name);
-  // Where the template is told not to let it reason, it opens nothing.
-  return tags !== undefined && thinking?.on === false ? { ...tags, opened: false } : tags;
-}
-
-function infoOf(
-  model: ModelSpec,
-  server: Server,
-  defaultPrompt: DefaultPrompt | undefined,
-): ModelInfo {
-  const { name, aliases, can, fallbacks, prices } = model;
-  const dialect = dialectAt(server, model);
-  const listed = listedIn(server.list.known(), model);
-  return {
-    name,
-    aliases,
-    can: capabilitiesOf([can, listed?.can ?? {}, dialect.can]),
-    contextTokens: model.contextTokens ?? listed?.contextTokens,
-    maxOutputTokens: model.maxOutputTokens ?? listed?.maxOutputTokens,
-    reads: readsOf(dialect),
-    continues: dialect.continuing !== undefined,
-    imageUrls: dialect.imageUrls,
-    maxStops: dialect.maxStops,
-    schemaFault: dialect.name === 'embedded' ? grammarFault : undefined,
-    fallbacks,
-    prices,
-    tokenizer: model.tokenizer ?? tokenizerOf(model.upstreamModel),
-    defaultPrompt,
-  };
-}
-
-/** The first who says something is believed: the operator, then the server. */
-function capabilitiesOf(words: readonly Partial<ModelCapabilities>[]): ModelCapabilities {
-  const of = (what: keyof ModelCapabilities): boolean | undefined =>
-    words.find((said) => said[what] !== undefined)?.[what];
-  return {
-    tools: of('tools'),
-    parallelTools: of('parallelTools'),
-    jsonSchema: of('jsonSchema'),
-    reasoning: of('reasoning'),
-    images: of('images'),
-    documents: of('documents'),
-  };
 }
 
 function notConfigured(name: string): ModelFailure {

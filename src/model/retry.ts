@@ -13,8 +13,12 @@ export function retryWaitMs(
   policy: RetryPolicy,
 ): number | undefined {
   if (retryAfterMs !== undefined) return retryAfterMs <= policy.maxMs ? retryAfterMs : undefined;
-  // Full jitter: chats that failed together do not come back together.
-  return Math.random() * Math.min(policy.maxMs, policy.baseMs * 2 ** (failedTries - 1));
+  return backoffMs(failedTries, policy);
+}
+
+/** Full jitter: what failed together does not come back together. */
+export function backoffMs(failures: number, { baseMs, maxMs }: RetryPolicy): number {
+  return Math.random() * Math.min(maxMs, baseMs * 2 ** (failures - 1));
 }
 
 /** Rejects with the signal's reason as soon as it is aborted. */

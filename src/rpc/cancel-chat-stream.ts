@@ -10,6 +10,7 @@ import { endChat } from '../chat/end-chat.ts';
 import { ChatError, storeFull } from '../chat/errors.ts';
 import type { EventLog } from '../chat/event-log.ts';
 import { CANCEL_ANSWER_MS, NATS_REQUEST_MS } from '../chat/limits.ts';
+import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
 import { readChat, readView } from '../chat/read-chat.ts';
 
@@ -40,14 +41,7 @@ export async function cancelChatStream(
         throw settled.full ? storeFull(settled.cause) : notDurable(settled.cause);
       }
       if (settled.type === 'stored') {
-        deps.logger.info(
-          {
-            tenant: chat.tenant,
-            stream_id: chat.streamId,
-            correlation_id: at.start.meta.correlationId,
-          },
-          'a chat that no worker held was cancelled',
-        );
+        deps.logger.info(fieldsOf(at.start), 'a chat that no worker held was cancelled');
       }
       continue;
     }

@@ -1,15 +1,17 @@
 // One chat as this process sees it, shared by all of its observers: listens first, then reads, then
 // splices by sequence (law 6). Keeps the newest records in one bounded ring; who is further behind
 // reads the log for itself.
-import type { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
-import type { CommandInbox } from '../chat/commands.ts';
+import type { ChatList } from '../chat/chat-list.ts';
+import type { Command, CommandInbox } from '../chat/commands.ts';
 import { statusOf } from '../chat/decisions.ts';
 import type { ChatError } from '../chat/errors.ts';
 import { streamDeleted } from '../chat/errors.ts';
 import type { EventLog, LiveFeed, LogRecord } from '../chat/event-log.ts';
 import { preciseNowMs } from '../chat/event-time.ts';
 import { LIVE_RING_BYTES, SILENCE_READ_MS } from '../chat/limits.ts';
+import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
 import { readChat } from '../chat/read-chat.ts';
 import { recordsUpTo } from '../chat/read-log.ts';
@@ -23,6 +25,7 @@ export interface FeedDeps {
   readonly inbox: CommandInbox;
   readonly live: LiveFeed;
   readonly logger: Logger;
+  readonly list: Pick<ChatList, 'position'>;
 }
 
 /** A record with events, and the frame that all observers share. */
@@ -73,6 +76,8 @@ export class ChatFeed {
   over = false;
   /** For its client's tools. */
   waiting = false;
+  /** Its place in the queue is known by its start. */
+  #start: Pick<Command, 'priority' | 'sequence' | 'meta'> | undefined;
   /** Set when nothing more can be observed though the end was not seen. */
   failure: ChatError | undefined;
 
@@ -124,6 +129,12 @@ export class ChatFeed {
     return low;
   }
 
+  /** How many are before it in the queue; undefined once it is taken. */
+  get queuePosition(): number | undefined {
+    if (this.status !== ChatStreamStatus.PENDING || this.#start === undefined) return undefined;
+    return this.#deps.list.position(this.#start.priority, this.#start.sequence);
+  }
+
   get ring(): readonly FeedRecord[] {
     return this.#ring;
   }
@@ -150,8 +161,9 @@ export class ChatFeed {
   fillOrWarn(): void {
     this.fill().catch((error: unknown) => {
       const { tenant, streamId } = this.chat;
+      const known = this.#start === undefined ? {} : fieldsOf({ chat: this.chat, ...this.#start });
       this.#deps.logger.warn(
-        { tenant, stream_id: streamId, err: error },
+        { tenant, stream_id: streamId, ...known, err: error },
         'a chat could not be read',
       );
     });
@@ -160,6 +172,7 @@ export class ChatFeed {
   async #readPast(): Promise<void> {
     const { start, tail } = await readChat(this.#deps.inbox, this.log, this.chat);
     this.expiresAtMs = start.meta.expiresAtMs;
+    this.#start = start;
     if (tail !== undefined) {
       const { records } = await this.log.page(this.chat, 0, LIVE_RING_BYTES);
       const first = records[0] === undefined ? undefined : sequenceRange(records[0].data);

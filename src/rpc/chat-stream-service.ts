@@ -9,6 +9,7 @@ import { DOCUMENTS_READ_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { readDocuments } from '../chat/read-documents.ts';
+import { traceparentOf } from '../chat/trace.ts';
 import { tenantOf } from './auth.ts';
 import { cancelChatStream } from './cancel-chat-stream.ts';
 import { deleteChatStream } from './delete-chat-stream.ts';
@@ -43,7 +44,6 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
         {
           ...deps,
           models: () => modelsOrUnavailable(deps.model, context.signal),
-          queued: deps.list.queued,
           readDocuments: (request) =>
             readDocuments(request, deps.documents, () =>
               AbortSignal.any([context.signal, AbortSignal.timeout(DOCUMENTS_READ_MS)]),
@@ -51,6 +51,7 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
         },
         tenantOf(context.values),
         request,
+        traceparentOf(context.requestHeader.get('traceparent')),
       ),
     getChatStream: async ({ streamId, view }, context) => {
       const chat = { tenant: tenantOf(context.values), streamId };

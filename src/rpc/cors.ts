@@ -4,7 +4,7 @@ import { cors } from '@connectrpc/connect';
 import type { HttpRequest, HttpResponse } from './listener.ts';
 
 const ALLOWED_METHODS = cors.allowedMethods.join(', ');
-const ALLOWED_HEADERS = [...cors.allowedHeaders, 'Authorization'].join(', ');
+const ALLOWED_HEADERS = [...cors.allowedHeaders, 'Authorization', 'Traceparent'].join(', ');
 const EXPOSED_HEADERS = cors.exposedHeaders.join(', ');
 const PREFLIGHT_FRESH_S = 7_200;
 

@@ -8,6 +8,7 @@ import { controlCommand } from '../chat/next-command.ts';
 import { decideDeleteCall } from '../chat/decisions.ts';
 import { ChatError, storeFull, streamNotFound } from '../chat/errors.ts';
 import { PUBLISH_TRIES } from '../chat/limits.ts';
+import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
 import { readBoth } from '../chat/read-chat.ts';
 
@@ -18,14 +19,7 @@ export interface DeleteDeps extends CarryOutDeps {
 export async function deleteChatStream(deps: DeleteDeps, chat: ChatKey): Promise<void> {
   const command = await commandDelete(deps, chat);
   await carryOutDelete(deps, command);
-  deps.logger.info(
-    {
-      tenant: chat.tenant,
-      stream_id: chat.streamId,
-      correlation_id: command.meta.correlationId,
-    },
-    'a chat was deleted',
-  );
+  deps.logger.info(fieldsOf(command), 'a chat was deleted');
 }
 
 async function commandDelete(deps: DeleteDeps, chat: ChatKey): Promise<Command> {

@@ -2,7 +2,8 @@
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
-import { fullView } from '../chat/chat-view.ts';
+import type { ChatList } from '../chat/chat-list.ts';
+import { fullView, withPosition } from '../chat/chat-view.ts';
 import type { CommandInbox } from '../chat/commands.ts';
 import type { EventLog } from '../chat/event-log.ts';
 import { readChat, readView } from '../chat/read-chat.ts';
@@ -11,6 +12,7 @@ import { foldLog } from '../chat/read-log.ts';
 export interface GetDeps {
   readonly inbox: CommandInbox;
   readonly log: EventLog;
+  readonly list: Pick<ChatList, 'position'>;
 }
 
 export async function getChatStream(
@@ -19,7 +21,8 @@ export async function getChatStream(
   view: ChatStreamView,
 ): Promise<ChatStream> {
   const { start, tail } = await readChat(deps.inbox, deps.log, chat);
-  const basic = await readView(deps.log, start, tail);
+  const bare = await readView(deps.log, start, tail);
+  const basic = withPosition(bare, start, deps.list.position);
   if (view !== ChatStreamView.FULL) return basic;
   return fullView(basic, start, await foldLog(deps.log, chat, tail));
 }

@@ -11,6 +11,8 @@ import type {
 import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { canonicalRequest } from '../chat/canonical.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
+import type { ChatList } from '../chat/chat-list.ts';
+import { withPosition } from '../chat/chat-view.ts';
 import { chooseModel } from '../chat/choose-model.ts';
 import type { Command, CommandInbox } from '../chat/commands.ts';
 import { contentViolations } from '../chat/content-rules.ts';
@@ -27,10 +29,12 @@ import {
   PUBLISH_TRIES,
 } from '../chat/limits.ts';
 import { formatViolations } from '../chat/format-rules.ts';
+import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
 import { fitViolations } from '../chat/model-fit.ts';
 import type { ModelInfo } from '../chat/model-port.ts';
 import { readBoth, readView } from '../chat/read-chat.ts';
+import { limitsOf, limitViolations } from '../chat/request-limits.ts';
 import { systemText, systemViolations } from '../chat/system-text.ts';
 import { toolViolations } from '../chat/tool-rules.ts';
 import { answerSchema } from '../tools/answer-schema.ts';
@@ -44,8 +48,7 @@ export interface InitiateDeps {
   /** The request with its documents as text; rejects where one cannot be read. */
   readonly readDocuments: (request: ChatRequest) => Promise<ChatRequest>;
   readonly tokens: TokenCounter;
-  /** How many chats of a tenant are queued, as far as the list knows. */
-  readonly queued: (tenant: string) => number;
+  readonly list: Pick<ChatList, 'queued' | 'position'>;
   readonly maxRequestBytes: number;
 }
 
@@ -53,6 +56,7 @@ export async function initiateChatStream(
   deps: InitiateDeps,
   tenant: string,
   call: InitiateChatStreamRequest,
+  traceparent: string,
 ): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
   const given = call.request ?? create(ChatRequestSchema);
   const refused = fieldsNotHonoured(call);
@@ -61,6 +65,7 @@ export async function initiateChatStream(
     ...contentViolations(given),
     ...toolViolations(given, checkInputSchema),
     ...formatViolations(given, answerSchema),
+    ...limitViolations(given),
   ];
   if (refused.length + violations.length > 0) {
     // All that is wrong at once, so that nobody has to come twice.
@@ -79,7 +84,7 @@ export async function initiateChatStream(
   const chat: ChatKey = { tenant, streamId: call.streamId ?? uuidV7() };
   // An id that this server has just made can have no past; one that a caller chose can. Looked up before
   // documents are read, so that a repeat is answered for little.
-  let existing = call.streamId === undefined ? undefined : await findExisting(deps, chat, hash);
+  const existing = call.streamId === undefined ? undefined : await findExisting(deps, chat, hash);
   const createdAtMs = Date.now();
   const request = existing === undefined ? await deps.readDocuments(given) : given;
   // What is stored is the text; the identity is that of what was given.
@@ -93,7 +98,9 @@ export async function initiateChatStream(
       createdAtMs,
       expiresAtMs: createdAtMs + ttlMs(call),
       correlationId: request.correlationId,
+      traceparent,
       model: model.name,
+      runTimeoutMs: limitsOf(request).runTimeoutMs,
       requestHash: hash,
       metadata: request.metadata,
       reason: '',
@@ -112,18 +119,13 @@ export async function initiateChatStream(
     });
     const overflow = await contextViolation(deps.tokens, request, system, model, models);
     if (overflow !== undefined) throw invalidRequest('MODEL_UNFIT', [overflow]);
-    if (deps.queued(tenant) >= MAX_QUEUED_PER_TENANT) throw queueFull();
-    existing = await publishStart(deps, start);
+    if (deps.list.queued(tenant) >= MAX_QUEUED_PER_TENANT) throw queueFull();
   }
-  if (existing === undefined) {
-    deps.logger.info(
-      { tenant, stream_id: chat.streamId, correlation_id: request.correlationId },
-      'a chat was accepted',
-    );
-  }
-  const created = existing === undefined;
-  const own = { ...start, sequence: 0 };
-  const view = await readView(deps.log, existing?.start ?? own, existing?.tail);
+  const { created, at } =
+    existing === undefined ? await publishStart(deps, start) : { created: false, at: existing };
+  if (created) deps.logger.info(fieldsOf(start), 'a chat was accepted');
+  const bare = await readView(deps.log, at.start, at.tail);
+  const view = withPosition(bare, at.start, deps.list.position);
   return {
     streamId: chat.streamId,
     status: view.status,
@@ -135,17 +137,25 @@ export async function initiateChatStream(
   };
 }
 
-/** Undefined: the start is stored, and with it the chat. */
+interface Started {
+  /** False: the same request had made it before. */
+  readonly created: boolean;
+  readonly at: Pick<ChatAtLeader, 'start' | 'tail'>;
+}
+
 async function publishStart(
   deps: InitiateDeps,
   start: Omit<Command, 'sequence'>,
-): Promise<ChatAtLeader | undefined> {
+): Promise<Started> {
+  const stored = (sequence: number): Started => {
+    return { created: true, at: { start: { ...start, sequence }, tail: undefined } };
+  };
   let cause: unknown;
   for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
     const outcome = await deps.inbox.publish(start, 0);
     switch (outcome.type) {
       case 'stored':
-        return undefined;
+        return stored(outcome.storeSequence);
       case 'full':
         throw new ChatError(
           'QUEUE_FULL',
@@ -157,10 +167,10 @@ async function publishStart(
         // In doubt read back, then send the same again; never a second chat (law 1).
         const found = await deps.inbox.start(start.chat);
         const next = afterStartFailed(outcome.type, found, start.meta.appendId);
-        if (next === 'stored') return undefined;
+        if (next === 'stored') return stored(found?.sequence ?? 0);
         if (next === 'look') {
           const existing = await findExisting(deps, start.chat, start.meta.requestHash);
-          if (existing !== undefined) return existing;
+          if (existing !== undefined) return { created: false, at: existing };
         }
         cause = outcome.type === 'doubt' ? outcome.cause : undefined;
       }

@@ -34,13 +34,14 @@ export async function listModels(
 }
 
 function viewOf(info: ModelInfo, isDefault: boolean): MessageInitShape<typeof ModelSchema> {
-  const { name, aliases, can, contextTokens, maxOutputTokens, reads, fallbacks, prices } = info;
+  const { name, aliases, can, contextTokens, maxOutputTokens, parallelCalls } = info;
+  const { reads, fallbacks, prices } = info;
   return {
     name,
     aliases: [...aliases],
     isDefault,
     capabilities: defined(can),
-    ...defined({ contextTokens, maxOutputTokens }),
+    ...defined({ contextTokens, maxOutputTokens, parallelCalls }),
     unreadFields: SERVER_FIELDS.filter((field) => !reads.has(field)),
     fallbacks: [...fallbacks],
     ...(prices === undefined ? {} : { prices: defined(prices) }),

@@ -95,7 +95,7 @@ export class Observer implements ObserveSource, FeedListener {
     if (!this.#heartbeatDue) return undefined;
     this.#heartbeatDue = false;
     return heartbeatFrame(
-      { latestSequence: feed.latestSequence, status: feed.status },
+      { latestSequence: feed.latestSequence, status: feed.status, ...positionOf(feed) },
       preciseNowMs(),
     );
   }
@@ -105,7 +105,7 @@ export class Observer implements ObserveSource, FeedListener {
     const { earliestSequence, latestSequence, status, attempt } = this.#feed;
     const mode = this.#cursor === 0 ? AttachMode.FULL : AttachMode.SUFFIX;
     return attachedFrame(
-      { mode, earliestSequence, latestSequence, status, attempt },
+      { mode, earliestSequence, latestSequence, status, attempt, ...positionOf(this.#feed) },
       preciseNowMs(),
     );
   }
@@ -179,4 +179,9 @@ export class Observer implements ObserveSource, FeedListener {
     this.#reading = false;
     if (!this.#closed) this.wake();
   }
+}
+
+/** To protobuf-es a set undefined is no absence. */
+function positionOf({ queuePosition }: ChatFeed): { readonly queuePosition?: number } {
+  return queuePosition === undefined ? {} : { queuePosition };
 }

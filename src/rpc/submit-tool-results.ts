@@ -20,6 +20,7 @@ import { ChatError, invalidRequest } from '../chat/errors.ts';
 import type { EventLog, LogTail } from '../chat/event-log.ts';
 import { timestampFromMillis } from '../chat/event-time.ts';
 import { MAX_TOOL_RESULTS_BYTES, NATS_REQUEST_MS, PUBLISH_TRIES } from '../chat/limits.ts';
+import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
 import { resultsMark } from '../chat/marks.ts';
 import { readChat, readView } from '../chat/read-chat.ts';
@@ -109,11 +110,7 @@ async function appendResults(
 /** The results are durable: where the continue is not, the sweep publishes it. */
 async function goOn(deps: SubmitDeps, { start, tail }: ChatAtLeader): Promise<void> {
   if (tail?.status.mark.kind !== 'results') return;
-  const fields = {
-    tenant: start.chat.tenant,
-    stream_id: start.chat.streamId,
-    correlation_id: start.meta.correlationId,
-  };
+  const fields = fieldsOf(start);
   try {
     if (await continueChat(deps, start)) {
       deps.logger.info(fields, 'a chat goes on with the results of its client’s tools');

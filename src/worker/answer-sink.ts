@@ -89,7 +89,8 @@ export class AnswerSink implements ModelSink {
     this.#usage = usage;
   };
   readonly warning = (warning: ModelWarning): void => {
-    this.#writer.push({ case: 'warning', value: warning });
+    const { reason, message, field } = warning;
+    this.#writer.push({ case: 'warning', value: { reason, message, field } });
   };
   readonly pressure = (): Promise<void> | undefined => this.#writer.pressure();
 
@@ -172,6 +173,11 @@ export class AnswerSink implements ModelSink {
         usage[count] = (before[count] ?? 0) + (now ?? 0);
       }
     }
+    const cost = this.#usage?.cost;
+    if (cost !== undefined || before.cost !== undefined) {
+      usage.cost = sumOfCosts(before.cost ?? 0, cost?.amount ?? 0);
+      usage.currency = cost?.currency ?? before.currency;
+    }
     return usage;
   }
 
@@ -231,6 +237,13 @@ export class AnswerSink implements ModelSink {
 /** Ends of a turn that came to its calls. */
 const CALLED: ReadonlySet<StopReason> = new Set([StopReason.TOOL_USE, StopReason.TURN_LIMIT]);
 const COUNTS = ['inputTokens', 'outputTokens', 'reasoningTokens', 'cachedInputTokens'] as const;
+
+/** Without the tail that sums of binary fractions have. */
+function sumOfCosts(a: number, b: number): number {
+  return Number((a + b).toPrecision(COST_DIGITS));
+}
+
+const COST_DIGITS = 12;
 
 function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;

@@ -12,7 +12,7 @@ export function claimMark(
   owner: string,
   nowMs: number,
 ): StatusMark {
-  const { createdAtMs, expiresAtMs, correlationId, model, results } = command.meta;
+  const { createdAtMs, expiresAtMs, correlationId, model, runTimeoutMs, results } = command.meta;
   return {
     kind: 'claim',
     status: ChatStreamStatus.PROCESSING,
@@ -28,6 +28,7 @@ export function claimMark(
     waitingSinceMs: 0,
     waitedMs: claim.waitedMs,
     deadlineMs: 0,
+    runTimeoutMs,
     firstSequence: claim.sequence,
     lastSequence: claim.sequence,
     createdAtMs: claim.createdAtMs === 0 ? createdAtMs : claim.createdAtMs,

@@ -6,8 +6,8 @@ import { carryOutCancel, carryOutDelete } from '../chat/carry-out.ts';
 import { keyOf } from '../chat/chat-key.ts';
 import type { Command, ControlQueue, Delivery } from '../chat/commands.ts';
 import { CANCEL_TAKEOVER_MS, CONTROL_BATCH, WORKER_POLL_MS } from '../chat/limits.ts';
+import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
-import { fieldsOf } from './run.ts';
 
 export interface ControlLoopDeps extends Omit<CarryOutDeps, 'ring'> {
   readonly queue: ControlQueue;

@@ -12,10 +12,11 @@ import type { Settled } from '../chat/append.ts';
 import type { Command, WorkQueue } from '../chat/commands.ts';
 import { runDueMs, runTimeout, toolDeadlineMs } from '../chat/deadlines.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
-import { MAX_TURNS } from '../chat/limits.ts';
+import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
-import type { ModelClient } from '../chat/model-port.ts';
+import type { ModelClient, ModelSink } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
+import { nextCall } from '../chat/request-limits.ts';
 import type { End } from '../chat/terminal.ts';
 import { type Judged, judge, schemaNotMet } from './answer-format.ts';
 import { AnswerSink } from './answer-sink.ts';
@@ -50,7 +51,6 @@ export interface RunDeps {
   readonly queue: Pick<WorkQueue, 'startOf'>;
   readonly model: ModelClient;
   readonly logger: Logger;
-  readonly runTimeoutMs: number;
 }
 
 /** What a turn came to. */
@@ -64,7 +64,7 @@ export async function runChat(
   mark: StatusMark,
   abort: AbortController,
 ): Promise<RunResult> {
-  const leftMs = runDueMs(mark, deps.runTimeoutMs) - Date.now();
+  const leftMs = runDueMs(mark) - Date.now();
   const late = (): void => abort.abort(new RunStop('run-timeout', 'the run took too long'));
   // At once where it was due while nobody ran it: no model is asked any more.
   if (leftMs <= 0) late();
@@ -77,9 +77,14 @@ export async function runChat(
     writer.resume(turn.textHash);
     for (;;) {
       const sink = new AnswerSink(writer, turn);
-      const outcome = await ask(deps, command, turn, sink, abort.signal, writer.attempt);
+      const outcome = await ask(deps, command, turn, sink, abort.signal, mark);
       const usage = sink.finish(outcome);
-      if (outcome.kind === 'wait') return await wait(writer, sink, mark);
+      const next = nextCall(turn.limits, usage, turn.turn + 1);
+      if (outcome.kind === 'wait') {
+        // Results that no call could be made with are not asked for.
+        if (next.may) return await wait(writer, sink, mark);
+        return await finish(writer, { kind: 'completed', stopReason: next.stopReason }, usage);
+      }
       const judged = judgeTurn(turn, sink, outcome);
       if ('end' in judged) return await finish(writer, judged.end, usage);
       const { violations } = judged;
@@ -88,8 +93,11 @@ export async function runChat(
         { ...fields, violations: violations.length },
         'an answer did not fit its schema',
       );
-      if (!mayRepair(turn))
-        return await finish(writer, schemaNotMet(violations, turn.repairs.length > 0), usage);
+      const repaired = turn.repairs.length > 0;
+      // Asking again is a turn and a call of the model as any other.
+      if (repaired || !next.may) {
+        return await finish(writer, schemaNotMet(violations, repaired), usage);
+      }
       turn = repairTurn(turn, sink, usage, violations);
     }
   } catch (error) {
@@ -117,11 +125,6 @@ function judgeTurn({ format, repairs }: Turn, sink: AnswerSink, end: End): Judge
   return { end: { ...end, message } };
 }
 
-/** Asking again is a turn and a call of the model as any other. */
-function mayRepair({ repairs, turn }: Turn): boolean {
-  return repairs.length === 0 && turn < MAX_TURNS;
-}
-
 async function wait(writer: LogWriter, sink: AnswerSink, mark: StatusMark): Promise<RunResult> {
   const deadlineMs = toolDeadlineMs(mark.expiresAtMs, Date.now());
   // As they are now that they are closed: an input for which nothing came is an empty object.
@@ -135,31 +138,48 @@ async function ask(
   deps: RunDeps,
   command: Command,
   turn: Turn,
-  sink: AnswerSink,
+  sink: ModelSink,
   signal: AbortSignal,
-  attempt: number,
+  { attempt, runTimeoutMs }: StatusMark,
 ): Promise<Outcome> {
   try {
     signal.throwIfAborted();
-    const { request, messages, createdAtMs } = turn;
-    const { model, correlationId } = command.meta;
-    const { tenant } = command.chat;
-    const facts = { tenant, createdAtMs, correlationId };
-    const call = { model, request, messages, turn: turn.turn, ...facts };
-    const { stopReason } = await deps.model.generate(call, sink, signal);
-    if (stopReason !== StopReason.TOOL_USE || !turn.awaitToolResults) {
-      return { kind: 'completed', stopReason };
-    }
-    return turn.turn < MAX_TURNS
-      ? { kind: 'wait' }
-      : { kind: 'completed', stopReason: StopReason.TURN_LIMIT };
+    const { request, messages, limits, createdAtMs } = turn;
+    const next = nextCall(limits, turn.usage, turn.turn);
+    if (!next.may) return { kind: 'completed', stopReason: next.stopReason };
+    const { model, correlationId, traceparent } = command.meta;
+    const { firstTokenTimeoutMs, idleTimeoutMs } = limits;
+    const call = {
+      model,
+      answeredBy: turn.answeredBy,
+      request,
+      messages,
+      tenant: command.chat.tenant,
+      createdAtMs,
+      turn: turn.turn,
+      correlationId,
+      traceparent,
+      limits: { firstTokenTimeoutMs, idleTimeoutMs, outputTokens: next.outputTokens },
+    };
+    const told: ModelSink = {
+      ...sink,
+      warning: (warning) => {
+        sink.warning(warning);
+        if (warning.cause === undefined) return;
+        deps.logger.warn({ ...fieldsOf(command), attempt, err: warning.cause }, warning.message);
+      },
+    };
+    const { stopReason, answeredBy } = await deps.model.generate(call, told, signal);
+    turn.answeredBy = answeredBy;
+    const waits = stopReason === StopReason.TOOL_USE && turn.awaitToolResults;
+    return waits ? { kind: 'wait' } : { kind: 'completed', stopReason };
   } catch (error) {
     const stop: unknown = signal.aborted ? signal.reason : undefined;
     if (stop instanceof RunStop && stop.why === 'cancelled') {
       return { kind: 'cancelled', reason: stop.message };
     }
     if (stop instanceof RunStop && stop.why === 'run-timeout') {
-      return runTimeout(deps.runTimeoutMs);
+      return runTimeout(runTimeoutMs);
     }
     if (stop !== undefined || !(error instanceof ModelFailure)) throw error;
     const { reason, message, retryable } = error;
@@ -204,12 +224,3 @@ const INTERNAL_END: End = {
   message: 'Tailrace failed while it ran this chat; the server log has the cause.',
   retryable: true,
 };
-
-/** What every log line about a chat carries. */
-export function fieldsOf(command: Command): Record<string, unknown> {
-  return {
-    tenant: command.chat.tenant,
-    stream_id: command.chat.streamId,
-    correlation_id: command.meta.correlationId,
-  };
-}

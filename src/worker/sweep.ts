@@ -11,11 +11,11 @@ import {
   CONTINUE_GRACE_MS,
   NATS_REQUEST_MS,
   RUN_TIMEOUT_GRACE_MS,
-  RUN_TIMEOUT_MS,
   START_DEADLINE_MS,
   SWEEP_BATCH,
   SWEEP_EVERY_MS,
 } from '../chat/limits.ts';
+import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
 
 export interface SweepDeps {
@@ -40,10 +40,15 @@ export function startSweep(deps: SweepDeps): Sweep {
         if (overdue.due === 'continue') await continueOverdue(deps, overdue);
         else await endOverdue(deps, overdue);
       } catch (error) {
-        const { tenant, streamId } = overdue.chat;
+        const { chat, correlationId } = overdue;
         // Found again by the next round.
         deps.logger.warn(
-          { tenant, stream_id: streamId, err: error },
+          {
+            tenant: chat.tenant,
+            stream_id: chat.streamId,
+            correlation_id: correlationId,
+            err: error,
+          },
           'a deadline was not kept yet',
         );
       }
@@ -73,7 +78,7 @@ function findOverdue(list: SweepDeps['list']): readonly OverdueChat[] {
   const nowMs = Date.now();
   return list.overdue({
     pendingCreatedMs: nowMs - START_DEADLINE_MS,
-    runBeganMs: nowMs - RUN_TIMEOUT_MS - RUN_TIMEOUT_GRACE_MS,
+    runDueMs: nowMs - RUN_TIMEOUT_GRACE_MS,
     endsMs: nowMs,
     answeredMs: nowMs - CONTINUE_GRACE_MS,
     limit: SWEEP_BATCH,
@@ -84,11 +89,7 @@ async function continueOverdue(deps: SweepDeps, { chat }: OverdueChat): Promise<
   const start = await deps.inbox.start(chat);
   if (start === undefined || !(await continueChat(deps, start))) return;
   deps.logger.warn(
-    {
-      tenant: chat.tenant,
-      stream_id: chat.streamId,
-      correlation_id: start.meta.correlationId,
-    },
+    fieldsOf(start),
     'the continue of a chat was published in place of the call that took its results',
   );
 }
@@ -100,13 +101,5 @@ async function endOverdue(deps: SweepDeps, { chat }: OverdueChat): Promise<void>
   if (end === undefined) return;
   const settled = await endChat(deps.log, chat, start, tail, end, NATS_REQUEST_MS);
   if (settled.type !== 'stored') return;
-  deps.logger.warn(
-    {
-      tenant: chat.tenant,
-      stream_id: chat.streamId,
-      correlation_id: start.meta.correlationId,
-      end,
-    },
-    'a chat was ended at its deadline',
-  );
+  deps.logger.warn({ ...fieldsOf(start), end }, 'a chat was ended at its deadline');
 }

@@ -1,7 +1,9 @@
 // Taking commands for free slots: the bell says which priority has work, a poll each second finds
-// what a lost bell left, and the order is by priority with a turn for the others now and then.
+// what a lost bell left, and the order in which they get the slots is that of serving-order.ts.
 import type { Delivery, WorkQueue } from '../chat/commands.ts';
 import { PRIORITY_LEVELS, WORKER_POLL_MS, WORKER_PULL_BATCH } from '../chat/limits.ts';
+import type { Grant } from './serving-order.ts';
+import { ServingOrder } from './serving-order.ts';
 
 export interface Taking {
   /** A slot came free. */
@@ -9,9 +11,6 @@ export interface Taking {
   /** Asks for nothing more, and resolves when all that was asked for has come. */
   readonly stop: () => Promise<void>;
 }
-
-/** One round in this many serves the last priority first, so that it cannot starve. */
-const REVERSED_ROUND = 10;
 
 export function startTaking(
   queue: WorkQueue,
@@ -26,7 +25,7 @@ export function startTaking(
   /** Slots kept for pulls that are under way, by priority. */
   const reserved = new Map<number, number>();
   const pulls = new Set<Promise<void>>();
-  let round = 0;
+  const order = new ServingOrder();
   let stopped = false;
 
   const receiving = queue.receiveWork((delivery) => {
@@ -43,31 +42,31 @@ export function startTaking(
   };
 
   const wake = (): void => {
-    if (stopped || (rung.size === 0 && unsure.size === 0)) return;
-    round++;
-    for (let i = 0; i < PRIORITY_LEVELS; i++) {
-      const priority = round % REVERSED_ROUND === 0 ? PRIORITY_LEVELS - 1 - i : i;
-      const room = Math.min(free(), WORKER_PULL_BATCH);
-      if (room <= 0) return;
-      if (reserved.has(priority)) continue;
+    for (;;) {
+      const room = stopped ? 0 : Math.min(free(), WORKER_PULL_BATCH);
+      const waiting = [...new Set([...unsure, ...rung.keys()])].filter((p) => !reserved.has(p));
+      if (room <= 0 || waiting.length === 0) return;
+      const grant = order.grant(waiting, room);
+      const { priority } = grant;
       const polled = unsure.delete(priority);
       const announced = rung.get(priority) ?? 0;
       rung.delete(priority);
-      if (!polled && announced === 0) continue;
       // A poll takes what is there at once. What was announced is worth a moment of waiting, in as
       // many slots as were announced: the others stay free for other priorities.
       const pulling = polled
-        ? pull(priority, room, false)
-        : pull(priority, Math.min(room, announced), true);
+        ? pull(grant, grant.slots, false)
+        : pull(grant, Math.min(grant.slots, announced), true);
       pulls.add(pulling);
       void pulling.then(() => pulls.delete(pulling));
     }
   };
 
-  const pull = async (priority: number, batch: number, linger: boolean): Promise<void> => {
+  const pull = async (grant: Grant, batch: number, linger: boolean): Promise<void> => {
+    const { priority } = grant;
     reserved.set(priority, batch);
     const got = await receiving.pull(priority, batch, linger);
     reserved.delete(priority);
+    order.used(grant, got);
     // As many as asked for: there may be more.
     if (got >= batch) unsure.add(priority);
     wake();

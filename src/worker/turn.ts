@@ -12,6 +12,8 @@ import { ChatError } from '../chat/errors.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
 import { APPEND_SETTLE_MS } from '../chat/limits.ts';
 import { foldUpTo } from '../chat/read-log.ts';
+import type { ChatLimits } from '../chat/request-limits.ts';
+import { limitsOf } from '../chat/request-limits.ts';
 import { type AnswerFormat, answerFormat, repairMessages } from './answer-format.ts';
 import type { AnswerSink, TurnStart } from './answer-sink.ts';
 
@@ -21,6 +23,9 @@ export interface Turn extends TurnStart {
   readonly awaitToolResults: boolean;
   /** Of the chat, whichever command drives this turn. */
   readonly createdAtMs: number;
+  readonly limits: ChatLimits;
+  /** Who answered the turn before in this run, if it was another than the chat's model. */
+  answeredBy: string | undefined;
   /** The conversation so far, what this chat has added included. */
   readonly messages: readonly Message[];
   /** Over the text that the chat has said so far. */
@@ -58,6 +63,8 @@ export async function nextTurn(
     request,
     awaitToolResults,
     createdAtMs: start.meta.createdAtMs,
+    limits: limitsOf(request),
+    answeredBy: undefined,
     messages,
     textHash: said.textHash(),
     deltas: request.stream ?? true,

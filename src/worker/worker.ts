@@ -23,18 +23,22 @@ import {
   READ_AGAIN_TRIES,
   RENEW_EVERY_MS,
 } from '../chat/limits.ts';
+import { fieldsOf } from '../chat/log-fields.ts';
+import type { ModelClient } from '../chat/model-port.ts';
 import { encodeBatch } from '../chat/record.ts';
 import type { Apart } from './apart.ts';
 import { runApart } from './apart.ts';
 import { claimMark, claimPayload } from './claim.ts';
 import { isFull, LogWriter } from './log-writer.ts';
 import type { RunDeps, RunResult } from './run.ts';
-import { fieldsOf, lossBy, runChat, RunStop } from './run.ts';
+import { lossBy, runChat, RunStop } from './run.ts';
 import { startTaking } from './take.ts';
 
 const STORE_FULL = 'the store is full';
 
-export interface WorkerDeps extends RunDeps {
+export interface WorkerDeps extends Omit<RunDeps, 'model'> {
+  /** The models as they are now; a run keeps to what it began with. */
+  readonly models: () => ModelClient;
   readonly queue: WorkQueue;
   readonly slots: number;
   /** Where chats run that may have ended their worker; undefined: here. */
@@ -140,7 +144,8 @@ export function startWorker(deps: WorkerDeps): Worker {
       const settled = await claim(run, decision.claim);
       if (settled === 'moved') continue;
       if (settled === 'unavailable') return;
-      const result = await runChat(deps, run.command, settled.writer, settled.mark, run.abort);
+      const means = { ...deps, model: deps.models() };
+      const result = await runChat(means, run.command, settled.writer, settled.mark, run.abort);
       return conclude(run, result, settled.mark.attempt);
     }
   };

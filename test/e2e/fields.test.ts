@@ -312,7 +312,6 @@ const LATER: readonly (readonly [string, Initiate])[] = [
   ],
   ['request.system.use_default_prompt', asking({ system: { useDefaultPrompt: true } })],
   ['request.system.citations.enabled', asking({ system: { citations: { enabled: true } } })],
-  ['request.limits', asking({ limits: { maxTurns: 1 } })],
   [
     'request.messages[0].content[1].document.url',
     asking({
@@ -355,8 +354,10 @@ test('what is not honoured yet is refused by its path, and nothing is created', 
     assert.equal(refusal.domain, 'tailrace.dev');
   }
   const thinking = { effort: ThinkingEffort.LOW, budgetTokens: 1 };
-  const all = await refused(client.initiateChatStream(asking({ limits: {}, thinking })));
-  assert.deepEqual(all.fields, ['request.limits', 'request.thinking.budget_tokens']);
+  const all = await refused(
+    client.initiateChatStream(asking({ limits: { maxTurns: 99 }, thinking })),
+  );
+  assert.deepEqual(all.fields, ['request.limits.max_turns', 'request.thinking.budget_tokens']);
   assert.equal((await refused(client.getChatStream({ streamId: 'later' }))).code, 'NotFound');
   assert.equal(await storedCommands(), before);
 });

@@ -14,6 +14,7 @@ import {
   startChat,
   TENANT,
   untilOver,
+  NO_LIST,
 } from '../support/chat-fixtures.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';
 import { handModel, promptModel } from '../support/hand-model.ts';
@@ -174,7 +175,7 @@ test('a page token is refused where it does not belong, by its path', async () =
 test('a tenant that has as many queued chats as it may is refused the next', async () => {
   await using nats = await startNats();
   await using adapter = await nats.open();
-  const full = { ...adapter, queued: () => 10_000 };
+  const full = { ...adapter, list: { ...NO_LIST, queued: () => 10_000 } };
   await startChat(adapter, { streamId: 'before' });
   const { created } = await initiate(full, { streamId: 'before' });
   assert.equal(created, false, 'a repeat of what was accepted is answered all the same');

@@ -81,6 +81,7 @@ test('every event of a chat’s life is one line with tenant, stream_id, correla
     for (const line of about(id)) {
       assert.equal(line['tenant'], 'default');
       assert.equal(line['correlation_id'], `trace-${id}`);
+      assert.match(String(line['trace_id']), /^[0-9a-f]{32}$/);
       if (line['msg'] !== 'a chat was accepted')
         assert.equal(line['attempt'], 1, String(line['msg']));
     }

@@ -1,4 +1,5 @@
 // The abstract state as the values that the real decision functions take.
+import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { Command, Verb } from '../../src/chat/commands.ts';
 import type { LogRecord, LogTail } from '../../src/chat/event-log.ts';
 import { DEFAULT_TTL_MS } from '../../src/chat/limits.ts';
@@ -77,7 +78,9 @@ export function commandOf(world: World, job: HeldJob): Command {
       createdAtMs: job.atMs,
       expiresAtMs: bornMs + DEFAULT_TTL_MS,
       correlationId: '',
+      traceparent: '',
       model: 'model',
+      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: job.verb === 'start' ? requestHashOf(job.request) : '',
       metadata: {},
       reason: '',

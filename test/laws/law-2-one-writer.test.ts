@@ -255,6 +255,7 @@ test('law 2: a claim names its command, its owner and the last finished step', a
     waitingSinceMs: 0,
     waitedMs: 0,
     deadlineMs: 0,
+    runTimeoutMs: start.meta.runTimeoutMs,
     firstSequence: 1,
     lastSequence: 1,
     createdAtMs: start.meta.createdAtMs,

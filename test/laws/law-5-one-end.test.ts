@@ -2,12 +2,14 @@
 // to end the chat is refused.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import {
   ChatStreamStatus,
   FailureReason,
   StopReason,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { CommandInbox } from '../../src/chat/commands.ts';
 import { ModelFailure } from '../../src/chat/model-port.ts';
 import { getChatStream } from '../../src/rpc/get-chat-stream.ts';
@@ -15,6 +17,7 @@ import {
   assertTrueLog,
   cancel,
   chatKey,
+  NO_LIST,
   runControlLoop,
   runWorker,
   startChat,
@@ -49,7 +52,7 @@ test('law 5: a completed answer ends with its stop reason, usage, count and hash
   assert.equal(end.value.usage?.outputTokens, 2);
   assert.equal(end.value.usage?.reasoningTokens, undefined, 'what was not said is not made up');
   assert.equal(records.at(-1)?.mark?.status, ChatStreamStatus.COMPLETED);
-  const view = await getChatStream(adapter, chat, ChatStreamView.FULL);
+  const view = await getChatStream({ ...adapter, list: NO_LIST }, chat, ChatStreamView.FULL);
   assert.equal(view.status, ChatStreamStatus.COMPLETED);
   assert.equal(view.contentSha256, end.value.contentSha256);
 });
@@ -83,8 +86,9 @@ test('law 5: a run that takes too long ends as FAILED', async () => {
   await using nats = await startNats();
   await using adapter = await nats.open();
   const model = handModel();
-  await using _worker = runWorker(adapter, model, { runTimeoutMs: 100 });
-  const chat = await startChat(adapter);
+  await using _worker = runWorker(adapter, model);
+  const limits = { runTimeout: durationFromMs(100) };
+  const chat = await startChat(adapter, { request: { limits } });
   const call = await model.nextCall();
   call.sink.text('slow');
   await call.aborted;
@@ -115,7 +119,9 @@ test('law 5: a fault of our own ends the chat as ERROR, in words that give nothi
       createdAtMs: Date.now(),
       expiresAtMs: Date.now() + 60_000,
       correlationId: '',
+      traceparent: '',
       model: TEST_MODEL,
+      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: '',
       metadata: {},
       reason: '',

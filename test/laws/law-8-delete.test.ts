@@ -17,6 +17,7 @@ import { deleteChatStream } from '../../src/rpc/delete-chat-stream.ts';
 import { getChatStream } from '../../src/rpc/get-chat-stream.ts';
 import {
   chatKey,
+  NO_LIST,
   initiate,
   runControlLoop,
   runWorker,
@@ -65,7 +66,10 @@ async function reasonOf(call: Promise<unknown>): Promise<string> {
 }
 
 async function assertGone(nats: NatsAdapter, chat: ChatKey): Promise<void> {
-  assert.equal(await reasonOf(getChatStream(nats, chat, 1)), 'STREAM_NOT_FOUND');
+  assert.equal(
+    await reasonOf(getChatStream({ ...nats, list: NO_LIST }, chat, 1)),
+    'STREAM_NOT_FOUND',
+  );
   assert.equal(await reasonOf(remove(nats, chat)), 'STREAM_NOT_FOUND');
   const { streamId } = chat;
   assert.equal(await reasonOf(initiate(nats, { streamId })), 'STREAM_ID_RETIRED');
@@ -197,7 +201,10 @@ test('law 8: a delete that stops after any step is finished by a control loop', 
     const chat = await startChat(adapter, { text: MARKER });
     const command = await commandDelete(adapter, chat);
     await die(command).catch((error: unknown) => assert.equal(error, stop));
-    assert.equal(await reasonOf(getChatStream(adapter, chat, 1)), 'STREAM_NOT_FOUND');
+    assert.equal(
+      await reasonOf(getChatStream({ ...adapter, list: NO_LIST }, chat, 1)),
+      'STREAM_NOT_FOUND',
+    );
     chats.push(chat);
   }
   await using _loop = runControlLoop(adapter);
@@ -231,7 +238,7 @@ test('law 8: deleting `job` leaves `job.s` and `job1` alone', async () => {
   for (const id of ['job', 'job.s', 'job1']) await startChat(adapter, { streamId: id });
   await remove(adapter, chatKey('job'));
   for (const id of ['job.s', 'job1']) {
-    const view = await getChatStream(adapter, chatKey(id), 1);
+    const view = await getChatStream({ ...adapter, list: NO_LIST }, chatKey(id), 1);
     assert.equal(view.status, ChatStreamStatus.PENDING);
   }
 });
@@ -271,7 +278,13 @@ test('law 8: an observer that reads nothing keeps no deleted chat alive for othe
   await using nats = await startNats();
   await using adapter = await nats.open();
   const { onControl } = adapter.control;
-  const hub = createObserveHub({ ...adapter, onControl, logger: SILENT, heartbeatMs: 15_000 });
+  const hub = createObserveHub({
+    ...adapter,
+    list: NO_LIST,
+    onControl,
+    logger: SILENT,
+    heartbeatMs: 15_000,
+  });
   const chat = await startChat(adapter);
   const request = create(ObserveChatStreamRequestSchema, { streamId: chat.streamId });
   const { signal } = new AbortController();

@@ -2,6 +2,7 @@
 // to life, and by a worker that is handed what is overdue.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { RUN_TIMEOUT_GRACE_MS, RUN_TIMEOUT_MS, START_DEADLINE_MS } from '../../src/chat/limits.ts';
 import {
@@ -79,6 +80,52 @@ test('law 9: a run whose worker is gone is ended after its time, what it said ke
   assert.ok(end?.case === 'failed');
   assert.equal(end.value.failure?.reason, FailureReason.RUN_TIMEOUT);
   assert.equal(text, 'so far');
+});
+
+test('law 9: the sweep keeps a chat’s own run timeout, which its mark says', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const startedAtMs = Date.now() - 2_000 - RUN_TIMEOUT_GRACE_MS;
+  const limits = { runTimeout: durationFromMs(2_000) };
+  const own = await startChat(adapter, { request: { limits } });
+  const { runTimeoutMs } = (await startCommandOf(adapter.inbox, own)).meta;
+  assert.equal(runTimeoutMs, 2_000, 'its start says it in the headers');
+  await claimedWriter(adapter.log, own, { startedAtMs, runTimeoutMs });
+  const usual = await startChat(adapter);
+  await claimedWriter(adapter.log, usual, { startedAtMs });
+  await using _sweep = await runSweep(adapter);
+  await untilOver(adapter.log, own);
+  const end = (await assertTrueLog(adapter.log, own)).events.at(-1)?.payload;
+  assert.ok(end?.case === 'failed');
+  assert.equal(end.value.failure?.reason, FailureReason.RUN_TIMEOUT);
+  assert.match(end.value.failure.message, /longer than 2 s/);
+  assert.equal((await adapter.log.tail(usual))?.status.mark.kind, 'claim', 'another runs on');
+});
+
+test('law 9: the run timeout counts from the first claim, over attempts', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const limits = { runTimeout: durationFromMs(60_000) };
+  const chat = await startChat(adapter, { request: { limits } });
+  const start = await startCommandOf(adapter.inbox, chat);
+  // A worker that is gone, and had nearly all of the time.
+  await claimedWriter(adapter.log, chat, {
+    command: start.sequence,
+    startedAtMs: Date.now() - 58_500,
+    runTimeoutMs: 60_000,
+  });
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  const call = await model.nextCall();
+  call.sink.text('late');
+  await call.aborted;
+  await untilOver(adapter.log, chat);
+  const { events, text } = await assertTrueLog(adapter.log, chat);
+  const end = events.at(-1);
+  assert.equal(end?.attempt, 2);
+  assert.ok(end.payload.case === 'failed');
+  assert.equal(end.payload.value.failure?.reason, FailureReason.RUN_TIMEOUT);
+  assert.equal(text, 'late');
 });
 
 test('law 9: nothing expires silently: a queued and a running chat are ended at their expiry', async () => {

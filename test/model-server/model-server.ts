@@ -195,6 +195,9 @@ export async function startModelServer(options: ModelServerOptions = {}): Promis
     } catch (error) {
       return refuse(response, String(error));
     }
+    if (script.fault_of !== undefined && script.fault_of !== model) {
+      script = { ...script, fault: undefined, raw: undefined, content_type: 'text/event-stream' };
+    }
     if (script.fault !== undefined && script.times !== undefined) {
       const seen = faultsSeen.get(last) ?? 0;
       faultsSeen.set(last, seen + 1);

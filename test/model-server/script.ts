@@ -97,6 +97,8 @@ const scriptSchema = z.strictObject({
   after: count.optional(),
   /** The fault hits so many requests with this very script; later ones are answered in full. */
   times: count.optional(),
+  /** The fault, or `raw`, is for requests of this model alone. */
+  fault_of: z.string().optional(),
   status: z.int().min(300).max(599).default(500),
   retry_after: z.union([z.string(), z.number()]).optional(),
   retry_after_ms: z.number().optional(),

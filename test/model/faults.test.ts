@@ -138,8 +138,8 @@ const TABLE: readonly (readonly [ScriptInput, Expected])[] = [
   [{ fault: 'status', status: 503 }, unavailable(503)],
   [{ fault: 'refuse' }, { ...unavailable(0), says: /could not be reached \(ECONNRESET\)/ }],
   [
-    { fault: 'status', status: 429 },
-    { reason: 'UPSTREAM_RATE_LIMITED', retryable: true, says: /no more requests/, calls: 3 },
+    { fault: 'status', status: 429, retry_after: 3_600 },
+    { reason: 'UPSTREAM_RATE_LIMITED', retryable: true, says: /asks for 3600 s/, calls: 1 },
   ],
 ];
 

@@ -2,12 +2,14 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
+import { FIRST_TOKEN_TIMEOUT_MS, IDLE_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { ModelCall, ModelSink, ModelUsage, ModelWarning } from '../../src/chat/model-port.ts';
 import { createRegistry, type RegistryPolicy } from '../../src/model/registry.ts';
 import { oneServer } from '../../src/model/registry-spec.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 
+export const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 export const API_KEY = 'sk-test-0123456789abcdef';
 /** For calls that nobody aborts. */
 export const NEVER = new AbortController().signal;
@@ -24,12 +26,19 @@ export function modelCall(said: string | ScriptInput, request: RequestInit = {})
   const { correlationId } = chatRequest;
   return {
     model: 'test-model',
+    answeredBy: undefined,
     request: chatRequest,
     messages: [message],
     tenant: 'default',
     createdAtMs: Date.UTC(2026, 10, 23, 8),
     turn: 1,
     correlationId,
+    traceparent: TRACEPARENT,
+    limits: {
+      firstTokenTimeoutMs: FIRST_TOKEN_TIMEOUT_MS,
+      idleTimeoutMs: IDLE_TIMEOUT_MS,
+      outputTokens: undefined,
+    },
   };
 }
 

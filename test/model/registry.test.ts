@@ -26,6 +26,7 @@ function serverAt(name: string, baseUrl: string, more: Partial<ServerSpec> = {})
     headers: {},
     dialect: undefined,
     discover: false,
+    parallelCalls: undefined,
     ...more,
   };
 }

@@ -14,19 +14,20 @@ import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stre
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
+import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import { AnswerFold } from '../../src/chat/answer.ts';
 import { canonicalRequest } from '../../src/chat/canonical.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import type { Command, CommandInbox } from '../../src/chat/commands.ts';
 import { isOver } from '../../src/chat/status.ts';
 import type { EventLog, LogRecord, LogTail } from '../../src/chat/event-log.ts';
-import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { Logger } from '../../src/chat/logger.ts';
 import type { ModelClient } from '../../src/chat/model-port.ts';
 import { recordsUpTo } from '../../src/chat/read-log.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { cancelChatStream } from '../../src/rpc/cancel-chat-stream.ts';
 import { initiateChatStream } from '../../src/rpc/initiate-chat-stream.ts';
+import { traceparentOf } from '../../src/chat/trace.ts';
 import { startControlLoop } from '../../src/worker/control-loop.ts';
 import type { Worker } from '../../src/worker/worker.ts';
 import { startWorker } from '../../src/worker/worker.ts';
@@ -65,6 +66,9 @@ export function initiateRequest(init: ChatInit = {}): InitiateChatStreamRequest 
   });
 }
 
+/** A list that knows of no chat. */
+export const NO_LIST = { queued: () => 0, position: () => 0 };
+
 /** What a test may put in the place of an adapter's own ports, to watch or to hold them. */
 export type Ports = Pick<NatsAdapter, 'inbox' | 'log'>;
 
@@ -73,7 +77,7 @@ export function initiate(
   init: ChatInit = {},
 ): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
   const deps = {
-    queued: () => 0,
+    list: NO_LIST,
     ...ports,
     logger: SILENT,
     models: () => Promise.resolve([TEST_MODEL_INFO]),
@@ -81,7 +85,7 @@ export function initiate(
     tokens: { count: () => Promise.resolve(undefined) },
     maxRequestBytes: 8 * 1024 * 1024,
   };
-  return initiateChatStream(deps, TENANT, initiateRequest(init));
+  return initiateChatStream(deps, TENANT, initiateRequest(init), traceparentOf(null));
 }
 
 export async function startChat(ports: Ports, init: ChatInit = {}): Promise<ChatKey> {
@@ -108,7 +112,9 @@ export async function startedAt(
       createdAtMs,
       expiresAtMs,
       correlationId: 'trace',
+      traceparent: '',
       model: 'test-model',
+      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: hash,
       metadata: {},
       reason: '',
@@ -139,12 +145,11 @@ export function runWorker(
   options: {
     readonly slots?: number;
     readonly logger?: Logger;
-    readonly runTimeoutMs?: number;
   } = {},
 ): TestWorker {
-  const { slots = 8, logger = SILENT, runTimeoutMs = RUN_TIMEOUT_MS } = options;
+  const { slots = 8, logger = SILENT } = options;
   const { log, work } = nats;
-  const worker = startWorker({ log, queue: work, model, logger, slots, runTimeoutMs });
+  const worker = startWorker({ log, queue: work, models: () => model, logger, slots });
   return { ...worker, [Symbol.asyncDispose]: worker.stop };
 }
 

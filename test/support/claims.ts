@@ -4,6 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { randomUUID } from 'node:crypto';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { BlockKind, EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
+import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { Settled } from '../../src/chat/append.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import type { Append, EventLog, StatusMark } from '../../src/chat/event-log.ts';
@@ -29,6 +30,7 @@ export function testMark(given: Partial<StatusMark> = {}): StatusMark {
     waitingSinceMs: 0,
     waitedMs: 0,
     deadlineMs: 0,
+    runTimeoutMs: RUN_TIMEOUT_MS,
     firstSequence: 1,
     lastSequence: 1,
     createdAtMs: NOW_MS,

@@ -42,6 +42,8 @@ export function startTestApi(
   const config = readConfig({
     TAILRACE_LISTEN: '127.0.0.1:0',
     TAILRACE_HEARTBEAT_MS: String(heartbeatMs),
+    // The data folder is not its own: with this each api keeps its list in memory.
+    TAILRACE_NATS_URL: 'nats://127.0.0.1:1',
   });
   return startApi({ config, nats, model, logger: SILENT });
 }

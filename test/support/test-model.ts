@@ -27,6 +27,7 @@ export function modelInfo(name: string, more: Partial<ModelInfo> = {}): ModelInf
     maxStops: undefined,
     schemaFault: undefined,
     fallbacks: [],
+    parallelCalls: undefined,
     prices: undefined,
     tokenizer: undefined,
     defaultPrompt: undefined,

@@ -7,6 +7,7 @@ import * as fc from 'fast-check';
 import { ChatStreamSchema, ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
+import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import { canonicalRequest } from '../../src/chat/canonical.ts';
 import { basicView, cutText, fullView } from '../../src/chat/chat-view.ts';
 import type { Command } from '../../src/chat/commands.ts';
@@ -34,7 +35,9 @@ function startOf(init: ChatInit): Command {
       createdAtMs: 1_800_000_000_000,
       expiresAtMs: 1_900_000_000_000,
       correlationId: 'trace',
+      traceparent: '',
       model: 'test-model',
+      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: hash,
       metadata: {},
       reason: '',

@@ -115,11 +115,9 @@ test('every field that is not honoured yet is named, all at once', () => {
         citations: { enabled: true },
         guidelines: 'fine',
       },
-      limits: {},
     },
   });
   assert.deepEqual(paths(fieldsNotHonoured(request)).toSorted(), [
-    'request.limits',
     'request.mcp_servers',
     'request.messages[1].content[1].document.url',
     'request.messages[1].content[2].tool_result.content[0].document',

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { Command } from '../../src/chat/commands.ts';
 import {
   claimsUnread,
@@ -30,7 +31,9 @@ function command(given: Partial<Command> = {}, expiresAtMs = NOW_MS + 1): Comman
       createdAtMs: NOW_MS - 1_000,
       expiresAtMs,
       correlationId: '',
+      traceparent: '',
       model: 'm',
+      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: 'hash',
       metadata: {},
       reason: '',

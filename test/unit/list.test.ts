@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { ChangeFeed, ChatChange, ListFilter } from '../../src/chat/chat-list.ts';
 import { LIST_KEEP_EXPIRED_MS } from '../../src/chat/limits.ts';
 import { MEMORY, openList, type SqliteList } from '../../src/list/sqlite-list.ts';
@@ -64,7 +65,9 @@ function changesOf(chat: Chat, place: number): ChatChange[] {
     createdAtMs,
     expiresAtMs,
     correlationId,
+    traceparent: '',
     model,
+    runTimeoutMs: RUN_TIMEOUT_MS,
     requestHash: '',
     metadata,
     reason: '',
@@ -76,6 +79,7 @@ function changesOf(chat: Chat, place: number): ChatChange[] {
       status,
       command: sequence,
       startedAtMs: createdAtMs,
+      runTimeoutMs: RUN_TIMEOUT_MS,
       createdAtMs,
       expiresAtMs,
       correlationId,

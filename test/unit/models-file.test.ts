@@ -37,6 +37,7 @@ test('servers, models, aliases, defaults, prices and fallbacks are read; the key
     headers: { 'x-gate': 'gpu', 'x-gate-key': 'secret-of-the-gate' },
     dialect: 'vllm',
     discover: false,
+    parallelCalls: undefined,
   });
   assert.equal(servers[1]?.dialect, undefined);
   assert.equal(models[0]?.upstreamModel, 'Qwen/Qwen3-8B');
@@ -80,6 +81,18 @@ test('how a model marks its reasoning is read in each form; what is not said is 
   assert.deepEqual(tagsOf('thinking_tags: opened'), { ...think, opened: true });
   const other = { open: '[THINK]', close: '[/THINK]' };
   assert.deepEqual(tagsOf(`thinking_tags: ${JSON.stringify(other)}`), { ...other, opened: false });
+});
+
+test('a bound on calls at once is read for servers and for models', () => {
+  const text = GOOD.replace('dialect: vllm', 'parallel_calls: 16').replace(
+    'context_tokens: 32768',
+    'parallel_calls: 4',
+  );
+  const { servers, models } = readModelsFile('models.yaml', text, ENV);
+  assert.deepEqual(
+    [...servers, ...models].map(({ parallelCalls }) => parallelCalls),
+    [16, undefined, 4, undefined],
+  );
 });
 
 test('JSON is read too', () => {
@@ -186,6 +199,20 @@ const WRONG: readonly (readonly [string, (text: string) => string, RegExp])[] = 
     'an unknown tokenizer',
     (t) => t.replace('context_tokens:', 'tokenizer: llama\n    context_tokens:'),
     /:15: models\[0\]\.tokenizer must be one of o200k_base, cl100k_base/,
+  ],
+  [
+    'a bound on calls that lets none through',
+    (t) => t.replace('context_tokens: 32768', 'parallel_calls: 0'),
+    /models\[0\]\.parallel_calls must be a whole number of at least 1/,
+  ],
+  [
+    'a second currency',
+    (t) =>
+      t.replace(
+        'name: small\n    server: gpu',
+        'name: small\n    server: gpu\n    prices: { currency: EUR, input: 1, output: 1 }',
+      ),
+    /models\[1\]\.prices\.currency is "EUR", and another model's is "USD": the costs/,
   ],
   [
     'a missing name',

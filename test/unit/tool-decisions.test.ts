@@ -47,7 +47,9 @@ function command(verb: Verb, sequence: number, results = 0): Command {
       createdAtMs: NOW_MS - 1_000,
       expiresAtMs: NOW_MS + 10_000,
       correlationId: '',
+      traceparent: '',
       model: 'm',
+      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: '',
       metadata: {},
       reason: '',
@@ -195,7 +197,7 @@ test('deadlines: a wait has its own, results have none but the expiry, and neith
   assert.equal(reasonAt({ kind: 'claim' }), RUN_TIMEOUT);
   const waitedMs = 9 * RUN_TIMEOUT_MS - RUN_TIMEOUT_GRACE_MS + 1;
   assert.equal(reasonAt({ kind: 'claim', waitedMs }), undefined);
-  assert.equal(runDueMs({ startedAtMs: 5, waitedMs: 7 }, 11), 23);
+  assert.equal(runDueMs({ startedAtMs: 5, waitedMs: 7, runTimeoutMs: 11 }), 23);
   assert.equal(toolDeadlineMs(NOW_MS * 2, NOW_MS), NOW_MS + CLIENT_TOOL_TIMEOUT_MS);
   assert.equal(toolDeadlineMs(NOW_MS + 1, NOW_MS), NOW_MS + 1, 'never beyond the chat’s expiry');
 });

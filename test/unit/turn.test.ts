@@ -1,6 +1,7 @@
 // What a run begins from is its chat's start, whichever command drives it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import { canonicalRequest } from '../../src/chat/canonical.ts';
 import type { Command } from '../../src/chat/commands.ts';
 import { FIRST_CLAIM } from '../../src/chat/decisions.ts';
@@ -22,7 +23,9 @@ test('the day that a default prompt tells is the chat’s own, also after a wait
       createdAtMs: Date.UTC(2026, 0, 1),
       expiresAtMs: Date.UTC(2027, 0, 1),
       correlationId: '',
+      traceparent: '',
       model: 'test-model',
+      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: hash,
       metadata: {},
       reason: '',

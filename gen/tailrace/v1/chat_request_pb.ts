@@ -99,7 +99,9 @@ export type ChatRequest = Message<"tailrace.v1.ChatRequest"> & {
   thinking?: Thinking | undefined;
 
   /**
-   * The place in the queue: 0 is soonest, 9 latest. Default 5. It is sent on to vLLM, whose default 0 is
+   * The place in the queue: 0 is soonest, 9 latest. Default 5. A free slot goes to the oldest chat of
+   * the best priority; while chats of several wait, one slot in ten goes by turn to the priority that
+   * has gone longest without, so that none starves. Sent on to servers with a priority of their own. It is sent on to vLLM, whose default 0 is
    * our 5: 0 to 9 are there -5 to 4.
    *
    * @generated from field: optional int32 priority = 11;
@@ -825,49 +827,57 @@ export const ThinkingSchema: GenMessage<Thinking> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_chat_request, 16);
 
 /**
- * Bounds for one chat; each must be within the operator's.
+ * Bounds for one chat. What is past the operator's is refused, with the bound in the words; the
+ * operator's are the defaults.
  *
  * @generated from message tailrace.v1.Limits
  */
 export type Limits = Message<"tailrace.v1.Limits"> & {
   /**
-   * The longest run from its first start to its end; what it waits for client tools does not count.
-   * Default 1 h.
+   * The longest run from its first start to its end, over all attempts and without its waits for client
+   * tools. Past it the chat is FAILED, RUN_TIMEOUT. At most 1 h, the default.
    *
    * @generated from field: google.protobuf.Duration run_timeout = 1;
    */
   runTimeout?: Duration | undefined;
 
   /**
-   * The longest wait for the first token of a model call. Default 60 s.
+   * The longest wait for the first token of a model call, from when it is sent: tries, waits at the
+   * model server's wish (429) and models that stand in included, the line of parallel_calls not. Past
+   * it FAILED, FIRST_TOKEN_TIMEOUT or what was waited for. At most 60 s, the default.
    *
    * @generated from field: google.protobuf.Duration first_token_timeout = 2;
    */
   firstTokenTimeout?: Duration | undefined;
 
   /**
-   * The longest silence between tokens. Default 60 s.
+   * The longest silence between tokens. Past it FAILED, IDLE_TIMEOUT. At most 60 s, the default.
    *
    * @generated from field: google.protobuf.Duration idle_timeout = 3;
    */
   idleTimeout?: Duration | undefined;
 
   /**
-   * The most model turns; reaching it ends with stop_reason TURN_LIMIT. At least 1. Default 20.
+   * The most model turns; a chat that would need another ends with stop_reason TURN_LIMIT. 1 to 20.
+   * Default 20.
    *
    * @generated from field: optional int32 max_turns = 4;
    */
   maxTurns?: number | undefined;
 
   /**
-   * The most model calls, repairs included; reaching it ends with stop_reason BUDGET. At least 1.
+   * The most model calls, repairs included; a chat that would need another ends with stop_reason
+   * BUDGET. 1 to 40. Default 40.
    *
    * @generated from field: optional int32 max_model_calls = 5;
    */
   maxModelCalls?: number | undefined;
 
   /**
-   * The most input and output tokens together; reaching it ends with stop_reason BUDGET. At least 1.
+   * The most input and output tokens together, as the model server counts them. Each call's answer is
+   * cut at what is left, and a chat that is cut there or would need another call ends with stop_reason
+   * BUDGET. A call's input counts once it is made, so a chat may pass the bound by the input of its last
+   * call. At least 1. Default: no bound.
    *
    * @generated from field: optional int32 max_total_tokens = 6;
    */

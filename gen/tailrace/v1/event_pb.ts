@@ -913,7 +913,8 @@ export const WarningReason = {
   MCP_SERVER_UNAVAILABLE: 3,
 
   /**
-   * Another model than the one asked for answers.
+   * Another model than the one asked for answers, which was down before its first token. The message
+   * says which, and why. A later turn of the same run begins with the model that answered.
    *
    * @generated from enum value: WARNING_REASON_MODEL_FALLBACK = 4;
    */

@@ -1,0 +1,48 @@
+// W3C Trace Context (https://www.w3.org/TR/trace-context/): the caller's trace is taken on and goes on to
+// the model server, with a span of its own for each call. Nothing is recorded here: only the ids travel.
+import { randomBytes } from 'node:crypto';
+
+const TRACE_ID_BYTES = 16;
+const SPAN_ID_BYTES = 8;
+/** version, trace id, parent id, flags; of a later version there may be more. */
+const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+/** Of a trace that begins here: a server that traces is to go on doing so. */
+const SAMPLED = '01';
+
+/** The caller's own, if it is valid; else that of a new trace. */
+export function traceparentOf(given: string | null): string {
+  const [, version, traceId, parentId, flags, more] = TRACEPARENT.exec(given?.trim() ?? '') ?? [];
+  const valid =
+    traceId !== undefined &&
+    parentId !== undefined &&
+    flags !== undefined &&
+    version !== 'ff' &&
+    (version !== '00' || more === undefined) &&
+    !isZero(traceId) &&
+    !isZero(parentId);
+  if (!valid) return traceparent(randomBytes(TRACE_ID_BYTES).toString('hex'), newSpanId(), SAMPLED);
+  // A later version is gone on with in the one that is known here.
+  return traceparent(traceId, parentId, flags);
+}
+
+/** For a call that is made within the trace. */
+export function childOf(parent: string): string {
+  const [, traceId = '', , flags = ''] = parent.split('-');
+  return traceparent(traceId, newSpanId(), flags);
+}
+
+export function traceIdOf(parent: string): string {
+  return parent.split('-')[1] ?? '';
+}
+
+function traceparent(traceId: string, spanId: string, flags: string): string {
+  return `00-${traceId}-${spanId}-${flags}`;
+}
+
+function newSpanId(): string {
+  return randomBytes(SPAN_ID_BYTES).toString('hex');
+}
+
+function isZero(hex: string): boolean {
+  return /^0+$/.test(hex);
+}

@@ -1,0 +1,69 @@
+// The file of models is read again on SIGHUP, by the program as its user runs it: a run goes on with what
+// it began with, what begins then has the new file, and a wrong file changes nothing.
+import assert from 'node:assert/strict';
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { initiateRequest } from '../support/chat-fixtures.ts';
+import { type ChatClient, grpcClient } from '../support/clients.ts';
+import { temporaryFolder } from '../support/nats.ts';
+import { startTailraceProcess } from '../support/tailrace-process.ts';
+import { Watch, watchToEnd } from '../support/watch-chat.ts';
+import { scripted, startModelServer } from '../model-server/model-server.ts';
+
+/** As operators should: never cut short while it is read. */
+function replace(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text);
+  renameSync(`${file}.new`, file);
+}
+
+function fileOf(baseUrl: string, models: readonly string[]): string {
+  const list = models.map((name) => `  - { name: ${name}, server: s, upstream_model: test-model }`);
+  return `servers:\n  - { name: s, base_url: ${baseUrl}, dialect: vllm }\nmodels:\n${list.join('\n')}\n`;
+}
+
+async function namesAt(client: ChatClient): Promise<string[]> {
+  return (await client.listModels({})).models.map(({ name }) => name);
+}
+
+test('SIGHUP: a running chat goes on at its old server, the next goes to the new one, a wrong file changes nothing', async () => {
+  using folder = temporaryFolder();
+  await using old = await startModelServer();
+  await using young = await startModelServer();
+  const file = join(folder.path, 'models.yaml');
+  replace(file, fileOf(old.url, ['first']));
+  await using tailrace = await startTailraceProcess({
+    TAILRACE_DATA_DIR: join(folder.path, 'data'),
+    TAILRACE_MODELS_FILE: file,
+  });
+  const client = grpcClient(tailrace.url);
+  const slow = scripted({ tokens: 30, interval_ms: 100 });
+  await client.initiateChatStream(initiateRequest({ streamId: 'running', text: slow }));
+  const watch = new Watch();
+  const watching = watch.follow(client, 'running');
+  await watch.saw('textDelta');
+
+  replace(file, fileOf(young.url, ['second', 'third']));
+  tailrace.signal('SIGHUP');
+  await tailrace.logged('the files of models and prompt were read again');
+  assert.deepEqual(await namesAt(client), ['second', 'third'], 'the list is new at once');
+  await client.initiateChatStream(initiateRequest({ streamId: 'next' }));
+  await watchToEnd(client, 'next');
+  assert.equal(young.requests.length, 1);
+
+  replace(file, fileOf(young.url, ['fourth']).replace('dialect: vllm', 'dialekt: vllm'));
+  tailrace.signal('SIGHUP');
+  const said = await tailrace.logged('cannot be used; what was read before stays');
+  const why = JSON.stringify(said);
+  assert.match(why, /models\.yaml:2: servers\[0\]\.dialekt is not a setting here/);
+  assert.deepEqual(await namesAt(client), ['second', 'third']);
+
+  await watching;
+  assert.equal(watch.end().failure, undefined);
+  assert.equal(old.requests.length, 1, 'the running one was not sent again');
+  assert.equal(watch.text().trim().split(' ').length, 30);
+  await client.initiateChatStream(initiateRequest({ streamId: 'last' }));
+  await watchToEnd(client, 'last');
+  assert.equal(young.requests.length, 2);
+  assert.equal((await tailrace.stop()).code, 0);
+});
