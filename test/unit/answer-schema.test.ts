@@ -212,7 +212,11 @@ const { value: anyValue } = fc.letrec<{ value: unknown }>((tie) => ({
     { maxDepth: 3 },
     scalar,
     fc.array(tie('value'), { maxLength: 3 }),
-    fc.dictionary(fc.constantFrom('a', 'b', 'c'), tie('value'), { maxKeys: 3 }),
+    // As JSON.parse makes them: ajv takes objects of different prototypes for different.
+    fc.dictionary(fc.constantFrom('a', 'b', 'c'), tie('value'), {
+      maxKeys: 3,
+      noNullPrototype: true,
+    }),
   ),
 }));
 const BRANCHES = ['if', 'then', 'else'];
