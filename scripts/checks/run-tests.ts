@@ -13,7 +13,7 @@ const TEST_TIMEOUT_MS = 120_000;
 /** Two cores: more would only measure each other. */
 const PARALLEL_FILES = 2;
 /** What measures or kills whole process trees runs alone; what waits for leases to lapse, more at once. */
-const PARALLEL_IN: Readonly<Record<string, number>> = { e2e: 1, faults: 4 };
+const PARALLEL_IN: Readonly<Record<string, number>> = { e2e: 1, faults: 3 };
 /** From quick to slow; folders that are not named here come last. */
 const ORDER = ['unit', 'nats', 'laws', 'rpc', 'e2e', 'faults'];
 

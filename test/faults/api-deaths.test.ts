@@ -72,17 +72,15 @@ describe('api dead between each two steps', { concurrency: true }, () => {
   test('api dead between each two steps of start: there is the chat or there is none', async () => {
     await using nats = await startNats();
     await using adapter = await nats.open();
-    await Promise.all(
-      steps(1).map(async (step) => {
-        const streamId = `start-${step.when}-${step.nth}`;
-        const request = initiateRequest({ streamId });
-        await dieAt(nats, step, (client) => client.initiateChatStream(request));
-        const start = await adapter.inbox.start(chatKey(streamId));
-        assert.equal(start !== undefined, begun(step));
-        const { created } = await initiate(adapter, { streamId });
-        assert.equal(created, !begun(step), 'the same call again finds it, or makes it');
-      }),
-    );
+    for (const step of steps(1)) {
+      const streamId = `start-${step.when}-${step.nth}`;
+      const request = initiateRequest({ streamId });
+      await dieAt(nats, step, (client) => client.initiateChatStream(request));
+      const start = await adapter.inbox.start(chatKey(streamId));
+      assert.equal(start !== undefined, begun(step));
+      const { created } = await initiate(adapter, { streamId });
+      assert.equal(created, !begun(step), 'the same call again finds it, or makes it');
+    }
     await using _worker = runWorker(adapter, promptModel(['here']));
     for (const step of steps(1)) {
       const chat = chatKey(`start-${step.when}-${step.nth}`);
@@ -98,24 +96,22 @@ describe('api dead between each two steps', { concurrency: true }, () => {
     await using api = await startTestApi(adapter);
     const client = grpcClient(api.url);
     const cases = ['queued', 'running'].flatMap((kind) => steps(1).map((step) => ({ kind, step })));
-    await Promise.all(
-      cases.map(async ({ kind, step }) => {
-        const chat = await startChat(adapter, { streamId: `${kind}-${step.when}` });
-        if (kind === 'running') await claimedWriter(adapter.log, chat);
-        const { streamId } = chat;
-        await dieAt(nats, step, (dying) => dying.cancelChatStream({ streamId }));
-        if (begun(step)) {
-          await untilOver(adapter.log, chat, TAKEN_OVER_MS);
-          await assertTrueLog(adapter.log, chat);
-          assert.equal(await statusOf(client, chat), CANCELLED);
-        } else {
-          const status = kind === 'queued' ? PENDING : PROCESSING;
-          assert.equal(await statusOf(client, chat), status);
-        }
-        await client.cancelChatStream({ streamId });
-        assert.equal(await statusOf(client, chat), CANCELLED, 'the same call again');
-      }),
-    );
+    for (const { kind, step } of cases) {
+      const chat = await startChat(adapter, { streamId: `${kind}-${step.when}` });
+      if (kind === 'running') await claimedWriter(adapter.log, chat);
+      const { streamId } = chat;
+      await dieAt(nats, step, (dying) => dying.cancelChatStream({ streamId }));
+      if (begun(step)) {
+        await untilOver(adapter.log, chat, TAKEN_OVER_MS);
+        await assertTrueLog(adapter.log, chat);
+        assert.equal(await statusOf(client, chat), CANCELLED);
+      } else {
+        const status = kind === 'queued' ? PENDING : PROCESSING;
+        assert.equal(await statusOf(client, chat), status);
+      }
+      await client.cancelChatStream({ streamId });
+      assert.equal(await statusOf(client, chat), CANCELLED, 'the same call again');
+    }
   });
 
   test('api dead between each two steps of delete: the chat is there, or gone and all of it erased', async () => {
@@ -125,22 +121,20 @@ describe('api dead between each two steps', { concurrency: true }, () => {
     await using api = await startTestApi(adapter);
     const client = grpcClient(api.url);
     // Its command, the end, the tombstone, the erasure of the log, the erasure of the commands.
-    await Promise.all(
-      steps(5).map(async (step) => {
-        const chat = await startChat(adapter, { streamId: `delete-${step.when}-${step.nth}` });
-        const { streamId } = chat;
-        await dieAt(nats, step, (dying) => dying.deleteChatStream({ streamId }));
-        if (!begun(step)) {
-          assert.equal(await statusOf(client, chat), PENDING);
-          await client.deleteChatStream({ streamId });
-        }
-        const gone = await refused(client.getChatStream({ streamId }));
-        assert.equal(gone.reason, 'STREAM_NOT_FOUND');
-        await until('all of it to be erased', () => isErased(adapter, chat), TAKEN_OVER_MS);
-        const again = await refused(client.initiateChatStream(initiateRequest({ streamId })));
-        assert.equal(again.reason, 'STREAM_ID_RETIRED');
-      }),
-    );
+    for (const step of steps(5)) {
+      const chat = await startChat(adapter, { streamId: `delete-${step.when}-${step.nth}` });
+      const { streamId } = chat;
+      await dieAt(nats, step, (dying) => dying.deleteChatStream({ streamId }));
+      if (!begun(step)) {
+        assert.equal(await statusOf(client, chat), PENDING);
+        await client.deleteChatStream({ streamId });
+      }
+      const gone = await refused(client.getChatStream({ streamId }));
+      assert.equal(gone.reason, 'STREAM_NOT_FOUND');
+      await until('all of it to be erased', () => isErased(adapter, chat), TAKEN_OVER_MS);
+      const again = await refused(client.initiateChatStream(initiateRequest({ streamId })));
+      assert.equal(again.reason, 'STREAM_ID_RETIRED');
+    }
   });
 });
 
