@@ -91,7 +91,7 @@ export type NextCall =
     }
   | { readonly may: false; readonly stopReason: StopReason };
 
-/** `turn`: that the call is for, from 1; a call that repairs a turn is for that turn. */
+/** `turn`: that the call is for, from 1; a repair is a turn of its own. */
 export function nextCall(limits: ChatLimits, used: Usage | undefined, turn: number): NextCall {
   if (turn > limits.maxTurns) return { may: false, stopReason: StopReason.TURN_LIMIT };
   if ((used?.modelCalls ?? 0) >= limits.maxModelCalls) {

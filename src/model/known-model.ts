@@ -46,21 +46,11 @@ export function sendingOf(
   const warnings = unread(call.request, info);
   if (wish?.on === true && thinking === undefined) warnings.push(withoutThinking(model.name));
   const { upstreamModel, defaults } = model;
-  const target = { upstreamModel, dialect, defaults, thinking, defaultPrompt };
-  return { target, thinkTags: thinkTagsFor(call, model, dialect, thinking), warnings };
-}
-
-/** An answer that goes on in the middle has no beginning for a tag to stand at. */
-function thinkTagsFor(
-  { messages }: ModelCall,
-  { thinkTags }: ModelSpec,
-  dialect: Dialect,
-  thinking: ThinkingWish | undefined,
-): ThinkTags | undefined {
-  if (messages.at(-1)?.role === Role.ASSISTANT || thinkTags === false) return undefined;
-  const tags = thinkTags ?? tagsOfDialect(dialect.name);
-  // Where the template is told not to let it reason, it opens nothing.
-  return tags !== undefined && thinking?.on === false ? { ...tags, opened: false } : tags;
+  return {
+    target: { upstreamModel, dialect, defaults, thinking, defaultPrompt },
+    thinkTags: thinkTagsFor(call, model, dialect, thinking),
+    warnings,
+  };
 }
 
 /** The list decides what is sent: which dialect it is, or what OpenRouter reads for the model. */
@@ -87,6 +77,19 @@ function thinkingSent(
   if (dialect.thinking === undefined || reasons === false) return undefined;
   const risky = dialect.thinking.refusesOthers && reasons === undefined;
   return risky && wish.bestEffort ? undefined : wish;
+}
+
+/** An answer that goes on in the middle has no beginning for a tag to stand at. */
+function thinkTagsFor(
+  { messages }: ModelCall,
+  { thinkTags }: ModelSpec,
+  dialect: Dialect,
+  thinking: ThinkingWish | undefined,
+): ThinkTags | undefined {
+  if (messages.at(-1)?.role === Role.ASSISTANT || thinkTags === false) return undefined;
+  const tags = thinkTags ?? tagsOfDialect(dialect.name);
+  // Where the template is told not to let it reason, it opens nothing.
+  return tags !== undefined && thinking?.on === false ? { ...tags, opened: false } : tags;
 }
 
 export function infoOf(

@@ -40,10 +40,13 @@ export function answerFormat({ responseFormat }: ChatRequest): AnswerFormat | un
 /** Ends by which the model was done; after the others an answer is short, and may be no JSON. */
 const IS_WHOLE: ReadonlySet<StopReason> = new Set([StopReason.END_TURN, StopReason.STOP_SEQUENCE]);
 
+/** By the request's own max_tokens, or by what was left of its budget. */
+const IS_CUT: ReadonlySet<StopReason> = new Set([StopReason.MAX_TOKENS, StopReason.BUDGET]);
+
 /** `text`: what the turn has said. */
 export function judge({ schema }: AnswerFormat, text: string, end: Completed): Judged {
   const whole = IS_WHOLE.has(end.stopReason);
-  if (!whole && end.stopReason !== StopReason.MAX_TOKENS) return { end };
+  if (!whole && !IS_CUT.has(end.stopReason)) return { end };
   const read = readJson(text);
   // Cut off, but not within the JSON: a number or a word may go on where it seems to end.
   if (!whole && (read.violation !== undefined || !/[}\]"]$/.test(read.json))) return { end };

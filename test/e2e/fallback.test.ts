@@ -10,16 +10,17 @@ import { type ChatClient, grpcClient } from '../support/clients.ts';
 import { startNats, temporaryFolder } from '../support/nats.ts';
 import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
-import { scripted, startModelServer } from '../model-server/model-server.ts';
+import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 
 const stack = new AsyncDisposableStack();
 let tailrace: TestTailrace;
 let client: ChatClient;
+let model: ModelServer;
 
 before(async () => {
   const folder = stack.use(temporaryFolder());
   const nats = stack.use(await startNats());
-  const model = stack.use(await startModelServer());
+  model = stack.use(await startModelServer());
   const file = join(folder.path, 'models.yaml');
   writeFileSync(
     file,
@@ -79,6 +80,25 @@ test('a chat whose model is down is answered by another, and its events, usage a
   const lines = tailrace.logger.lines.filter(({ message }) => message.startsWith('spare answers'));
   assert.equal(lines.length, 1);
   assert.equal(lines[0]?.fields['correlation_id'], 'fall');
+});
+
+test('the next turn of the run is asked of the model that answered', async () => {
+  const before = model.requests.length;
+  const text = scripted({
+    text: ['no JSON'],
+    fault: 'status',
+    status: 401,
+    fault_of: 'test-model',
+    again: { text: ['{}'] },
+  });
+  const schema = { case: 'jsonSchema', value: { name: 'n', schema: '{"type":"object"}' } } as const;
+  const request = { responseFormat: { format: schema } };
+  const { streamId } = await client.initiateChatStream(initiateRequest({ text, request }));
+  const watch = await watchToEnd(client, streamId);
+  assert.equal(watch.end().stopReason, StopReason.END_TURN);
+  const asked = model.requests.slice(before).map(({ body }) => (body as { model: string }).model);
+  assert.deepEqual(asked, ['test-model', 'test-model-small', 'test-model-small']);
+  assert.equal(watch.cases().filter((name) => name === 'warning').length, 1, 'told once');
 });
 
 test('costs are summed over the calls of a chat', async () => {

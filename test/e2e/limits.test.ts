@@ -164,3 +164,21 @@ test('a chat that would need one call more than it may, or has used its tokens, 
     assert.equal(watch.cases().includes('toolResultsRequested'), false);
   }
 });
+
+const SCHEMA = '{"type":"object","properties":{"n":{"type":"number"}},"required":["n"]}';
+const FORMAT = {
+  format: { case: 'jsonSchema', value: { name: 'n', schema: SCHEMA } },
+} as const;
+
+test('a repair is a call as any other: where it may not be made the answer has not met its schema', async () => {
+  const script: ScriptInput = { text: ['no JSON'], again: { text: ['{"n":1}'] } };
+  const more = { responseFormat: FORMAT };
+  const repaired = (await run(script, {}, more)).end();
+  assert.equal(repaired.stopReason, StopReason.END_TURN);
+  assert.equal(repaired.usage?.modelCalls, 2);
+  for (const limits of [{ maxModelCalls: 1 }, { maxTurns: 1 }]) {
+    const end = (await run(script, limits, more)).end();
+    assert.equal(end.failure?.reason, FailureReason.SCHEMA_NOT_MET);
+    assert.equal(end.usage?.modelCalls, 1);
+  }
+});
