@@ -42,7 +42,11 @@ export async function appendSettled(
   for (;;) {
     const outcome = await log.append(chat, expectedLast, append);
     if (outcome.type === 'stored') return outcome;
-    if (outcome.type === 'doubt') doubted = true;
+    if (outcome.type === 'doubt') {
+      if (outcome.closed === true)
+        return { type: 'unavailable', full: false, cause: outcome.cause };
+      doubted = true;
+    }
     let cause = outcome.type === 'refused' ? new Error('refused by the fence') : outcome.cause;
     try {
       const own = { ...view, expectedLast, appendId: append.appendId };

@@ -71,12 +71,13 @@ export interface Append {
 
 /**
  * stored: it is durable. refused: the view that it was based on is old (law 2). doubt: it may or may
- * not be there; nothing else may be appended until that is settled. full: the store takes no more.
+ * not be there; nothing else may be appended until that is settled; `closed`: by this process it cannot be,
+ * whose connection is closed. full: the store takes no more.
  */
 export type AppendOutcome =
   | { readonly type: 'stored'; readonly storeSequence: number }
   | { readonly type: 'refused' }
-  | { readonly type: 'doubt'; readonly cause: unknown }
+  | { readonly type: 'doubt'; readonly cause: unknown; readonly closed?: boolean }
   | { readonly type: 'full'; readonly cause: unknown };
 
 export interface EventLog {

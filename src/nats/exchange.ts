@@ -20,6 +20,14 @@ export interface Exchange {
   readonly close: () => void;
 }
 
+/** This process has closed its connection: whoever asked gets no answer any more. */
+export class ConnectionClosed extends Error {
+  constructor() {
+    super('the connection to NATS is closed');
+    this.name = 'ConnectionClosed';
+  }
+}
+
 export interface SendOptions {
   readonly reply?: string;
   readonly headers?: MsgHdrs;
@@ -108,7 +116,7 @@ export function openExchange(
     ask: (subject, data, headers) =>
       new Promise((resolve, reject) => {
         // Nobody would answer, nor sweep what is late.
-        if (closed) return reject(new Error('the connection to NATS is closed'));
+        if (closed) return reject(new ConnectionClosed());
         const token = (counter++).toString(36);
         waiting.set(token, { deadlineMs: performance.now() + timeoutMs, resolve, reject });
         sweep ??= setInterval(sweepLate, SWEEP_MS).unref();
@@ -120,7 +128,7 @@ export function openExchange(
       flush();
       clearInterval(sweep);
       stopReconnect();
-      rejectAll(new Error('the connection to NATS was closed'));
+      rejectAll(new ConnectionClosed());
       if (!nc.isClosed()) subscription.unsubscribe();
     },
   };

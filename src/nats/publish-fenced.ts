@@ -2,6 +2,7 @@
 import type { MsgHdrs } from '@nats-io/transport-node';
 import type { AppendOutcome } from '../chat/event-log.ts';
 import type { Answer, Exchange } from './exchange.ts';
+import { ConnectionClosed } from './exchange.ts';
 
 const WRONG_LAST_SEQUENCE = 10071;
 /** The account's, the server's, the disk's or the stream's limit is reached. */
@@ -22,7 +23,7 @@ export async function publishFenced(
   try {
     return readAck(await exchange.ask(subject, data, headers));
   } catch (cause) {
-    return { type: 'doubt', cause };
+    return { type: 'doubt', cause, closed: cause instanceof ConnectionClosed };
   }
 }
 
