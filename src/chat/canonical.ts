@@ -17,6 +17,7 @@ export function canonicalRequest(request: InitiateChatStreamRequest): CanonicalR
   delete copy.streamId;
   if (request.request !== undefined) {
     copy.request = { ...request.request, metadata: sorted(request.request.metadata) };
+    for (const field of SIGNED) if (copy.request[field] === 0) copy.request[field] = 0;
     if (request.request.mcpServers.length > 0) {
       copy.request.mcpServers = request.request.mcpServers.map((server) => ({
         ...server,
@@ -27,6 +28,9 @@ export function canonicalRequest(request: InitiateChatStreamRequest): CanonicalR
   const bytes = toBinary(InitiateChatStreamRequestSchema, copy);
   return { bytes, hash: createHash('sha256').update(bytes).digest('hex') };
 }
+
+/** Numbers that may be −0, which JSON says as 0: they are the same request. */
+const SIGNED = ['minP', 'topP', 'temperature', 'presencePenalty', 'frequencyPenalty'] as const;
 
 function sorted(map: Readonly<Record<string, string>>): Record<string, string> {
   const keys = Object.keys(map);
