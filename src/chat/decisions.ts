@@ -4,6 +4,7 @@ import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { Command, CommandMeta, Verb } from './commands.ts';
 import { attemptsExhausted, isStartOverdue, startDeadlineExceeded } from './deadlines.ts';
 import type { LogRecord, LogTail } from './event-log.ts';
+import { APART_PATIENCE_MS } from './limits.ts';
 import { isOver } from './status.ts';
 import type { End } from './terminal.ts';
 
@@ -151,16 +152,19 @@ function takeOver(
 /**
  * Whether a claim is run in a process of its own, whose end takes no other chat along. A chat that has
  * lost its worker may be what ended it. Its last attempt must be its own, so that no chat ends for what
- * another did; an earlier one had better be, where the lost attempt came to no word.
+ * another did, for as long as it may be kept waiting for room: where workers die all the time, chats would
+ * else only wait. An earlier one had better be, where the lost attempt came to no word.
  */
 export function runsApart(
   claim: Claim,
   tail: LogTail | undefined,
-  maxAttempts: number,
+  bounds: { readonly nowMs: number; readonly maxAttempts: number },
 ): 'no' | 'better' | 'must' {
   if (tail === undefined || claim.tries <= 1) return 'no';
-  if (claim.tries >= maxAttempts) return 'must';
   const { status, last } = tail;
+  if (claim.tries >= bounds.maxAttempts) {
+    return bounds.nowMs - last.storedAtMs < APART_PATIENCE_MS ? 'must' : 'better';
+  }
   const silent = status.mark.kind === 'claim' && status.storeSequence === last.storeSequence;
   return silent ? 'better' : 'no';
 }

@@ -175,6 +175,8 @@ export const APPEND_SETTLE_MS = 60 * SECOND_MS;
 export const HAND_BACK_MS = 5 * SECOND_MS;
 /** Chats that have lost a worker and run in processes of their own, at once and for each worker. */
 export const APART_PROCESSES = 2;
+/** A chat that must run apart waits so long for room, from its last record on; then it runs with the others. */
+export const APART_PATIENCE_MS = 60 * SECOND_MS;
 /** A chat that must run apart while there is no room comes again after this long. */
 export const APART_NAK_DELAY_MS = SECOND_MS;
 /** How long such a process may take to start on a busy machine. */

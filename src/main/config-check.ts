@@ -5,9 +5,9 @@ import { promptInFile, specInFiles } from './models.ts';
 
 try {
   const config = readConfig(process.env);
-  console.log('The environment is right.');
   if (config.modelsFile !== undefined) {
     const { servers, models, defaultModel } = await specInFiles(config, process.env);
+    console.log('The environment is right.');
     console.log(`${config.modelsFile} is right.`);
     for (const { name, baseUrl, dialect, discover } of servers) {
       const kind = dialect ?? 'dialect by its address or its own list';

@@ -39,12 +39,18 @@ export async function startTailrace(
 ): Promise<Tailrace> {
   // Ended in reverse: first the port, then the worker, then what they stand on.
   await using stack = new AsyncDisposableStack();
-  const [{ nats, access }, models] = await Promise.all([
-    openOwnNats(config, findings, logger, environment, stack),
+  const opening = openOwnNats(config, findings, logger, environment, stack);
+  const modelling =
     only === undefined
       ? openModels(config, findings, logger, environment, stack)
-      : givenModels(only.models, stack),
-  ]);
+      : givenModels(only.models, stack);
+  const [{ nats, access }, models] = await Promise.all([opening, modelling]).catch(
+    async (error: unknown) => {
+      // A server of our own that is still starting must be there to be ended.
+      if (config.nats === undefined) await Promise.allSettled([opening]);
+      throw error;
+    },
+  );
   stack.use(nats);
   const control = startControlLoop({ ...nats, queue: nats.control, logger });
   stack.defer(() => control.stop());

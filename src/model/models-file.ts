@@ -129,7 +129,10 @@ export function readModelsFile(
     return `${lines.linePos(pos[0]).line}: ${message.split('\n')[0] ?? message}`;
   });
   if (unreadable.length > 0) throw new ModelsFileError(fileName, unreadable);
-  const parsed = ModelsFile.safeParse(document.toJS({ maxAliasCount: 100 }));
+  const parsed = ModelsFile.safeParse(document.toJS({ maxAliasCount: 100 }), {
+    // Else what is of a wrong type looks as if it were not there.
+    reportInput: true,
+  });
   const faults = parsed.success
     ? faultsAcross(parsed.data, env)
     : parsed.error.issues.flatMap(faultsOf);

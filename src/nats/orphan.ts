@@ -12,7 +12,10 @@ const POLL_MS = 10;
 export async function endOrphan(pidFile: string, home: string, logger: Logger): Promise<void> {
   const pid = readPid(pidFile);
   if (pid === undefined || !isOurs(pid, home)) return;
-  logger.warn({ pid }, 'a nats-server of an earlier run still holds the store; it is ended');
+  logger.warn(
+    { nats_server_pid: pid },
+    'a nats-server of an earlier run still holds the store; it is ended',
+  );
   process.kill(pid, 'SIGTERM');
   const deadline = performance.now() + EMBEDDED_NATS_STOP_MS;
   while (isOurs(pid, home)) {

@@ -175,7 +175,7 @@ export function startWorker(deps: WorkerDeps): Worker {
         return 'read-again';
       case 'claim': {
         const { claim } = decision;
-        return { claim, apart: runsApart(claim, tail, bounds.maxAttempts) };
+        return { claim, apart: runsApart(claim, tail, bounds) };
       }
       case 'end': {
         const { end } = decision;

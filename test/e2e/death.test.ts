@@ -277,7 +277,7 @@ describe('processes die, chats do not', { concurrency: 4 }, () => {
 
     await using second = await startTailraceProcess(env);
     assert.ok(!isAlive(orphan));
-    assert.equal((await second.logged('earlier run'))['pid'], orphan);
+    assert.equal((await second.logged('earlier run'))['nats_server_pid'], orphan);
     const after = await watchToEnd(grpcClient(second.url), streamId);
     assert.equal(after.bytes(), seen.bytes());
     await second.stop();

@@ -122,7 +122,7 @@ test('a server that outlived its Tailrace is found and ended, and its store is k
   await using server = await embeddedNats(folder.path, logger);
   assert.equal(isAlive(orphan), false);
   assert.notEqual(pidOf(server), orphan);
-  assert.ok(logger.lines.some(({ fields }) => fields['pid'] === orphan));
+  assert.ok(logger.lines.some(({ fields }) => fields['nats_server_pid'] === orphan));
   await using adapter = await openAdapter(server, 'after');
   assert.equal((await recordsOf(adapter.log, chat)).length, 1);
 });

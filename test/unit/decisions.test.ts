@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
+import { APART_PATIENCE_MS, RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { Command } from '../../src/chat/commands.ts';
 import {
   claimsUnread,
@@ -112,7 +112,7 @@ test('claim: what is over, expired or driven by a newer command is void', () => 
 
 test('claim: a chat that may have ended its worker runs apart, at its last attempt always', () => {
   const apart = (tries: number, tail: LogTail | undefined): string =>
-    runsApart({ ...FIRST_CLAIM, tries }, tail, BOUNDS.maxAttempts);
+    runsApart({ ...FIRST_CLAIM, tries }, tail, BOUNDS);
   const said = { appendId: 'x', last: 9 };
   assert.equal(apart(1, undefined), 'no', 'its first attempt');
   assert.equal(apart(1, tailOf(handBack)), 'no', 'it was only handed back');
@@ -121,6 +121,9 @@ test('claim: a chat that may have ended its worker runs apart, at its last attem
   assert.equal(apart(2, tailOf(handBack)), 'no');
   for (const tail of [tailOf(claim), tailOf(claim, said), tailOf(handBack)]) {
     assert.equal(apart(3, tail), 'must');
+    const nowMs = NOW_MS + APART_PATIENCE_MS;
+    const late = runsApart({ ...FIRST_CLAIM, tries: 3 }, tail, { ...BOUNDS, nowMs });
+    assert.equal(late, 'better', 'it has waited for long enough');
   }
 });
 

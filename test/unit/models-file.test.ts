@@ -215,6 +215,11 @@ const WRONG: readonly (readonly [string, (text: string) => string, RegExp])[] = 
     /models\[1\]\.prices\.currency is "EUR", and another model's is "USD": the costs/,
   ],
   [
+    'a wrong type',
+    (t) => t.replace('context_tokens: 32768', 'context_tokens: many'),
+    /models\[0\]\.context_tokens must be /,
+  ],
+  [
     'a missing name',
     (t) => t.replace('name: small\n    server', 'server'),
     /models\[1\]\.name is missing/,
