@@ -94,8 +94,10 @@ export const MAX_WAITING_COUNTS = 64;
 // Answers by a schema
 /** JSON values of the schema: compiling so many takes up to 0.3 s. */
 export const MAX_ANSWER_SCHEMA_VALUES = 4_000;
-/** Regular expressions in one schema of an answer: compiling so many takes up to 0.5 s. */
+/** Regular expressions in one schema of an answer. */
 export const MAX_SCHEMA_PATTERNS = 50;
+/** Their machines' sizes together, repetitions written out: making so much takes up to 0.5 s. */
+export const MAX_SCHEMA_PATTERN_STEPS = 10_000;
 export const MAX_SCHEMA_PATTERN_CHARS = 1_000;
 /** What all schemas that apply to one and the same value may cost, in JSON values of theirs. */
 export const MAX_SCHEMA_COST = 20_000;
@@ -105,6 +107,10 @@ export const MAX_SCHEMA_CHECK_COST = 2_000_000;
 export const MAX_SCHEMA_REPORT_COST = 50_000;
 export const MAX_SCHEMA_VIOLATIONS = 10;
 export const MAX_SCHEMA_VIOLATION_CHARS = 300;
+/** Errors that are put into words, the same ones over again included. */
+export const MAX_SCHEMA_ERRORS_SAID = 30;
+/** Named properties of a schema that says `unevaluated…` of others: each is looked for at each value. */
+export const MAX_UNEVALUATED_NAMES = 500;
 /** Compiled schemas that a process keeps for the chats to come. */
 export const KEPT_ANSWER_SCHEMAS = 64;
 /** An answer by a schema: it is in one event, the last. */

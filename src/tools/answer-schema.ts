@@ -6,6 +6,7 @@ import {
   KEPT_ANSWER_SCHEMAS,
   MAX_ANSWER_SCHEMA_VALUES,
   MAX_SCHEMA_CHECK_COST,
+  MAX_SCHEMA_ERRORS_SAID,
   MAX_SCHEMA_REPORT_COST,
   MAX_SCHEMA_VIOLATION_CHARS,
   MAX_SCHEMA_VIOLATIONS,
@@ -51,6 +52,8 @@ export function answerSchema(
     schema = compiled(walkedSchema(read.schema, linearPattern));
   } catch (error) {
     if (error instanceof SchemaFault) return refused(error.message);
+    // The engine's own words for a stack that is full.
+    if (error instanceof RangeError) return refused('is too large to be compiled; simplify it');
     const said = error instanceof Error ? error.message : String(error);
     return refused(
       `is no JSON Schema of draft 2020-12: ${cutTo(said, MAX_SCHEMA_VIOLATION_CHARS)}`,
@@ -114,6 +117,8 @@ function newAjv(allErrors: boolean): Ajv2020 {
     // 19.99 is a multiple of 0.01.
     multipleOfPrecision: 9,
     inlineRefs: false,
+    // An answer has what it says, and not what every object inherits.
+    ownProperties: true,
     logger: false,
     code: { optimize: false, regExp: pattern },
   });
@@ -142,10 +147,11 @@ function newAjv(allErrors: boolean): Ajv2020 {
 
 const pattern = Object.assign(
   (source: string) => {
-    const { test } = linearPattern(source);
+    const { steps, test } = linearPattern(source);
     return {
       test(text: string) {
-        spend(text.length);
+        // Most machines are in few states at a time.
+        spend(text.length * Math.max(1, steps / 8));
         return test(text);
       },
       // Tells patterns apart for ajv.
@@ -182,7 +188,7 @@ function canonical(value: unknown): string {
 
 function sentences(errors: readonly ErrorObject[]): readonly string[] {
   const said = new Set<string>();
-  for (const error of errors) {
+  for (const error of errors.slice(0, MAX_SCHEMA_ERRORS_SAID)) {
     if (said.size === MAX_SCHEMA_VIOLATIONS) break;
     said.add(cutTo(sentence(error), MAX_SCHEMA_VIOLATION_CHARS));
   }

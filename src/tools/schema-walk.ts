@@ -1,6 +1,11 @@
 // A caller's schema, walked before it is compiled: only the keywords of draft 2020-12 that say something
 // of a value are kept, references lead to schemas inside, and what could go round in circles is refused.
-import { MAX_SCHEMA_COST, MAX_SCHEMA_PATTERNS } from '../chat/limits.ts';
+import {
+  MAX_SCHEMA_COST,
+  MAX_SCHEMA_PATTERN_STEPS,
+  MAX_SCHEMA_PATTERNS,
+  MAX_UNEVALUATED_NAMES,
+} from '../chat/limits.ts';
 import { isObject, type JsonObject } from './json-schema-text.ts';
 
 /** The keyword that says what one look at a schema costs; callers' keywords of that name are left out. */
@@ -50,7 +55,7 @@ interface Node {
  */
 export function walkedSchema(
   schema: JsonObject,
-  checkPattern?: (pattern: string) => unknown,
+  checkPattern?: (pattern: string) => { readonly steps: number },
 ): JsonObject {
   // What names the whole changes nothing inside it.
   const { $id: _id, $schema: _draft, ...inner } = schema;
@@ -63,10 +68,13 @@ export function walkedSchema(
 class Walk {
   readonly #nodes = new Map<string, Node>();
   readonly #anchors = new Map<string, string>();
-  readonly #checkPattern: ((pattern: string) => unknown) | undefined;
+  readonly #checkPattern: ((pattern: string) => { readonly steps: number }) | undefined;
   #patterns = 0;
+  #patternSteps = 0;
+  #names = 0;
+  #unevaluated: string | undefined;
 
-  constructor(checkPattern: ((pattern: string) => unknown) | undefined) {
+  constructor(checkPattern: ((pattern: string) => { readonly steps: number }) | undefined) {
     this.#checkPattern = checkPattern;
   }
 
@@ -78,6 +86,8 @@ class Walk {
       const why = REFUSED.get(key);
       if (why !== undefined) throw new SchemaFault(`${at}/${key}`, why);
       const place = `${at}/${escaped(key)}`;
+      if (key.startsWith('unevaluated')) this.#unevaluated ??= place;
+      if (key === 'properties' && isObject(value)) this.#names += Object.keys(value).length;
       if (ONE.has(key)) {
         if (IN_PLACE.has(key)) inPlace.push(place);
         weight += 1;
@@ -130,13 +140,21 @@ class Walk {
       throw new SchemaFault('', `has more than ${MAX_SCHEMA_PATTERNS} patterns`);
     }
     try {
-      this.#checkPattern(pattern);
+      this.#patternSteps += this.#checkPattern(pattern).steps;
     } catch (error) {
       throw new SchemaFault(at, error instanceof Error ? error.message : String(error));
+    }
+    if (this.#patternSteps > MAX_SCHEMA_PATTERN_STEPS) {
+      const what = `patterns of more than ${MAX_SCHEMA_PATTERN_STEPS} steps together`;
+      throw new SchemaFault('', `has ${what}, their repetitions written out`);
     }
   }
 
   checkReferences(): void {
+    if (this.#unevaluated !== undefined && this.#names > MAX_UNEVALUATED_NAMES) {
+      const why = `is taken beside at most ${MAX_UNEVALUATED_NAMES} named properties; there are ${this.#names}`;
+      throw new SchemaFault(this.#unevaluated, why);
+    }
     const costs = new Map<string, number | 'open'>();
     for (const at of this.#nodes.keys()) this.#cost(at, costs);
   }

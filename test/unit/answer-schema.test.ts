@@ -60,7 +60,19 @@ const REFUSED: readonly (readonly [unknown, RegExp])[] = [
   [{ items: { pattern: '(?=a)b' } }, /at \/items\/pattern: .*linear time \(no lookahead/],
   [{ pattern: '(a)\\1' }, /linear time/],
   [{ pattern: 'a{1,2000}' }, /at most 1000 repetitions/],
-  [{ pattern: '((a{90}){90}){90}' }, /linear time/],
+  [{ pattern: '((a{90}){90}){90}' }, /repetitions written out \(\d+ steps/],
+  [{ pattern: '(?:\\p{L}?){900}'.repeat(60) }, /repetitions written out \(\d+ steps/],
+  [
+    { allOf: Array.from({ length: 40 }, (_, i) => ({ pattern: `${i}a{1,900}` })) },
+    /patterns of more than 10000 steps together/,
+  ],
+  [
+    {
+      unevaluatedProperties: false,
+      properties: Object.fromEntries(Array.from({ length: 501 }, (_, i) => [`k${i}`, true])),
+    },
+    /at \/unevaluatedProperties: is taken beside at most 500 named properties; there are 501/,
+  ],
   [{ pattern: 'a'.repeat(1_001) }, /more than 1000 characters/],
   [{ patternProperties: { '(?!a)': {} } }, /at \/patternProperties\/\(\?!a\): .*linear time/],
   [
@@ -187,6 +199,24 @@ const COSTLY: readonly (readonly [string, unknown, unknown])[] = [
 test('what would take for ever is given up at a bounded cost', async (t) => {
   for (const [name, schema, value] of COSTLY) {
     await t.test(name, () => assert.deepEqual(check(schema, value), { fits: undefined }));
+  }
+});
+
+test('an answer has what it says, and not what every object inherits', () => {
+  assert.equal(check({ required: ['toString'] }, {}).fits, false);
+  assert.equal(check({ properties: { constructor: { type: 'string' } } }, {}).fits, true);
+  assert.equal(check({ dependentRequired: { toString: ['x'] } }, {}).fits, true);
+});
+
+test('usual patterns are taken, their repetitions counted as they are nested', () => {
+  for (const [pattern, fits, not] of [
+    ['^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$', '0b5d7a52-1c1e-4b0a-9d7e-000000000001', 'x'],
+    ['^.{1,1000}$', 'a'.repeat(1_000), ''],
+    ['^\\p{Lu}[\\p{L} .-]{0,199}$', 'Ä. Öhler', 'ä'],
+    ['^(\\+\\d{1,3})?[ 0-9()-]{5,20}$', '+43 (1) 234-567', '+43'],
+  ] as const) {
+    assert.equal(check({ pattern }, fits).fits, true, pattern);
+    assert.equal(check({ pattern }, not).fits, false, pattern);
   }
 });
 
