@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create, fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { jetstreamManager } from '@nats-io/jetstream';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
