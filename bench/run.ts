@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { readFindings } from '../src/main/findings.ts';
+import { acceptanceCost } from './acceptance.ts';
 import { http2Echo, modelDirect, natsPublish } from './calibration.ts';
 import { cancelRunning } from './cancel.ts';
 import { fanOut } from './fan-out.ts';
@@ -57,6 +58,7 @@ try {
   );
   if (wanted('calibration')) await calibrate();
   if (wanted('tags')) tags();
+  if (wanted('acceptance')) await acceptance();
   report(
     'ready',
     'ready to serve',
@@ -161,6 +163,17 @@ function tags(): void {
   const [event, thinking, text] = [f.eventUs, f.thinkingUs, f.textUs].map((us) => us.toFixed(2));
   const figures = `${thinking} µs, ${text} µs on ${event} µs for the event`;
   report('thinkTags', 'tags of reasoning, for each token', figures, '≤ 1 µs', f);
+}
+
+async function acceptance(): Promise<void> {
+  for (const [messages, bytes, rounds, bar] of [
+    [20, 4_000, 2_000, 'rules ≤ 10% of an initiate'],
+    [200, 1_000_000, 100, '≤ 10 ms of CPU'],
+  ] as const) {
+    const f = await acceptanceCost(messages, bytes, rounds);
+    const figures = `${f.binaryMs.toFixed(2)} ms binary, ${f.jsonMs.toFixed(2)} ms JSON; rules ${f.rulesMs.toFixed(3)} ms`;
+    report(`acceptance${messages}`, `accepting ${messages} messages, CPU`, figures, bar, f);
+  }
 }
 
 async function measureAll(protocol: string, load: Load): Promise<void> {
