@@ -5,7 +5,6 @@ import type { JsonValue } from '@bufbuild/protobuf';
 import type { ChatRequest } from '../gen/tailrace/v1/chat_request_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../gen/tailrace/v1/content_pb.ts';
-import type { Command } from '../src/chat/commands.ts';
 import { traceparentOf } from '../src/chat/trace.ts';
 import { initiateChatStream } from '../src/rpc/initiate-chat-stream.ts';
 import { messageFromBinary, messageFromJson } from '../src/rpc/request-checks.ts';
@@ -43,8 +42,7 @@ export async function acceptanceCost(
   const json = Buffer.from(toJsonString(SCHEMA, request));
   const deps = {
     inbox: {
-      publish: (_: Omit<Command, 'sequence'>) =>
-        Promise.resolve({ type: 'stored', storeSequence: 1 } as const),
+      publish: () => Promise.resolve({ type: 'stored', storeSequence: 1 } as const),
       last: () => Promise.resolve(undefined),
       start: () => Promise.resolve(undefined),
       eraseBefore: () => Promise.resolve(),
