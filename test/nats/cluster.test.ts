@@ -14,7 +14,7 @@ import { SILENT, temporaryFolder } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 
 /** The client's own consumer would wait for the dead server for as long as it is away. */
-const AGAIN_MS = 60_000;
+const AGAIN_MS = 20_000;
 
 async function threeServers(folder: string, stack: AsyncDisposableStack): Promise<NatsNode[]> {
   const nodes = await createNatsNodes(3, folder, (name, said) => assert.fail(`${name}: ${said}`));
