@@ -42,6 +42,7 @@ export async function acceptanceCost(
   const json = Buffer.from(toJsonString(SCHEMA, request));
   const deps = {
     inbox: {
+      confirmLeaders: () => Promise.resolve(),
       publish: () => Promise.resolve({ type: 'stored', storeSequence: 1 } as const),
       last: () => Promise.resolve(undefined),
       start: () => Promise.resolve(undefined),

@@ -45,7 +45,10 @@ export interface ChangeFeed {
     after: ListPosition,
     onChange: (change: ChatChange) => void,
   ) => Promise<{ readonly stop: () => Promise<void> }>;
-  /** Where both streams end at their leaders, by whatever message. Rejects with LOG_UNAVAILABLE. */
+  /**
+   * Where both streams end at their leaders, whom a majority still follows, by whatever message.
+   * Rejects with LOG_UNAVAILABLE.
+   */
   readonly end: () => Promise<ListPosition>;
   /** The first change after a position at the leaders; Infinity: none. Rejects with LOG_UNAVAILABLE. */
   readonly next: (after: ListPosition) => Promise<ListPosition>;

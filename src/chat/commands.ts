@@ -51,6 +51,12 @@ export interface Delivery {
 }
 
 export interface CommandInbox {
+  /**
+   * Resolves once a majority has shown that it still follows those who lead commands and logs: what is
+   * read at them from then on holds all that was acknowledged before this call. Rejects with
+   * LOG_UNAVAILABLE.
+   */
+  readonly confirmLeaders: () => Promise<void>;
   /** Appends if the chat's newest command still has this sequence; 0: if it has none. */
   readonly publish: (
     command: Omit<Command, 'sequence'>,

@@ -204,11 +204,15 @@ export const RING_AGAIN_MS = 100;
 
 // NATS
 export const NATS_REQUEST_MS = 5 * SECOND_MS;
+/** A question that may be put twice is, when no answer came for this long. */
+export const ASK_AGAIN_MS = SECOND_MS;
 export const NATS_PING_MS = 3 * SECOND_MS;
 /** At a start JetStream may have no leader for this long; an election takes up to 14 s. */
 export const JETSTREAM_START_MS = 60 * SECOND_MS;
-/** How long the list's feed may hear nothing from its consumer before it makes itself another. */
+/** The list's feed hears a heartbeat of its consumer each half of this. */
 export const CHANGES_PULL_MS = 4 * SECOND_MS;
+/** How long it may hear nothing before it makes itself another consumer. */
+export const CHANGES_SILENT_MS = 4 * SECOND_MS;
 export const COMMANDS_MAX_AGE_MS = MAX_TTL_MS + DAY_MS;
 export const EVENTS_MAX_AGE_MS = COMMANDS_MAX_AGE_MS + DAY_MS;
 export const MAX_CATCH_UP_RECORDS = 1_024;

@@ -20,12 +20,16 @@ export async function readChat(
   return at;
 }
 
-/** Reads what is decided from; the start by itself only where something rests on it. */
+/**
+ * Reads what is decided and answered from; the start by itself only where something rests on it. Not
+ * what an old leader believes, which knows of no end and no delete: no fence would refuse an answer.
+ */
 export async function readBoth(
   inbox: CommandInbox,
   log: EventLog,
   chat: ChatKey,
 ): Promise<ChatReading> {
+  await inbox.confirmLeaders();
   const [newest, tail] = await Promise.all([inbox.last(chat), log.tail(chat)]);
   if (newest?.verb === 'start') return { newest, start: newest, tail };
   const nothing = newest === undefined && tail === undefined;

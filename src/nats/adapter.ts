@@ -13,6 +13,7 @@ import { openLink } from './connection.ts';
 import { openExchange } from './exchange.ts';
 import { natsEventLog, natsLogEraser } from './event-log.ts';
 import { natsLiveFeed } from './live-feed.ts';
+import { confirmLeaders } from './quorum.ts';
 import type { StoreLimits } from './store-gauge.ts';
 import { openStoreGauge } from './store-gauge.ts';
 import type { TopologyOptions } from './topology.ts';
@@ -72,16 +73,17 @@ export async function openNats(options: AdapterOptions): Promise<NatsAdapter> {
       if (now) listener();
     }),
   );
+  const confirmed = confirmLeaders(exchange, options.replicas);
   const maxPayload = writes.nc.info?.max_payload ?? 0;
   const room = await openStoreGauge(exchange, options.store, options.replicas, options.logger);
   return {
     log: logWithin(natsEventLog(exchange, replays.nc), room),
     eraser: natsLogEraser(exchange),
     live: natsLiveFeed(live.nc, onReconnect),
-    inbox: inboxWithin(natsCommandInbox(exchange), room),
+    inbox: inboxWithin(natsCommandInbox(exchange, confirmed), room),
     work: queueWithin(natsWorkQueue(exchange, live.nc, onReconnect), room),
     control: natsControlQueue(exchange, live.nc),
-    changes: natsChangeFeed(exchange, replays.nc),
+    changes: natsChangeFeed(exchange, replays.nc, confirmed),
     maxRequestBytes: Math.min(MAX_REQUEST_BYTES, maxPayload - MESSAGE_OVERHEAD_BYTES),
     connected,
     onConnectedChange,

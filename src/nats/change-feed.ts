@@ -3,7 +3,7 @@ import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { ChangeFeed, ChatChange, ListPosition } from '../chat/chat-list.ts';
-import { CHANGES_PULL_MS } from '../chat/limits.ts';
+import { CHANGES_PULL_MS, CHANGES_SILENT_MS } from '../chat/limits.ts';
 import type { Exchange } from './exchange.ts';
 import { commandMetaIn, markIn } from './headers.ts';
 import { lastAtLeader, nextAtLeader } from './leader.ts';
@@ -17,7 +17,11 @@ const FOLLOWED_COMMANDS = [...SHOWN_COMMANDS, 'cmd.*.*.continue.*'];
 const STATUS_RECORDS = 'log.0.*.*.s';
 
 /** `writes` asks the leader; `replays` carries the reading of what may be a long past. */
-export function natsChangeFeed(writes: Exchange, replays: NatsConnection): ChangeFeed {
+export function natsChangeFeed(
+  writes: Exchange,
+  replays: NatsConnection,
+  confirmed: () => Promise<void>,
+): ChangeFeed {
   return {
     storeId: () => untilLeader(() => storeId(replays)),
     follow: async (after, onChange) => {
@@ -36,6 +40,7 @@ export function natsChangeFeed(writes: Exchange, replays: NatsConnection): Chang
       };
     },
     end: async () => {
+      await confirmed();
       const [commands, events] = await Promise.all(
         [COMMANDS, EVENTS].map((stream) => lastAtLeader(writes, stream, '>')),
       );
@@ -68,8 +73,9 @@ async function storeId(nc: NatsConnection): Promise<string> {
 
 /**
  * Hands over what is stored after a sequence, in order, until it is stopped. The client's consumer
- * lives on one server alone, and waits for that one as long as it is away: where its heartbeats are
- * missed, or it gave up, another is made that begins after what was seen.
+ * lives on one server alone, and the client waits for that one as long as it is away, without a word
+ * when it was connected to the same server. So where nothing was heard for a while, or the client gave
+ * up, another is made that begins after what was seen.
  */
 async function followStream(
   nc: NatsConnection,
@@ -81,6 +87,10 @@ async function followStream(
 ): Promise<() => Promise<void>> {
   let seen = after;
   let stopped = false;
+  let heardMs = performance.now();
+  const heard = (): void => {
+    heardMs = performance.now();
+  };
   const consume = async (): Promise<ConsumerMessages> => {
     const consumer = await jetstream(nc).consumers.get(stream, {
       filter_subjects: [...filters],
@@ -88,8 +98,10 @@ async function followStream(
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: seen + 1,
     });
+    heard();
     return consumer.consume({
       callback: (msg) => {
+        heard();
         seen = msg.seq;
         onMessage(msg);
       },
@@ -99,7 +111,7 @@ async function followStream(
   let messages = await untilLeader(consume);
   const supervise = async (): Promise<void> => {
     for (;;) {
-      await untilLost(messages);
+      await untilLost(messages, heard, () => performance.now() - heardMs);
       if (stopped || nc.isClosed() || nc.isDraining()) return;
       messages = await untilLeader(
         () => (stopped ? Promise.resolve(messages) : consume()),
@@ -118,14 +130,22 @@ async function followStream(
 }
 
 /** Resolves when nothing more comes of this consumer; it is closed then. */
-async function untilLost(messages: ConsumerMessages): Promise<void> {
-  const missed = async (): Promise<void> => {
-    for await (const status of messages.status()) {
-      // Two in a row: half of CHANGES_PULL_MS each.
-      if (status.type === 'heartbeats_missed') return;
+async function untilLost(
+  messages: ConsumerMessages,
+  heard: () => void,
+  silentMs: () => number,
+): Promise<void> {
+  const watch = setInterval(() => {
+    if (silentMs() > CHANGES_SILENT_MS) void messages.close();
+  }, CHANGES_SILENT_MS / 4);
+  const listen = async (): Promise<void> => {
+    for await (const { type } of messages.status()) {
+      // What the server says while there is nothing to hand over.
+      if (type === 'heartbeat' || type === 'debug') heard();
     }
   };
-  await Promise.race([missed(), messages.closed()]);
+  await Promise.race([listen(), messages.closed()]);
+  clearInterval(watch);
   await messages.close();
 }
 

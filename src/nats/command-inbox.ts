@@ -15,8 +15,9 @@ import {
   startFilter,
 } from './subjects.ts';
 
-export function natsCommandInbox(writes: Exchange): CommandInbox {
+export function natsCommandInbox(writes: Exchange, confirmed: () => Promise<void>): CommandInbox {
   return {
+    confirmLeaders: confirmed,
     publish: (command, expectedLast) => {
       const { chat, verb, priority, meta, data } = command;
       const fence = { subject: commandFence(chat), expectedLast };

@@ -4,6 +4,7 @@
 // request makes several promises and an error object for each (7-hot-path, levers 1 and 3).
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { createInbox } from '@nats-io/transport-node';
+import { ASK_AGAIN_MS } from '../chat/limits.ts';
 
 export interface Answer {
   readonly data: Uint8Array;
@@ -17,6 +18,11 @@ export interface Exchange {
   readonly send: (subject: string, data: Uint8Array, options?: SendOptions) => void;
   /** Rejects when no answer came in time, or when the connection was lost meanwhile. */
   readonly ask: (subject: string, data: Uint8Array, headers?: MsgHdrs) => Promise<Answer>;
+  /**
+   * As `ask`, for a question that may be put twice: it is, as long as no answer came, since nobody
+   * answers during an election, nor what was sent over a connection that was lost.
+   */
+  readonly askAgain: (subject: string, data: Uint8Array) => Promise<Answer>;
   readonly close: () => void;
 }
 
@@ -37,6 +43,9 @@ interface Waiting {
   readonly deadlineMs: number;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (cause: Error) => void;
+  /** Puts the question once more. */
+  readonly again: (() => void) | undefined;
+  againMs: number;
 }
 
 const SWEEP_MS = 250;
@@ -78,6 +87,11 @@ export function openExchange(
     return entry;
   };
 
+  const putAgain = (entry: Waiting, now: number): void => {
+    entry.againMs = now + ASK_AGAIN_MS;
+    entry.again?.();
+  };
+
   const refuse = (reply: string | undefined, cause: unknown): void => {
     if (reply?.startsWith(`${inbox}.`) !== true) return;
     take(reply.slice(inbox.length + 1))?.reject(new Error('NATS cannot be sent this', { cause }));
@@ -94,8 +108,11 @@ export function openExchange(
   const sweepLate = (): void => {
     const now = performance.now();
     for (const [token, entry] of waiting) {
-      if (entry.deadlineMs > now) break; // the same timeout for all: the map is in order
-      take(token)?.reject(new Error(`NATS did not answer within ${timeoutMs} ms`));
+      if (entry.deadlineMs <= now) {
+        take(token)?.reject(new Error(`NATS did not answer within ${timeoutMs} ms`));
+      } else if (entry.againMs <= now) {
+        putAgain(entry, now);
+      }
     }
     if (waiting.size > 0) return;
     clearInterval(sweep);
@@ -107,22 +124,43 @@ export function openExchange(
   };
   // What was in flight may or may not have arrived: that is settled now, not after its timeout.
   const stopReconnect = onReconnect(() => {
-    rejectAll(new Error('the connection to NATS was lost and came back'));
+    const now = performance.now();
+    for (const [token, entry] of waiting) {
+      if (entry.again !== undefined) putAgain(entry, now);
+      else take(token)?.reject(new Error('the connection to NATS was lost and came back'));
+    }
   });
+
+  const question = (
+    subject: string,
+    data: Uint8Array,
+    headers: MsgHdrs | undefined,
+    mayRepeat: boolean,
+  ): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      // Nobody would answer, nor sweep what is late.
+      if (closed) return reject(new ConnectionClosed());
+      const token = (counter++).toString(36);
+      const reply = `${inbox}.${token}`;
+      const put = (): void =>
+        send(subject, data, headers === undefined ? { reply } : { reply, headers });
+      const now = performance.now();
+      waiting.set(token, {
+        deadlineMs: now + timeoutMs,
+        resolve,
+        reject,
+        again: mayRepeat ? put : undefined,
+        againMs: mayRepeat ? now + ASK_AGAIN_MS : Infinity,
+      });
+      sweep ??= setInterval(sweepLate, SWEEP_MS).unref();
+      put();
+    });
 
   return {
     nc,
     send,
-    ask: (subject, data, headers) =>
-      new Promise((resolve, reject) => {
-        // Nobody would answer, nor sweep what is late.
-        if (closed) return reject(new ConnectionClosed());
-        const token = (counter++).toString(36);
-        waiting.set(token, { deadlineMs: performance.now() + timeoutMs, resolve, reject });
-        sweep ??= setInterval(sweepLate, SWEEP_MS).unref();
-        const reply = `${inbox}.${token}`;
-        send(subject, data, headers === undefined ? { reply } : { reply, headers });
-      }),
+    ask: (subject, data, headers) => question(subject, data, headers, false),
+    askAgain: (subject, data) => question(subject, data, undefined, true),
     close: () => {
       closed = true;
       flush();

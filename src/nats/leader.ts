@@ -64,7 +64,7 @@ async function getAtLeader(
   let answer: MsgGetAnswer;
   try {
     const asked = Buffer.from(JSON.stringify(question));
-    const { data, status } = await exchange.ask(`$JS.API.STREAM.MSG.GET.${stream}`, asked);
+    const { data, status } = await exchange.askAgain(`$JS.API.STREAM.MSG.GET.${stream}`, asked);
     if (data.length === 0) throw new Error(`NATS answered ${status}`);
     answer = JSON.parse(asText(data)) as MsgGetAnswer;
   } catch (cause) {
