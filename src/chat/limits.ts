@@ -187,6 +187,8 @@ export const APART_PATIENCE_MS = 60 * SECOND_MS;
 export const APART_NAK_DELAY_MS = SECOND_MS;
 /** How long such a process may take to start on a busy machine. */
 export const APART_START_MS = 60 * SECOND_MS;
+/** How long one that is free waits for the next chat: beyond the ack wait, after which they come. */
+export const APART_IDLE_MS = ACK_WAIT_MS + 5 * SECOND_MS;
 /** A process that runs a chat apart says this often that it is alive, … */
 export const APART_ALIVE_MS = SECOND_MS;
 /** … and is killed after this long without. */

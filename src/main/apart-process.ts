@@ -1,10 +1,10 @@
-// A process that runs one chat apart: a worker with one slot that is handed one command by the worker
-// that started it, and ends with it. Who started it is its only caller: over Node's own channel.
+// A process that runs chats apart, one after the other: a worker with one slot that is handed its commands
+// by the worker that started it. Who started it is its only caller: over Node's own channel.
 import { writeFileSync } from 'node:fs';
 import { APART_ALIVE_MS, HAND_BACK_MS } from '../chat/limits.ts';
 import { createLogger } from '../ops/logging.ts';
 import type { ApartReport } from '../worker/apart.ts';
-import { oneCommand } from '../worker/apart.ts';
+import { commandFeed } from '../worker/apart.ts';
 import type { ApartOrder } from './apart-protocol.ts';
 import { readFindings } from './findings.ts';
 import { startTailrace } from './tailrace.ts';
@@ -25,23 +25,29 @@ void stopped.promise.then(() => setTimeout(() => process.exit(1), STOP_MS));
 
 preferToBeKilled();
 
+const feed = commandFeed(say);
 process.on('message', (message) => {
   const order = message as ApartOrder;
-  if (order.do === 'stop') stopped.resolve();
-  else void run(order);
+  switch (order.do) {
+    case 'start':
+      return void serve(order);
+    case 'run':
+      return feed.give(order.command);
+    case 'stop':
+      return stopped.resolve();
+  }
 });
 setInterval(() => say({ what: 'alive' }), APART_ALIVE_MS);
 
-async function run(order: Extract<ApartOrder, { readonly do: 'run' }>): Promise<void> {
-  const { config, models, command } = order;
+async function serve(order: Extract<ApartOrder, { readonly do: 'start' }>): Promise<void> {
+  const { config, models } = order;
   const logger = createLogger(config.logLevel);
   try {
-    const done = Promise.withResolvers<void>();
     await using _tailrace = await startTailrace(config, readFindings(), logger, process.env, {
-      queue: (work) => oneCommand(work, command, say, done.resolve),
+      queue: feed.queue,
       models,
     });
-    await Promise.race([done.promise, stopped.promise]);
+    await stopped.promise;
   } catch (error) {
     logger.error({ err: error }, 'a process that was to run a chat apart could not');
     process.exitCode = 1;

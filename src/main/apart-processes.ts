@@ -1,10 +1,10 @@
 // The processes that run chats apart, as their worker sees them: started, listened to, stopped, and
 // killed when they hang.
 import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import {
   APART_ALIVE_MS,
+  APART_IDLE_MS,
   APART_PROCESSES,
   APART_SILENT_MS,
   APART_START_MS,
@@ -24,81 +24,145 @@ const PROGRAM = fileURLToPath(new URL(entry, import.meta.url));
 const START_BEATS = APART_START_MS / APART_ALIVE_MS;
 const SILENT_BEATS = APART_SILENT_MS / APART_ALIVE_MS;
 
-type Ended = [code: number | null, signal: NodeJS.Signals | null];
-
-/** `config` is what the process is to run with. */
+/** `config` is what the processes are to run with. */
 export function apartProcesses(config: Config, models: () => RegistrySpec, logger: Logger): Apart {
   let running = 0;
+  const free = new Set<ApartProcess>();
+  const freeWith = (spec: RegistrySpec): ApartProcess | undefined => {
+    for (const process of free) {
+      free.delete(process);
+      if (process.models === spec && !process.isGone()) return process;
+      process.stop();
+    }
+    return undefined;
+  };
   return {
     room: () => running < APART_PROCESSES,
     run: async (run) => {
       running++;
+      const spec = models();
+      const process = freeWith(spec) ?? startProcess(config, spec, logger);
       try {
-        return await runInProcess(
-          { do: 'run', config, models: models(), command: run.command },
-          logger,
-          run,
-        );
+        return await process.run(run);
       } finally {
         running--;
+        free.add(process);
+        setTimeout(() => {
+          if (process.isIdle() && free.delete(process)) process.stop();
+        }, APART_IDLE_MS).unref();
       }
+    },
+    close: () => {
+      for (const process of free) process.stop();
+      free.clear();
     },
   };
 }
 
-async function runInProcess(order: ApartOrder, logger: Logger, run: ApartRun): Promise<boolean> {
-  const { command, abort, onTaken, onAnswer } = run;
+interface ApartProcess {
+  readonly models: RegistrySpec;
+  /** Or going. */
+  readonly isGone: () => boolean;
+  /** Free for as long as a process may be. */
+  readonly isIdle: () => boolean;
+  readonly run: (run: ApartRun) => Promise<boolean>;
+  /** It hands back what it runs, and ends. */
+  readonly stop: () => void;
+}
+
+function startProcess(config: Config, models: RegistrySpec, logger: Logger): ApartProcess {
   const child = fork(PROGRAM, [], {
     serialization: 'advanced',
     // Its log is this process's log; stdout is for what this program says to who started it.
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
-  const fields = { ...fieldsOf(command), apart_pid: child.pid };
-  logger.info(fields, 'a chat that lost its worker goes on in a process of its own');
-  let answered = false;
+  let current: Current | undefined;
+  let freeSinceMs = Infinity;
   let beatsLeft = START_BEATS;
+  let gone = false;
+  let stopping = false;
+  const fields = (): Readonly<Record<string, unknown>> => ({
+    ...(current === undefined ? {} : fieldsOf(current.run.command)),
+    apart_pid: child.pid,
+  });
+  const done = (): void => {
+    current?.done();
+    current = undefined;
+    freeSinceMs = performance.now();
+  };
+  const stop = (): void => {
+    stopping = true;
+    tell({ do: 'stop' });
+  };
+  const tell = (order: ApartOrder): void => {
+    // One that is gone, or going, needs to be told nothing.
+    if (child.connected) child.send(order, () => undefined);
+  };
   child.on('message', (message) => {
     const report = message as ApartReport;
     beatsLeft = SILENT_BEATS;
     switch (report.what) {
       case 'alive':
         return;
+      case 'free':
+        return done();
       case 'taken':
-        return onTaken();
+        return current?.run.onTaken();
       case 'ack':
       case 'nak':
-        answered = true;
-        return onAnswer(report);
       case 'working':
-        return onAnswer(report);
+        if (current === undefined) return;
+        current.answered ||= report.what !== 'working';
+        return current.run.onAnswer(report);
     }
   });
-  const tell = (order: ApartOrder): void => {
-    // One that is gone, or going, needs to be told nothing.
-    if (child.connected) child.send(order, () => undefined);
-  };
   // Counted, not timed: a pause of this process is no silence of the other.
   const listening = setInterval(() => {
     if (--beatsLeft >= 0) return;
-    logger.error(fields, 'the process that runs a chat apart says nothing any more; it is killed');
+    logger.error(
+      fields(),
+      'the process that runs a chat apart says nothing any more; it is killed',
+    );
     child.kill('SIGKILL');
   }, APART_ALIVE_MS);
-  const onAbort = (): void => {
-    const reason: unknown = abort.reason;
-    if (reason instanceof RunStop && reason.why === 'hand-back') tell({ do: 'stop' });
-  };
-  abort.addEventListener('abort', onAbort, { once: true });
-  try {
-    tell(order);
-    onAbort();
-    // With the channel: nothing that it said is missed.
-    const [code, signal] = (await once(child, 'close')) as Ended;
-    if (code !== 0) {
-      logger.error({ ...fields, code, signal }, 'the process that ran a chat apart died');
-    }
-    return answered;
-  } finally {
+  // With the channel: nothing that it said is missed.
+  child.once('close', (code, signal) => {
+    gone = true;
     clearInterval(listening);
-    abort.removeEventListener('abort', onAbort);
-  }
+    if (code !== 0) {
+      logger.error({ ...fields(), code, signal }, 'the process that ran a chat apart died');
+    }
+    done();
+  });
+  tell({ do: 'start', config, models });
+  return {
+    models,
+    isGone: () => gone || stopping,
+    isIdle: () => performance.now() - freeSinceMs >= APART_IDLE_MS,
+    stop,
+    run: async (run) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const own: Current = { run, answered: false, done: resolve };
+      current = own;
+      freeSinceMs = Infinity;
+      logger.info(fields(), 'a chat that lost its worker goes on in a process of its own');
+      const onAbort = (): void => {
+        const reason: unknown = run.abort.reason;
+        if (reason instanceof RunStop && reason.why === 'hand-back') stop();
+      };
+      run.abort.addEventListener('abort', onAbort, { once: true });
+      tell({ do: 'run', command: run.command });
+      onAbort();
+      if (gone) done();
+      await promise;
+      run.abort.removeEventListener('abort', onAbort);
+      return own.answered;
+    },
+  };
+}
+
+interface Current {
+  readonly run: ApartRun;
+  answered: boolean;
+  readonly done: () => void;
 }

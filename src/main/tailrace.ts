@@ -24,7 +24,7 @@ export interface Tailrace extends AsyncDisposable {
 
 const STILL_CONNECTING_MS = 5_000;
 
-/** A process that runs one chat apart: the worker that started it says what with. */
+/** A process that runs chats apart: the worker that started it says what with. */
 export interface Only {
   readonly queue: (work: WorkQueue) => WorkQueue;
   readonly models: RegistrySpec;

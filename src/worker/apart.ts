@@ -1,4 +1,4 @@
-// Running a chat apart, in a process of its own: what is said between a worker and that process. Whatever
+// Running a chat apart, alone in a process: what is said between a worker and that process. Whatever
 // kills a process cannot be asked about afterwards, so a chat that may be the cause runs where its end
 // takes no other chat along (decisions.ts, runsApart).
 import type { Command, Delivery, WorkQueue } from '../chat/commands.ts';
@@ -9,8 +9,8 @@ export type ApartAnswer =
   | { readonly what: 'ack' | 'working' }
   | { readonly what: 'nak'; readonly delayMs: number };
 
-/** What the process says. taken: from here on it renews the claim itself. */
-export type ApartReport = ApartAnswer | { readonly what: 'alive' | 'taken' };
+/** What the process says. taken: from here on it renews the claim itself. free: it may have another. */
+export type ApartReport = ApartAnswer | { readonly what: 'alive' | 'taken' | 'free' };
 
 export interface ApartRun {
   readonly command: Command;
@@ -23,8 +23,13 @@ export interface ApartRun {
 export interface Apart {
   /** Whether there is room for one more. */
   readonly room: () => boolean;
-  /** Resolves when the process is gone: true if it had acknowledged the command or handed it back. */
+  /**
+   * Resolves when the process is free again, or gone: true if it had acknowledged the command or handed
+   * it back.
+   */
   readonly run: (run: ApartRun) => Promise<boolean>;
+  /** Ends the processes that are free. */
+  readonly close: () => void;
 }
 
 /** A chat in its worker's hands, as far as going apart concerns it. */
@@ -65,39 +70,49 @@ export async function runApart(apart: Apart, run: Held, attempt: number): Promis
   return !answered;
 }
 
-/**
- * The queue of a process that runs one chat apart: hands out that one command and nothing else. `onDone`
- * is called when the worker asks for more.
- */
-export function oneCommand(
-  work: WorkQueue,
-  command: Command,
-  say: (report: ApartReport) => void,
-  onDone: () => void,
-): WorkQueue {
-  const delivery: Delivery = {
+export interface CommandFeed {
+  /** Only to a process that is free. */
+  readonly give: (command: Command) => void;
+  readonly queue: (work: WorkQueue) => WorkQueue;
+}
+
+/** The queue of a process that runs chats apart: hands out what it is given, and nothing else. */
+export function commandFeed(say: (report: ApartReport) => void): CommandFeed {
+  let waiting: Command | undefined;
+  let busy = false;
+  const bells = new Set<(priority: number) => void>();
+  const deliveryOf = (command: Command): Delivery => ({
     command,
     // It was handed out before, or it would not run apart.
     deliveries: 2,
     ack: () => say({ what: 'ack' }),
     nak: (delayMs) => say({ what: 'nak', delayMs }),
     working: () => say({ what: 'working' }),
-  };
-  let given = false;
+  });
   return {
-    ...work,
-    receiveWork: (onDelivery) => ({
-      pull: () => {
-        if (given) {
-          onDone();
-          return Promise.resolve(0);
-        }
-        given = true;
-        onDelivery(delivery);
-        say({ what: 'taken' });
-        return Promise.resolve(1);
+    give: (command) => {
+      waiting = command;
+      for (const ring of bells) ring(command.priority);
+    },
+    queue: (work) => ({
+      ...work,
+      onWork: (ring) => {
+        bells.add(ring);
+        return () => bells.delete(ring);
       },
-      stop: () => undefined,
+      receiveWork: (onDelivery) => ({
+        pull: (priority) => {
+          // A worker of one slot asks for more when it has done with what it had.
+          if (busy) say({ what: 'free' });
+          busy = waiting?.priority === priority;
+          if (!busy || waiting === undefined) return Promise.resolve(0);
+          onDelivery(deliveryOf(waiting));
+          waiting = undefined;
+          say({ what: 'taken' });
+          return Promise.resolve(1);
+        },
+        stop: () => undefined,
+      }),
     }),
   };
 }

@@ -306,6 +306,7 @@ export function startWorker(deps: WorkerDeps): Worker {
       const timer = setTimeout(late.resolve, HAND_BACK_MS);
       await Promise.race([all, late.promise]);
       clearTimeout(timer);
+      deps.apart?.close();
       clearInterval(renewing);
       stopControl();
       stopAnswering();

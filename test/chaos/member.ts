@@ -140,7 +140,7 @@ export function createMember(spec: MemberSpec): Member {
 /** What every process needs and no user has to say. */
 function kept(): Record<string, string> {
   const environment: Record<string, string> = {};
-  for (const name of ['PATH', 'HOME', 'TMPDIR', 'LANG']) {
+  for (const name of ['PATH', 'HOME', 'TMPDIR', 'LANG', 'NODE_COMPILE_CACHE']) {
     const value = process.env[name];
     if (value !== undefined) environment[name] = value;
   }

@@ -5,7 +5,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import { ACK_WAIT_MS, APART_PROCESSES, MAX_ATTEMPTS } from '../../src/chat/limits.ts';
+import {
+  ACK_WAIT_MS,
+  APART_IDLE_MS,
+  APART_PROCESSES,
+  MAX_ATTEMPTS,
+} from '../../src/chat/limits.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { scripted, startModelServer, type ModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
@@ -62,6 +67,17 @@ async function assertWhole(nats: NatsAdapter, chat: ChatKey): Promise<number> {
 /** Processes start slowly on a busy machine. */
 async function untilActive(model: ModelServer, calls: number): Promise<void> {
   await until(`${calls} calls of the model`, () => model.active === calls, 60_000);
+}
+
+/** Stream id to process id. */
+function ranApart({ log }: TailraceProcess): Map<string, number> {
+  const lines = log.filter((line) => line.includes(GOES_APART));
+  return new Map(
+    lines.map((line) => {
+      const said = JSON.parse(line) as { readonly stream_id: string; readonly apart_pid: number };
+      return [said.stream_id, said.apart_pid];
+    }),
+  );
 }
 
 function linesWith({ log }: TailraceProcess, text: string): number {
@@ -129,8 +145,10 @@ describe('a chat that lost its worker', { concurrency: true }, () => {
     assert.deepEqual(new Set(attempts), new Set([MAX_ATTEMPTS]));
     assert.equal(most.processes, APART_PROCESSES);
     assert.ok(most.calls <= APART_PROCESSES);
-    await until('all of them to be gone', () => worker.children().length === 0);
     assert.equal(linesWith(worker, GOES_APART), chats.length);
+    assert.equal(new Set(ranApart(worker).values()).size, APART_PROCESSES, 'one after the other');
+    const gone = (): boolean => worker.children().length === 0;
+    await until('the processes to be gone, with nothing more to do', gone, APART_IDLE_MS + 10_000);
   });
 
   test('it is handed back when its worker stops or is killed, and that counts as no attempt', async () => {
@@ -170,10 +188,8 @@ describe('a chat that lost its worker', { concurrency: true }, () => {
     const { status } = await cancel(adapter, cancelled, 'enough');
     assert.equal(status, ChatStreamStatus.CANCELLED);
     await untilActive(model, 1);
-    await until('its process to be gone', () => worker.children().length === 1);
-
-    const [child] = worker.children();
-    assert.ok(child !== undefined);
+    const child = ranApart(worker).get(hanging.streamId);
+    assert.ok(child !== undefined && worker.children().includes(child));
     process.kill(child, 'SIGSTOP');
     const tail = await untilOver(adapter.log, hanging, ACK_WAIT_MS + 15_000);
     assert.equal(tail.status.mark.status, ChatStreamStatus.ERROR);
