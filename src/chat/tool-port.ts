@@ -1,0 +1,28 @@
+// What a tool that Tailrace runs is to a run: a name and a schema for the model, and a call that answers
+// with text. What does not belong here: any tool; they are in src/tools.
+
+/** A tool as one chat has it: what it may use is bound in. */
+export interface ServerTool {
+  /** 1 to 128 characters of A–Z, a–z, 0–9, _ and -; unique in its chat. */
+  readonly name: string;
+  /** For the model: what it does, when to use it, and what there is to use it on. No secret. */
+  readonly description: string;
+  /** JSON Schema of its input, as JSON text: an object. */
+  readonly inputSchema: string;
+  /** Whether a call whose fate is not known may be made again: it reads, or does the same twice. */
+  readonly idempotent: boolean;
+  /**
+   * `input`: fits the schema. Resolves with text for the model, cut to a bound by whoever calls. Rejects
+   * with ToolFailure for what the model is to know; anything else is a fault of ours. Ends soon after
+   * `signal` aborts.
+   */
+  readonly call: (input: Readonly<Record<string, unknown>>, signal: AbortSignal) => Promise<string>;
+}
+
+/** What a call came to that failed, in words for the model: what was wrong and what would be right. */
+export class ToolFailure extends Error {
+  constructor(message: string, options: { readonly cause?: unknown } = {}) {
+    super(message, options);
+    this.name = 'ToolFailure';
+  }
+}
