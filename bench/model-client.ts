@@ -74,6 +74,7 @@ const ours: Reader = async (script, token) => {
     turn: 1,
     correlationId: 'bench',
     answeredBy: undefined,
+    tools: [],
     traceparent: traceparentOf(null),
     limits: { firstTokenTimeoutMs: 60_000, idleTimeoutMs: 60_000, outputTokens: undefined },
   };

@@ -11,6 +11,7 @@ import type {
   ContentBlock,
   Message,
   ToolResultBlock,
+  ToolUseBlock,
 } from '../../gen/tailrace/v1/content_pb.ts';
 import {
   CitationSchema,
@@ -45,6 +46,18 @@ export interface Ending {
   readonly failure: Failure | undefined;
   readonly outputJson: string;
   readonly endedAtMs: number;
+}
+
+/** A call of a tool of ours that the log has no result of. */
+export interface OpenCall {
+  readonly call: ToolUseBlock;
+  /** The index of its result's block, where the log says that the call was begun: it may have been made. */
+  readonly begun: number | undefined;
+}
+
+export interface OpenCalls {
+  readonly server: readonly OpenCall[];
+  readonly client: readonly ToolUseBlock[];
 }
 
 export class AnswerFold {
@@ -205,6 +218,42 @@ export class AnswerFold {
       }
     }
     return messages;
+  }
+
+  /** The calls of the newest turn, if it ended with calls that have no result yet. */
+  openCalls(): OpenCalls | undefined {
+    const newest = this.#blocks.filter((block) => block.turn === this.turn);
+    const results = new Map(
+      newest.flatMap((block) => (block.kind === BlockKind.TOOL_RESULT ? [[block.id, block]] : [])),
+    );
+    const server: OpenCall[] = [];
+    const client: ToolUseBlock[] = [];
+    for (const block of newest) {
+      const call = toContent(block).block;
+      if (call.case !== 'toolUse') continue;
+      if (block.kind === BlockKind.TOOL_USE) {
+        if (!this.#results.has(block.id)) client.push(call.value);
+        continue;
+      }
+      const result = results.get(block.id);
+      if (result?.whole === undefined) server.push({ call: call.value, begun: result?.index });
+    }
+    return server.length + client.length === 0 ? undefined : { server, client };
+  }
+
+  /** How often each tool of ours was called and came to a result. */
+  serverCalls(): ReadonlyMap<string, number> {
+    const done = new Set(
+      this.#blocks.flatMap(({ kind, id, whole }) =>
+        kind === BlockKind.TOOL_RESULT && whole !== undefined ? [id] : [],
+      ),
+    );
+    const counts = new Map<string, number>();
+    for (const { kind, id, name } of this.#blocks) {
+      if (kind !== BlockKind.SERVER_TOOL_USE || !done.has(id)) continue;
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    return counts;
   }
 
   #block(index: number | undefined): Block {

@@ -49,6 +49,12 @@ export const MAX_TOOL_INPUT_CHARS = 192 * 1024;
 /** Ids of tool calls that a model server gives; longer ones are replaced. */
 export const MAX_TOOL_USE_ID_CHARS = 256;
 export const MAX_TOOL_NAME_CHARS = 128;
+/** Calls of tools that are run here at once, for one chat. */
+export const TOOL_CALLS_AT_ONCE = 8;
+/** One call of a tool that is run here. */
+export const TOOL_CALL_TIMEOUT_MS = 60 * SECOND_MS;
+/** Of what a tool answers, in UTF-16 units; the rest is cut off, with a note. */
+export const MAX_TOOL_RESULT_CHARS = 64 * 1024;
 /** Of all results in one SubmitToolResults, encoded: they are one event. */
 export const MAX_TOOL_RESULTS_BYTES = 768 * KiB;
 /** A worker whose view lacks the results that it is to go on from reads again after this long. */

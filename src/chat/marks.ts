@@ -68,7 +68,7 @@ export function resultsMark(tail: LogTail, complete: boolean): StatusMark {
   };
 }
 
-/** What a run's own record changes of the mark of its claim. */
+/** What a run's own record changes of the mark of its claim, or of its last step. */
 export type MarkChange = Pick<StatusMark, 'kind' | 'status' | 'tries'> &
   Partial<Pick<StatusMark, 'waitingSinceMs' | 'deadlineMs'>>;
 
@@ -86,11 +86,20 @@ export function runWaits(claim: StatusMark, sinceMs: number, deadlineMs: number)
   return { kind: 'wait', status: claim.status, tries: 0, waitingSinceMs: sinceMs, deadlineMs };
 }
 
+/**
+ * A step within a run is finished: the model's turn, or results of tools. The run goes on, and is the
+ * first try of the next step.
+ */
+export function runSteps(claim: StatusMark): MarkChange {
+  return { kind: 'claim', status: claim.status, tries: 1 };
+}
+
 export function changedMark(
   claim: StatusMark,
   change: MarkChange,
   range: { readonly firstSequence: number; readonly lastSequence: number },
 ): StatusMark {
-  const stepSequence = change.kind === 'wait' ? range.lastSequence : claim.stepSequence;
+  const finished = change.kind === 'wait' || change.kind === 'claim';
+  const stepSequence = finished ? range.lastSequence : claim.stepSequence;
   return { ...claim, ...change, ...range, stepSequence };
 }

@@ -95,6 +95,14 @@ export interface ModelWarning {
   readonly cause?: unknown;
 }
 
+/** A tool as the model is told of it. */
+export interface ToolDefinition {
+  readonly name: string;
+  readonly description: string;
+  /** JSON text, compiled at the door; empty: it has no input. */
+  readonly inputSchema: string;
+}
+
 /** One call of a model: one turn. */
 export interface ModelCall {
   /** A name out of the list of models. */
@@ -105,6 +113,8 @@ export interface ModelCall {
   readonly request: ChatRequest;
   /** The conversation so far, what this chat has added included. */
   readonly messages: readonly Message[];
+  /** What the model may call, the client's tools and Tailrace's own. */
+  readonly tools: readonly ToolDefinition[];
   /** With createdAtMs what the operator's default prompt may tell. */
   readonly tenant: string;
   readonly createdAtMs: number;

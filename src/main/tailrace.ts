@@ -10,6 +10,7 @@ import { startEmbeddedNats } from '../nats/embedded-server.ts';
 import type { RegistrySpec } from '../model/registry-spec.ts';
 import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
+import { serverTools } from '../tools/server-tools.ts';
 import { apartProcesses } from './apart-processes.ts';
 import { startApi } from './api.ts';
 import type { SetupFindings } from './findings.ts';
@@ -62,6 +63,7 @@ export async function startTailrace(
       slots: config.workerSlots,
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       models: models.current,
+      tools: serverTools,
       logger,
     });
     stack.defer(() => worker.stop());

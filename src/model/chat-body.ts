@@ -19,7 +19,7 @@ import {
 } from '../../gen/tailrace/v1/content_pb.ts';
 import { samplingOf } from '../chat/model-fit.ts';
 import { DEFAULT_PRIORITY } from '../chat/limits.ts';
-import { type ModelCall, SAMPLING_FIELDS } from '../chat/model-port.ts';
+import { type ModelCall, SAMPLING_FIELDS, type ToolDefinition } from '../chat/model-port.ts';
 import { type DefaultPrompt, systemText } from '../chat/system-text.ts';
 import type { ThinkingWish } from '../chat/thinking-wish.ts';
 import type { Dialect } from './dialects.ts';
@@ -63,7 +63,7 @@ export function chatBody(call: ModelCall, target: BodyTarget): ChatBody {
   }
   if (target.thinking !== undefined) Object.assign(body, dialect.thinking?.body(target.thinking));
   Object.assign(body, responseFormatOf(request));
-  if (request.tools.length > 0) Object.assign(body, toolsOf(request));
+  if (call.tools.length > 0) Object.assign(body, toolsOf(call));
   if (messages.at(-1)?.role === Role.ASSISTANT) Object.assign(body, dialect.continuing);
   return body;
 }
@@ -87,20 +87,19 @@ function samplingBody(
   return body;
 }
 
-function toolsOf(
-  request: ChatRequest,
-): Pick<ChatBody, 'tools' | 'tool_choice' | 'parallel_tool_calls'> {
+function toolsOf({
+  request,
+  tools,
+}: ModelCall): Pick<ChatBody, 'tools' | 'tool_choice' | 'parallel_tool_calls'> {
   const choice = request.toolChoice;
   return {
-    tools: request.tools.map(toolOf),
+    tools: tools.map(toolOf),
     ...(choice === undefined ? {} : { tool_choice: choiceOf(choice.mode) }),
     ...(choice?.parallel === undefined ? {} : { parallel_tool_calls: choice.parallel }),
   };
 }
 
-function toolOf({ kind }: Tool): ChatCompletionFunctionTool {
-  if (kind.case !== 'client') throw unsent(`a tool of kind "${kind.case ?? 'none'}"`);
-  const { name, description, inputSchema } = kind.value;
+function toolOf({ name, description, inputSchema }: ToolDefinition): ChatCompletionFunctionTool {
   return {
     type: 'function',
     function: {

@@ -12,9 +12,10 @@ import type { ModelSink, ModelUsage, ModelWarning } from '../chat/model-port.ts'
 import { ModelFailure } from '../chat/model-port.ts';
 import type { End } from '../chat/terminal.ts';
 import type { LogWriter } from './log-writer.ts';
-import { ToolCalls } from './tool-calls.ts';
+import { type CallKind, ToolCalls } from './tool-calls.ts';
 
-type Kind = typeof BlockKind.TEXT | typeof BlockKind.THINKING | typeof BlockKind.TOOL_USE;
+type SaidKind = typeof BlockKind.TEXT | typeof BlockKind.THINKING;
+type Kind = SaidKind | CallKind;
 type Content = MessageInitShape<typeof ContentBlockSchema>;
 
 export interface TurnStart {
@@ -31,6 +32,8 @@ export interface TurnStart {
   /** Ids of tool calls that the conversation has. */
   readonly takenIds: ReadonlySet<string>;
   readonly toolChoice: ToolChoice | undefined;
+  /** Names of the tools that the client runs. */
+  readonly clientTools: ReadonlySet<string>;
   /** The text of the turn is wanted as a whole. */
   readonly keepText: boolean;
 }
@@ -40,7 +43,7 @@ export class AnswerSink implements ModelSink {
   readonly #start: TurnStart;
   readonly #calls: ToolCalls;
   /** The block of text or reasoning that is open; calls are open until the turn is over. */
-  #open: { readonly index: number; readonly kind: Kind } | undefined;
+  #open: { readonly index: number; readonly kind: SaidKind } | undefined;
   #whole: string[] = [];
   /** The text of the turn, where it is kept. */
   #text: string[] = [];
@@ -56,7 +59,7 @@ export class AnswerSink implements ModelSink {
     this.#start = start;
     this.#nextIndex = start.nextIndex;
     this.#chars = start.chars;
-    this.#calls = new ToolCalls(start.takenIds, start.toolChoice);
+    this.#calls = new ToolCalls(start.takenIds, start.toolChoice, start.clientTools);
   }
 
   readonly text = (delta: string): void => {
@@ -74,16 +77,15 @@ export class AnswerSink implements ModelSink {
     const index = this.#nextIndex++;
     const begun = this.#calls.begin(call, id, name, index);
     const { turn } = this.#start;
-    const kind = BlockKind.TOOL_USE;
     this.#writer.push({
       case: 'blockStarted',
-      value: { index, kind, turn, id: begun.id, name },
+      value: { index, kind: begun.kind, turn, id: begun.id, name },
     });
   };
   readonly toolInput = (call: number, json: string): void => {
     if (json === '') return;
-    const { index } = this.#calls.add(call, json);
-    if (this.#start.deltas) this.#pushDeltas(BlockKind.TOOL_USE, index, json);
+    const { index, kind } = this.#calls.add(call, json);
+    if (this.#start.deltas) this.#pushDeltas(kind, index, json);
   };
   readonly usage = (usage: ModelUsage): void => {
     this.#usage = usage;
@@ -115,15 +117,20 @@ export class AnswerSink implements ModelSink {
     return this.#calls.toolUses();
   }
 
+  /** Whether tools of ours were called in this turn. */
+  someOurs(): boolean {
+    return this.#calls.someOurs();
+  }
+
   /** Closes what is open, also when the call was cut short, and says what the chat has used so far. */
-  finish(outcome: End | { readonly kind: 'wait' }): Usage {
+  finish(outcome: End | { readonly kind: 'wait' | 'tools' }): Usage {
     const { kind } = outcome;
-    const completed = kind === 'completed' || kind === 'wait';
+    const goesOn = kind === 'wait' || kind === 'tools';
     this.#closeBlock();
-    this.#closeCalls(kind === 'wait' || (kind === 'completed' && CALLED.has(outcome.stopReason)));
-    const usage = this.#total(completed);
-    // The turns after a wait count on from it.
-    if (this.#usage !== undefined || kind === 'wait') {
+    this.#closeCalls(goesOn || (kind === 'completed' && CALLED.has(outcome.stopReason)));
+    const usage = this.#total(kind === 'completed' || goesOn);
+    // The turns after it count on from it.
+    if (this.#usage !== undefined || goesOn) {
       this.#writer.push({ case: 'usage', value: { usage } });
     }
     return usage;
@@ -146,7 +153,7 @@ export class AnswerSink implements ModelSink {
       // Many servers write nothing for a tool without input, which is no JSON.
       if (whole) this.toolInput(call.number, call.missing());
       const value = { id: call.id, name: call.name, input: call.input() };
-      this.#close(BlockKind.TOOL_USE, call.index, value.input, {
+      this.#close(call.kind, call.index, value.input, {
         block: { case: 'toolUse', value },
       });
     }
@@ -193,7 +200,7 @@ export class AnswerSink implements ModelSink {
     this.#text.push(delta);
   }
 
-  #say(kind: typeof BlockKind.TEXT | typeof BlockKind.THINKING, delta: string): void {
+  #say(kind: SaidKind, delta: string): void {
     if (delta.length === 0) return;
     this.#chars += delta.length;
     if (this.#chars > MAX_OUTPUT_CHARS) {
@@ -209,7 +216,7 @@ export class AnswerSink implements ModelSink {
     else this.#whole.push(delta);
   }
 
-  #openBlock(kind: Kind): { readonly index: number; readonly kind: Kind } {
+  #openBlock(kind: SaidKind): { readonly index: number; readonly kind: SaidKind } {
     this.#closeBlock();
     const index = this.#nextIndex++;
     const { turn } = this.#start;
@@ -223,7 +230,7 @@ export class AnswerSink implements ModelSink {
       // Never between the halves of a surrogate pair.
       if (end < text.length && isHighSurrogate(text.charCodeAt(end - 1))) end--;
       const piece = at === 0 && end === text.length ? text : text.slice(at, end);
-      if (kind === BlockKind.TOOL_USE) {
+      if (kind === BlockKind.TOOL_USE || kind === BlockKind.SERVER_TOOL_USE) {
         this.#writer.push({ case: 'toolInputDelta', value: { index, json: piece } });
       } else {
         const kindOfDelta = kind === BlockKind.TEXT ? 'textDelta' : 'thinkingDelta';
@@ -249,7 +256,7 @@ function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }
 
-function toContent(kind: Kind, text: string, signature: string): Content {
+function toContent(kind: SaidKind, text: string, signature: string): Content {
   return kind === BlockKind.TEXT
     ? { block: { case: 'text', value: text } }
     : { block: { case: 'thinking', value: { text, signature } } };

@@ -1,10 +1,11 @@
 // The one writer of one chat while a run lasts: numbers the events, merges what waits, keeps exactly
 // one append in flight (law 3) and stops at the first sign that the chat is not its own any more.
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type { Hash } from 'node:crypto';
 import { createHash } from 'node:crypto';
 import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
+import type { ToolResultBlockSchema, ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { Settled } from '../chat/append.ts';
@@ -14,7 +15,7 @@ import type { EventLog, StatusMark } from '../chat/event-log.ts';
 import { preciseNowMs, timestampFromMillis } from '../chat/event-time.ts';
 import { APPEND_SETTLE_MS, MAX_DELTA_CHARS, MAX_UNSTORED_CHARS } from '../chat/limits.ts';
 import type { MarkChange } from '../chat/marks.ts';
-import { changedMark, runEnds, runHandsBack, runWaits } from '../chat/marks.ts';
+import { changedMark, runEnds, runHandsBack, runSteps, runWaits } from '../chat/marks.ts';
 import { encodeBatch } from '../chat/record.ts';
 import type { End, EventPayload } from '../chat/terminal.ts';
 import { endPayload } from '../chat/terminal.ts';
@@ -40,6 +41,10 @@ export class LogWriter {
   readonly #onLost: (settled: Settled) => void;
   /** Of the text of the whole chat. */
   #hash: Hash = createHash('sha256');
+  /** Of the claim, or of the last step that was finished since. */
+  #mark: StatusMark;
+  /** Steps that wait to be written: nothing that belongs to them may leave before. */
+  #steps = 0;
   #waiting: Waiting[] = [];
   #waitingChars = 0;
   #drained: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
@@ -63,6 +68,7 @@ export class LogWriter {
     this.#log = log;
     this.runId = runId;
     this.#start = start;
+    this.#mark = start.mark;
     this.#onLost = onLost;
     this.#sequence = start.mark.lastSequence;
     this.#storeSequence = start.storeSequence;
@@ -117,7 +123,7 @@ export class LogWriter {
     const sequence = this.#sequence + 1;
     const sha256 = this.#hash.digest('hex');
     events.push(this.#event(endPayload(end, { sequence, sha256, usage }), preciseNowMs()));
-    return this.#append(events, runEnds(this.#start.mark, end));
+    return this.#append(events, runEnds(this.#mark, end));
   }
 
   /**
@@ -132,7 +138,28 @@ export class LogWriter {
     const deadline = timestampFromMillis(deadlineMs);
     const value = { toolUses: [...toolUses], deadline };
     events.push(this.#event({ case: 'toolResultsRequested', value }, nowMs));
-    return this.#append(events, runWaits(this.#start.mark, Math.floor(nowMs), deadlineMs));
+    return this.#append(events, runWaits(this.#mark, Math.floor(nowMs), deadlineMs));
+  }
+
+  /**
+   * Appends what waits as a finished step of the run: from here on no attempt supersedes it. Pushed before
+   * by several at once, it may be one record.
+   */
+  async step(): Promise<Settled> {
+    this.#steps++;
+    try {
+      while (this.#appending !== undefined) await this.#appending;
+      if (this.#lost !== undefined) return this.#lost;
+      const stepping = this.#append(this.#take(Infinity), runSteps(this.#mark));
+      const over = (): void => {
+        this.#appending = undefined;
+      };
+      this.#appending = stepping.then(over, over);
+      return await stepping;
+    } finally {
+      this.#steps--;
+      this.#flush();
+    }
   }
 
   /** Takes no more deltas, and stores of what waits what is too much for the last record. */
@@ -155,7 +182,7 @@ export class LogWriter {
       this.#sequence -= this.#refused.length;
       this.#refused = [];
     }
-    return this.#append([], runHandsBack(this.#start.mark));
+    return this.#append([], runHandsBack(this.#mark));
   }
 
   #merge(payload: EventPayload): boolean {
@@ -186,7 +213,7 @@ export class LogWriter {
   }
 
   #flush(): void {
-    if (this.#appending !== undefined || this.#closing) return;
+    if (this.#appending !== undefined || this.#closing || this.#steps > 0) return;
     if (this.#lost !== undefined || this.#waiting.length === 0) return;
     const events = this.#take(MAX_DELTA_CHARS);
     this.#appending = this.#appendDeltas(events);
@@ -240,10 +267,12 @@ export class LogWriter {
   }
 
   async #append(events: readonly Event[], change: MarkChange | undefined): Promise<Settled> {
-    const { chat, mark } = this.#start;
+    const { chat } = this.#start;
+    const mark = this.#mark;
     const lastSequence = this.#sequence;
     const afterSequence = lastSequence - events.length;
     const range = { firstSequence: afterSequence + 1, lastSequence };
+    const next = change === undefined ? undefined : changedMark(mark, change, range);
     const settled = await appendSettled(
       this.#log,
       chat,
@@ -256,13 +285,14 @@ export class LogWriter {
       {
         appendId: `${this.runId}-${this.#appends++}`,
         data: encodeBatch(events),
-        mark: change === undefined ? undefined : changedMark(mark, change, range),
+        mark: next,
       },
       APPEND_SETTLE_MS,
       this.#hurry.signal,
     );
     if (settled.type === 'stored') {
       this.#storeSequence = settled.storeSequence;
+      this.#mark = next ?? mark;
     } else {
       if (isFull(settled)) this.#refused = [...events];
       this.#lose(settled);
@@ -290,6 +320,12 @@ function sizeOf(payload: EventPayload): number {
   return EVENT_OVERHEAD_CHARS + contentChars(payload);
 }
 
+function resultChars(result: MessageInitShape<typeof ToolResultBlockSchema>): number {
+  let chars = 0;
+  for (const { block } of result.content ?? []) if (block?.case === 'text') chars += block.value.length;
+  return chars;
+}
+
 function contentChars(payload: EventPayload): number {
   switch (payload.case) {
     case 'textDelta':
@@ -302,6 +338,7 @@ function contentChars(payload: EventPayload): number {
       const block = content?.block;
       if (block?.case === 'text') return block.value.length;
       if (block?.case === 'toolUse') return block.value.input?.length ?? 0;
+      if (block?.case === 'toolResult') return resultChars(block.value);
       if (block?.case !== 'thinking') return signature.length;
       return (block.value.text?.length ?? 0) + (block.value.signature?.length ?? 0);
     }

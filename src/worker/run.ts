@@ -8,10 +8,11 @@ import {
   StopReason,
   UsageSchema,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Settled } from '../chat/append.ts';
-import type { Command, WorkQueue } from '../chat/commands.ts';
+import type { Command } from '../chat/commands.ts';
 import { runDueMs, runTimeout, toolDeadlineMs } from '../chat/deadlines.ts';
-import type { EventLog, StatusMark } from '../chat/event-log.ts';
+import type { StatusMark } from '../chat/event-log.ts';
 import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient, ModelSink } from '../chat/model-port.ts';
@@ -22,8 +23,9 @@ import { type Judged, judge, schemaNotMet } from './answer-format.ts';
 import { AnswerSink } from './answer-sink.ts';
 import type { LogWriter } from './log-writer.ts';
 import { isFull } from './log-writer.ts';
-import type { Turn } from './turn.ts';
-import { isFirstStep, nextTurn, repairTurn } from './turn.ts';
+import { runTools } from './run-tools.ts';
+import type { OpenChat, Turn, TurnDeps } from './turn.ts';
+import { isFirstStep, nextTurn, openChat, repairTurn } from './turn.ts';
 
 /** Why a run is stopped before the model is done: the reason of its abort signal. */
 export class RunStop extends Error {
@@ -46,15 +48,14 @@ export type RunResult =
   /** Another writer owns the chat or ended it, or the log is away: this run is over, the chat not. */
   | { readonly type: 'lost'; readonly why: string };
 
-export interface RunDeps {
-  readonly log: EventLog;
-  readonly queue: Pick<WorkQueue, 'startOf'>;
+export interface RunDeps extends TurnDeps {
   readonly model: ModelClient;
   readonly logger: Logger;
 }
 
-/** What a turn came to. */
-type Outcome = End | { readonly kind: 'wait' };
+/** What a turn came to. tools: calls that are answered here come next. */
+type Outcome = End | GoesOn;
+type GoesOn = { readonly kind: 'wait' | 'tools' };
 
 /** `mark`: of the claim, whose record the writer knows. */
 export async function runChat(
@@ -69,55 +70,128 @@ export async function runChat(
   // At once where it was due while nobody ran it: no model is asked any more.
   if (leftMs <= 0) late();
   const timer = setTimeout(late, Math.max(leftMs, 0));
-  let turn: Turn | undefined;
+  let usage: Usage | undefined;
+  let begun = false;
   try {
-    turn = await nextTurn(deps, command, writer.storeSequence, mark);
+    const chat = await openChat(deps, command);
     // Erased: the chat is deleted, and the fence says so to whoever appends.
-    if (turn === undefined) return lost('its start is erased: the chat is deleted');
+    if (chat === undefined) return lost('its start is erased: the chat is deleted');
+    const upTo = isFirstStep(mark) ? undefined : writer.storeSequence;
+    let turn = await nextTurn(deps, chat, command.chat, upTo);
+    begun = true;
     writer.resume(turn.textHash);
+    const run: Run = { deps, command, chat, writer, mark, signal: abort.signal };
     for (;;) {
-      const sink = new AnswerSink(writer, turn);
-      const outcome = await ask(deps, command, turn, sink, abort.signal, mark);
-      const usage = sink.finish(outcome);
-      const next = nextCall(turn.limits, usage, turn.turn + 1);
-      if (outcome.kind === 'wait') {
-        // Results that no call could be made with are not asked for.
-        if (next.may) return await wait(writer, sink, mark);
-        return await finish(writer, { kind: 'completed', stopReason: next.stopReason }, usage);
-      }
-      const judged = judgeTurn(turn, sink, outcome);
-      if ('end' in judged) return await finish(writer, judged.end, usage);
-      const { violations } = judged;
-      const fields = { ...fieldsOf(command), attempt: writer.attempt, turn: turn.turn };
-      deps.logger.warn(
-        { ...fields, violations: violations.length },
-        'an answer did not fit its schema',
-      );
-      const repaired = turn.repairs.length > 0;
-      // Asking again is a turn and a call of the model as any other.
-      if (repaired || !next.may) {
-        return await finish(writer, schemaNotMet(violations, repaired), usage);
-      }
-      turn = repairTurn(turn, sink, usage, violations);
+      usage = turn.usage;
+      const step = turn.calls === undefined ? askModel : answerCalls;
+      const next: Next = await step(run, turn);
+      if ('result' in next) return next.result;
+      turn = next.turn;
     }
   } catch (error) {
     const stop: unknown = abort.signal.aborted ? abort.signal.reason : error;
     if (stop instanceof RunStop && stop.why === 'lost') return lost(stop.message);
     if (stop instanceof RunStop && stop.why === 'hand-back') return await handBack(writer);
     // Without its past it has nothing true to say of its text: the next attempt may.
-    if (turn === undefined && !isFirstStep(mark)) throw error;
+    if (!begun && !isFirstStep(mark)) throw error;
     deps.logger.error(
       { ...fieldsOf(command), attempt: writer.attempt, err: error },
       'a run failed inside Tailrace',
     );
-    return await finish(writer, INTERNAL_END, turn?.usage ?? create(UsageSchema, {}));
+    return await finish(writer, INTERNAL_END, usage ?? create(UsageSchema));
   } finally {
     clearTimeout(timer);
   }
 }
 
+interface Run {
+  readonly deps: RunDeps;
+  readonly command: Command;
+  readonly chat: OpenChat;
+  readonly writer: LogWriter;
+  readonly mark: StatusMark;
+  readonly signal: AbortSignal;
+}
+
+/** What follows: another turn, or the run is over. */
+type Next = { readonly turn: Turn } | { readonly result: RunResult };
+
+async function askModel(run: Run, turn: Turn): Promise<Next> {
+  const { deps, chat, command, writer, mark } = run;
+  const sink = new AnswerSink(writer, turn);
+  const outcome = await ask(run, turn, sink);
+  const usage = sink.finish(outcome);
+  const next = nextCall(chat.limits, usage, turn.turn + 1);
+  if (goesOn(outcome)) {
+    // Results that no call could be made with are not asked for.
+    if (!next.may) {
+      const end: End = { kind: 'completed', stopReason: next.stopReason };
+      return { result: await finish(writer, end, usage) };
+    }
+    if (outcome.kind === 'wait') return { result: await wait(writer, sink.toolUses(), mark) };
+    return goOn(run, turn, await writer.step());
+  }
+  const judged = judgeTurn(chat, turn, sink, outcome);
+  if ('end' in judged) return { result: await finish(writer, judged.end, usage) };
+  const { violations } = judged;
+  const fields = { ...fieldsOf(command), attempt: writer.attempt, turn: turn.turn };
+  deps.logger.warn({ ...fields, violations: violations.length }, 'an answer did not fit its schema');
+  const repaired = turn.repairs.length > 0;
+  // Asking again is a turn and a call of the model as any other.
+  if (repaired || !next.may) {
+    return { result: await finish(writer, schemaNotMet(violations, repaired), usage) };
+  }
+  return { turn: repairTurn(chat, turn, sink, usage, violations) };
+}
+
+function goesOn(outcome: Outcome): outcome is GoesOn {
+  return outcome.kind === 'wait' || outcome.kind === 'tools';
+}
+
+/** Runs what is to be run here; what the client is to run is left to it. */
+async function answerCalls(run: Run, turn: Turn): Promise<Next> {
+  const { deps, command, chat, writer, mark, signal } = run;
+  const { server, client } = turn.calls ?? { server: [], client: [] };
+  const usage = turn.usage ?? create(UsageSchema);
+  let settled: Settled = { type: 'stored', storeSequence: writer.storeSequence };
+  try {
+    settled = await runTools(
+      {
+        writer,
+        tools: chat.tools,
+        turn: turn.turn,
+        nextIndex: turn.nextIndex,
+        used: turn.used,
+        signal,
+        onFault: ({ id, name }, err) => {
+          const fields = { ...fieldsOf(command), attempt: writer.attempt, tool: name, call: id };
+          deps.logger.warn({ ...fields, err }, 'a call of a tool failed');
+        },
+      },
+      server,
+    );
+  } catch (error) {
+    const end = endByStop(signal, mark.runTimeoutMs);
+    if (end === undefined) throw error;
+    return { result: await finish(writer, end, usage) };
+  }
+  if (client.length === 0 || settled.type !== 'stored') return goOn(run, turn, settled);
+  if (chat.awaitToolResults) return { result: await wait(writer, client, mark) };
+  const end: End = { kind: 'completed', stopReason: StopReason.TOOL_USE };
+  return { result: await finish(writer, end, usage) };
+}
+
+/** A step is in the log: the next turn is read out of it, as whoever took over would. */
+async function goOn({ deps, chat, command, writer }: Run, turn: Turn, settled: Settled): Promise<Next> {
+  if (isFull(settled)) return { result: await handBack(writer) };
+  if (settled.type !== 'stored') return { result: lost(lossBy(settled)) };
+  const next = await nextTurn(deps, chat, command.chat, settled.storeSequence);
+  next.answeredBy = turn.answeredBy;
+  return { turn: next };
+}
+
 /** What the end of a turn is once its form was looked at, or why the model is asked again. */
-function judgeTurn({ format, repairs }: Turn, sink: AnswerSink, end: End): Judged {
+function judgeTurn({ format }: OpenChat, { repairs }: Turn, sink: AnswerSink, end: End): Judged {
   if (end.kind === 'completed' && format !== undefined) return judge(format, sink.saidText(), end);
   if (end.kind !== 'failed' || repairs.length === 0) return { end };
   // The reason is the second call's, but there would have been no second call without the first answer.
@@ -125,26 +199,25 @@ function judgeTurn({ format, repairs }: Turn, sink: AnswerSink, end: End): Judge
   return { end: { ...end, message } };
 }
 
-async function wait(writer: LogWriter, sink: AnswerSink, mark: StatusMark): Promise<RunResult> {
+async function wait(
+  writer: LogWriter,
+  calls: readonly ToolUseBlock[],
+  mark: StatusMark,
+): Promise<RunResult> {
   const deadlineMs = toolDeadlineMs(mark.expiresAtMs, Date.now());
   // As they are now that they are closed: an input for which nothing came is an empty object.
-  const settled = await writer.wait(sink.toolUses(), deadlineMs);
+  const settled = await writer.wait(calls, deadlineMs);
   if (isFull(settled)) return await handBack(writer);
   return settled.type === 'stored' ? { type: 'waits' } : lost(lossBy(settled));
 }
 
 /** Runs the model to what belongs into the log; rejects where the run is not to end here. */
-async function ask(
-  deps: RunDeps,
-  command: Command,
-  turn: Turn,
-  sink: ModelSink,
-  signal: AbortSignal,
-  { attempt, runTimeoutMs }: StatusMark,
-): Promise<Outcome> {
+async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
+  const { deps, command, chat, signal } = run;
+  const { attempt, runTimeoutMs } = run.mark;
   try {
     signal.throwIfAborted();
-    const { request, messages, limits, createdAtMs } = turn;
+    const { request, limits, createdAtMs, tools } = chat;
     const next = nextCall(limits, turn.usage, turn.turn);
     if (!next.may) return { kind: 'completed', stopReason: next.stopReason };
     const { model, correlationId, traceparent } = command.meta;
@@ -153,7 +226,8 @@ async function ask(
       model,
       answeredBy: turn.answeredBy,
       request,
-      messages,
+      messages: turn.messages,
+      tools: tools.definitions,
       tenant: command.chat.tenant,
       createdAtMs,
       turn: turn.turn,
@@ -171,17 +245,13 @@ async function ask(
     };
     const { stopReason, answeredBy } = await deps.model.generate(call, told, signal);
     turn.answeredBy = answeredBy;
-    const waits = stopReason === StopReason.TOOL_USE && turn.awaitToolResults;
-    return waits ? { kind: 'wait' } : { kind: 'completed', stopReason };
+    if (stopReason !== StopReason.TOOL_USE) return { kind: 'completed', stopReason };
+    if (sink.someOurs()) return { kind: 'tools' };
+    return chat.awaitToolResults ? { kind: 'wait' } : { kind: 'completed', stopReason };
   } catch (error) {
-    const stop: unknown = signal.aborted ? signal.reason : undefined;
-    if (stop instanceof RunStop && stop.why === 'cancelled') {
-      return { kind: 'cancelled', reason: stop.message };
-    }
-    if (stop instanceof RunStop && stop.why === 'run-timeout') {
-      return runTimeout(runTimeoutMs);
-    }
-    if (stop !== undefined || !(error instanceof ModelFailure)) throw error;
+    const end = endByStop(signal, runTimeoutMs);
+    if (end !== undefined) return end;
+    if (signal.aborted || !(error instanceof ModelFailure)) throw error;
     const { reason, message, retryable } = error;
     deps.logger.warn(
       {
@@ -194,6 +264,14 @@ async function ask(
     );
     return { kind: 'failed', reason, message, retryable };
   }
+}
+
+/** The end of a chat whose run was stopped for good; undefined: it was not. */
+function endByStop(signal: AbortSignal, runTimeoutMs: number): End | undefined {
+  const stop: unknown = signal.aborted ? signal.reason : undefined;
+  if (!(stop instanceof RunStop)) return undefined;
+  if (stop.why === 'cancelled') return { kind: 'cancelled', reason: stop.message };
+  return stop.why === 'run-timeout' ? runTimeout(runTimeoutMs) : undefined;
 }
 
 async function finish(writer: LogWriter, end: End, usage: Usage): Promise<RunResult> {

@@ -6,6 +6,7 @@ import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { ToolUseBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
+import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import {
   MAX_TOOL_CALLS_PER_TURN,
   MAX_TOOL_INPUT_CHARS,
@@ -16,15 +17,19 @@ import { ModelFailure } from '../chat/model-port.ts';
 
 const EMPTY_INPUT = '{}';
 
+export type CallKind = typeof BlockKind.TOOL_USE | typeof BlockKind.SERVER_TOOL_USE;
+
 class ToolCall {
   readonly number: number;
+  readonly kind: CallKind;
   readonly id: string;
   readonly name: string;
   readonly index: number;
   readonly #pieces: string[] = [];
 
-  constructor(number: number, id: string, name: string, index: number) {
+  constructor(number: number, kind: CallKind, id: string, name: string, index: number) {
     this.number = number;
+    this.kind = kind;
     this.id = id;
     this.name = name;
     this.index = index;
@@ -47,12 +52,18 @@ class ToolCall {
 export class ToolCalls {
   readonly #taken: Set<string>;
   readonly #choice: ToolChoice | undefined;
+  readonly #clientTools: ReadonlySet<string>;
   readonly #calls = new Map<number, ToolCall>();
   #chars = 0;
 
-  constructor(takenIds: ReadonlySet<string>, choice: ToolChoice | undefined) {
+  constructor(
+    takenIds: ReadonlySet<string>,
+    choice: ToolChoice | undefined,
+    clientTools: ReadonlySet<string>,
+  ) {
     this.#taken = new Set(takenIds);
     this.#choice = choice;
+    this.#clientTools = clientTools;
   }
 
   begin(number: number, id: string, name: string, index: number): ToolCall {
@@ -68,7 +79,9 @@ export class ToolCalls {
     if (name.length > MAX_TOOL_NAME_CHARS) {
       throw tooLarge(`called a tool by a name of more than ${MAX_TOOL_NAME_CHARS} characters`);
     }
-    const call = new ToolCall(number, this.#ownId(id), name, index);
+    // What is no tool of the client's is answered here, if only that there is no such tool.
+    const kind = this.#clientTools.has(name) ? BlockKind.TOOL_USE : BlockKind.SERVER_TOOL_USE;
+    const call = new ToolCall(number, kind, this.#ownId(id), name, index);
     this.#calls.set(number, call);
     return call;
   }
@@ -94,6 +107,11 @@ export class ToolCalls {
     return this.all().map((call) =>
       create(ToolUseBlockSchema, { id: call.id, name: call.name, input: call.input() }),
     );
+  }
+
+  /** Whether some of them are answered here. */
+  someOurs(): boolean {
+    return this.all().some(({ kind }) => kind === BlockKind.SERVER_TOOL_USE);
   }
 
   /** Some servers give none, or the same ones in every turn; results are paired by it. */

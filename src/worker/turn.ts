@@ -6,7 +6,9 @@ import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
+import type { OpenCalls } from '../chat/answer.ts';
 import { AnswerFold } from '../chat/answer.ts';
+import type { ChatKey } from '../chat/chat-key.ts';
 import type { Command, WorkQueue } from '../chat/commands.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
@@ -14,24 +16,35 @@ import { APPEND_SETTLE_MS } from '../chat/limits.ts';
 import { foldUpTo } from '../chat/read-log.ts';
 import type { ChatLimits } from '../chat/request-limits.ts';
 import { limitsOf } from '../chat/request-limits.ts';
+import type { ServerTool } from '../chat/tool-port.ts';
 import { type AnswerFormat, answerFormat, repairMessages } from './answer-format.ts';
 import type { AnswerSink, TurnStart } from './answer-sink.ts';
+import { type ToolSet, toolSet } from './tool-set.ts';
 
-/** The turn that the model is to be asked for. */
-export interface Turn extends TurnStart {
+/** A chat in the hands of a run: what stays the same from turn to turn. */
+export interface OpenChat {
   readonly request: ChatRequest;
   readonly awaitToolResults: boolean;
-  /** Of the chat, whichever command drives this turn. */
+  /** Of the chat, whichever command drives the run. */
   readonly createdAtMs: number;
   readonly limits: ChatLimits;
+  readonly tools: ToolSet;
+  /** The form that the answer must have; undefined: any. */
+  readonly format: AnswerFormat | undefined;
+}
+
+/** The turn that the model is to be asked for, or whose calls are to be answered. */
+export interface Turn extends TurnStart {
   /** Who answered the turn before in this run, if it was another than the chat's model. */
   answeredBy: string | undefined;
   /** The conversation so far, what this chat has added included. */
   readonly messages: readonly Message[];
   /** Over the text that the chat has said so far. */
   readonly textHash: Hash;
-  /** The form that the answer must have; undefined: any. */
-  readonly format: AnswerFormat | undefined;
+  /** The model's turn is over, and these calls of it have no result; undefined: it is to be asked. */
+  readonly calls: OpenCalls | undefined;
+  /** How often each tool of ours has answered. */
+  readonly used: ReadonlyMap<string, number>;
   /** Why the model is asked once more; empty: this is no repair. */
   readonly repairs: readonly string[];
 }
@@ -39,55 +52,68 @@ export interface Turn extends TurnStart {
 export interface TurnDeps {
   readonly log: EventLog;
   readonly queue: Pick<WorkQueue, 'startOf'>;
+  /** Tailrace's own tools that a request asks for, bound to what it may use. */
+  readonly tools: (request: ChatRequest) => readonly ServerTool[];
 }
 
 /** Undefined: the chat's start is erased. A short absence of the log is waited for. */
-export async function nextTurn(
-  deps: TurnDeps,
-  command: Command,
-  claimRecord: number,
-  mark: StatusMark,
-): Promise<Turn | undefined> {
+export async function openChat(deps: TurnDeps, command: Command): Promise<OpenChat | undefined> {
   const { chat } = command;
   const start =
     command.verb === 'start' ? command : await patiently(() => deps.queue.startOf(chat));
   if (start === undefined) return undefined;
   const { request, awaitToolResults } = fromBinary(InitiateChatStreamRequestSchema, start.data);
   if (request === undefined) throw new Error('The start command holds no request.');
-  const said = isFirstStep(mark)
-    ? new AnswerFold()
-    : await patiently(() => foldUpTo(deps.log, chat, claimRecord));
-  const format = answerFormat(request);
-  const messages = joined(request.messages, said.messages());
   return {
     request,
     awaitToolResults,
     createdAtMs: start.meta.createdAtMs,
     limits: limitsOf(request),
+    tools: toolSet(request, deps.tools(request)),
+    format: answerFormat(request),
+  };
+}
+
+/** What comes next after the finished steps up to a record that is stored; undefined: there is none. */
+export async function nextTurn(
+  deps: TurnDeps,
+  { request, tools, format }: OpenChat,
+  chat: ChatKey,
+  upTo: number | undefined,
+): Promise<Turn> {
+  const said =
+    upTo === undefined
+      ? new AnswerFold()
+      : await patiently(() => foldUpTo(deps.log, chat, upTo));
+  const calls = said.openCalls();
+  const messages = joined(request.messages, said.messages());
+  return {
     answeredBy: undefined,
     messages,
     textHash: said.textHash(),
     deltas: request.stream ?? true,
-    turn: said.turn + 1,
+    turn: calls === undefined ? said.turn + 1 : said.turn,
     nextIndex: said.nextIndex,
     chars: said.chars,
     usage: said.usage,
     takenIds: toolUseIds(messages),
     toolChoice: request.toolChoice,
-    format,
+    clientTools: tools.clientNames,
     keepText: format !== undefined,
+    calls,
+    used: said.serverCalls(),
     repairs: [],
   };
 }
 
 /** The turn after one whose answer did not fit: the same step, with what is wrong. */
 export function repairTurn(
+  { format }: OpenChat,
   turn: Turn,
   sink: AnswerSink,
   usage: Usage,
   repairs: readonly string[],
 ): Turn {
-  const { format } = turn;
   if (format === undefined) throw new Error('Only an answer by a schema is asked for again.');
   const asked = repairMessages(format, sink.saidText(), repairs);
   return { ...turn, ...sink.nextStart(usage), messages: [...turn.messages, ...asked], repairs };

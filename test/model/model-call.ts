@@ -6,6 +6,7 @@ import { FIRST_TOKEN_TIMEOUT_MS, IDLE_TIMEOUT_MS } from '../../src/chat/limits.t
 import type { ModelCall, ModelSink, ModelUsage, ModelWarning } from '../../src/chat/model-port.ts';
 import { createRegistry, type RegistryPolicy } from '../../src/model/registry.ts';
 import { oneServer } from '../../src/model/registry-spec.ts';
+import { toolSet } from '../../src/worker/tool-set.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 
@@ -29,6 +30,7 @@ export function modelCall(said: string | ScriptInput, request: RequestInit = {})
     answeredBy: undefined,
     request: chatRequest,
     messages: [message],
+    tools: toolSet(chatRequest, []).definitions,
     tenant: 'default',
     createdAtMs: Date.UTC(2026, 10, 23, 8),
     turn: 1,

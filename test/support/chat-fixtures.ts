@@ -21,6 +21,7 @@ import type { ChatKey } from '../../src/chat/chat-key.ts';
 import type { Command, CommandInbox } from '../../src/chat/commands.ts';
 import { isOver } from '../../src/chat/status.ts';
 import type { EventLog, LogRecord, LogTail } from '../../src/chat/event-log.ts';
+import type { ServerTool } from '../../src/chat/tool-port.ts';
 import type { Logger } from '../../src/chat/logger.ts';
 import type { ModelClient } from '../../src/chat/model-port.ts';
 import { recordsUpTo } from '../../src/chat/read-log.ts';
@@ -145,11 +146,19 @@ export function runWorker(
   options: {
     readonly slots?: number;
     readonly logger?: Logger;
+    readonly tools?: readonly ServerTool[];
   } = {},
 ): TestWorker {
-  const { slots = 8, logger = SILENT } = options;
+  const { slots = 8, logger = SILENT, tools = [] } = options;
   const { log, work } = nats;
-  const worker = startWorker({ log, queue: work, models: () => model, logger, slots });
+  const worker = startWorker({
+    log,
+    queue: work,
+    models: () => model,
+    tools: () => tools,
+    logger,
+    slots,
+  });
   return { ...worker, [Symbol.asyncDispose]: worker.stop };
 }
 

@@ -99,6 +99,7 @@ export function firstTurn(deltas: boolean): TurnStart {
     usage: undefined,
     takenIds: new Set(),
     toolChoice: undefined,
+    clientTools: new Set(),
     keepText: false,
   };
 }

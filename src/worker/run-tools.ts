@@ -1,0 +1,158 @@
+// Calls of tools that are run here, from the model's turn to their results in the log. Whatever a call
+// comes to is told to the model; only the chat's end ends them. What does not belong here: any tool.
+import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
+import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
+import type { Settled } from '../chat/append.ts';
+import type { OpenCall } from '../chat/answer.ts';
+import {
+  MAX_TOOL_RESULT_CHARS,
+  TOOL_CALL_TIMEOUT_MS,
+  TOOL_CALLS_AT_ONCE,
+} from '../chat/limits.ts';
+import { ToolFailure } from '../chat/tool-port.ts';
+import { readToolInput } from '../tools/tool-input.ts';
+import type { LogWriter } from './log-writer.ts';
+import type { OwnTool, ToolSet } from './tool-set.ts';
+
+export interface ToolRun {
+  readonly writer: LogWriter;
+  readonly tools: ToolSet;
+  /** The turn that made the calls. */
+  readonly turn: number;
+  /** The index of the next block. */
+  readonly nextIndex: number;
+  /** How often each tool has answered in this chat. */
+  readonly used: ReadonlyMap<string, number>;
+  readonly signal: AbortSignal;
+  /** A fault of ours or of the tool's, which the model is told of in few words. */
+  readonly onFault: (call: ToolUseBlock, error: unknown) => void;
+}
+
+interface Result {
+  readonly text: string;
+  readonly isError: boolean;
+}
+
+/**
+ * Runs the calls, some at once, each result a finished step of its own: none that the log has is run again.
+ * Resolves with what the log said last; rejects with the signal's reason.
+ */
+export async function runTools(run: ToolRun, calls: readonly OpenCall[]): Promise<Settled> {
+  let nextIndex = run.nextIndex;
+  const used = new Map(run.used);
+  let last: Settled = { type: 'stored', storeSequence: run.writer.storeSequence };
+  const waiting = calls.map((open) => {
+    const index = open.begun ?? nextIndex++;
+    const uses = used.get(open.call.name) ?? 0;
+    used.set(open.call.name, uses + 1);
+    return { open, index, uses };
+  });
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const { open, index, uses } = next;
+      if (last.type !== 'stored') return;
+      last = await answer(run, open, index, uses);
+    }
+  };
+  const workers = Array.from({ length: Math.min(TOOL_CALLS_AT_ONCE, calls.length) }, work);
+  // All of them have ended before this does: nobody else may write then.
+  const outcomes = await Promise.allSettled(workers);
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  return last;
+}
+
+/** One call, to its result in the log. */
+async function answer(
+  run: ToolRun,
+  { call, begun }: OpenCall,
+  index: number,
+  uses: number,
+): Promise<Settled> {
+  const { writer, signal, turn } = run;
+  signal.throwIfAborted();
+  const own = run.tools.ours.get(call.name);
+  if (begun === undefined) {
+    const kind = BlockKind.TOOL_RESULT;
+    writer.push({ case: 'blockStarted', value: { index, kind, turn, id: call.id } });
+    if (own !== undefined && !own.tool.idempotent) {
+      // It is in the log before it is made: who comes after a crash must not make it again.
+      const settled = await writer.step();
+      if (settled.type !== 'stored') return settled;
+    }
+  }
+  const result = begun === undefined ? await resultOf(run, call, own, uses) : FATE_UNKNOWN;
+  const content = [{ block: { case: 'text' as const, value: cut(result.text) } }];
+  const value = { toolUseId: call.id, content, isError: result.isError };
+  writer.push({
+    case: 'blockStopped',
+    value: { index, content: { block: { case: 'toolResult', value } } },
+  });
+  return writer.step();
+}
+
+const FATE_UNKNOWN: Result = {
+  text: 'This call was under way when its worker was lost. It may or may not have been carried out, and it is not repeated, since this tool does not say that it may be. Find out how things stand before you call it again.',
+  isError: true,
+};
+
+async function resultOf(
+  run: ToolRun,
+  call: ToolUseBlock,
+  own: OwnTool | undefined,
+  uses: number,
+): Promise<Result> {
+  if (own === undefined) return failure(unknownTool(call.name, run.tools));
+  const { tool, maxUses } = own;
+  if (maxUses !== undefined && uses >= maxUses) {
+    return failure(`${tool.name} may be called ${maxUses} times in this chat, and was. Go on without it.`);
+  }
+  const input = readToolInput(tool.inputSchema, call.input);
+  if (!input.ok) return failure(input.why);
+  const timeout = AbortSignal.timeout(TOOL_CALL_TIMEOUT_MS);
+  const signal = AbortSignal.any([run.signal, timeout]);
+  try {
+    return { text: await untilAborted(tool.call(input.value, signal), signal), isError: false };
+  } catch (error) {
+    run.signal.throwIfAborted();
+    if (timeout.aborted) {
+      return failure(`${tool.name} did not answer within ${TOOL_CALL_TIMEOUT_MS / 1_000} s.`);
+    }
+    run.onFault(call, error);
+    if (error instanceof ToolFailure) return failure(error.message);
+    return failure(`${tool.name} failed inside. Trying again may or may not help.`);
+  }
+}
+
+/** A tool that does not heed the signal holds nobody up. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason as Error);
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function failure(text: string): Result {
+  return { text, isError: true };
+}
+
+function unknownTool(name: string, { definitions }: ToolSet): string {
+  const names = definitions.map((each) => each.name);
+  return names.length === 0
+    ? `There is no tool "${name}", nor any other in this chat.`
+    : `There is no tool "${name}". There are: ${names.join(', ')}.`;
+}
+
+function cut(text: string): string {
+  if (text.length <= MAX_TOOL_RESULT_CHARS) return text;
+  let end = MAX_TOOL_RESULT_CHARS;
+  const unit = text.charCodeAt(end - 1);
+  // Never between the halves of a surrogate pair.
+  if (unit >= 0xd800 && unit <= 0xdbff) end--;
+  return `${text.slice(0, end)}\n[Cut off here: the result has ${text.length} characters, and a tool’s result at most ${MAX_TOOL_RESULT_CHARS}. Ask for less at a time.]`;
+}
