@@ -75,6 +75,7 @@ const ours: Reader = async (script, token) => {
     correlationId: 'bench',
     answeredBy: undefined,
     tools: [],
+    toolChoice: undefined,
     traceparent: traceparentOf(null),
     limits: { firstTokenTimeoutMs: 60_000, idleTimeoutMs: 60_000, outputTokens: undefined },
   };

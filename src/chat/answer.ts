@@ -200,24 +200,33 @@ export class AnswerFold {
     });
   }
 
-  /** What the chat has added to the conversation: each turn, and the results that answer it. */
+  /**
+   * What the chat has added to the conversation: each turn, and the results that answer it. A turn that
+   * another followed without results was asked for again, and left out with what was wrong in it.
+   */
   messages(): Message[] {
     const messages: Message[] = [];
+    const newest = this.turn;
     for (const turn of new Set(this.#blocks.map((block) => block.turn))) {
-      const said: ContentBlock[] = [];
-      const results: ContentBlock[] = [];
-      for (const block of this.#blocks) {
-        if (block.turn !== turn) continue;
-        (block.kind === BlockKind.TOOL_RESULT ? results : said).push(toContent(block));
+      const blocks = this.#blocks.filter((block) => block.turn === turn);
+      const results = blocks.flatMap((block) => {
+        if (block.kind === BlockKind.TOOL_RESULT) return [toContent(block)];
         const result = block.kind === BlockKind.TOOL_USE ? this.#results.get(block.id) : undefined;
-        if (result !== undefined) results.push(resultBlock(result));
-      }
+        return result === undefined ? [] : [resultBlock(result)];
+      });
+      if (results.length === 0 && turn !== newest) continue;
+      const said = blocks.filter(({ kind }) => kind !== BlockKind.TOOL_RESULT).map(toContent);
       messages.push(create(MessageSchema, { role: Role.ASSISTANT, content: said }));
       if (results.length > 0) {
         messages.push(create(MessageSchema, { role: Role.USER, content: results }));
       }
     }
     return messages;
+  }
+
+  /** Whether any tool was called. */
+  called(): boolean {
+    return this.#blocks.some(({ kind }) => CALLS.has(kind));
   }
 
   /** The calls of the newest turn, if it ended with calls that have no result yet. */
@@ -275,6 +284,7 @@ export class AnswerFold {
   }
 }
 
+const CALLS: ReadonlySet<BlockKind> = new Set([BlockKind.TOOL_USE, BlockKind.SERVER_TOOL_USE]);
 const SAID: ReadonlySet<BlockKind> = new Set([BlockKind.TEXT, BlockKind.THINKING]);
 
 export function timeMs(event: Event): number {

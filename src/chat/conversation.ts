@@ -1,7 +1,6 @@
 // The rules of a request that reach across its fields, and the fields that are in the contract but
 // not honoured yet. Ranges and sizes of single fields stand in the .proto.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { type Message, Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { documentsOf } from './content-places.ts';
@@ -33,10 +32,6 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   if (request === undefined) return found;
   for (const [i, tool] of request.tools.entries()) {
     if (tool.kind.case === 'server') refuse(`request.tools[${i}].server`);
-  }
-  const mode = request.toolChoice?.mode;
-  if (mode === ToolChoiceMode.ANY || mode === ToolChoiceMode.NAMED) {
-    refuse('request.tool_choice.mode');
   }
   if (request.toolContext.length > 0) refuse('request.tool_context');
   if (request.mcpServers.length > 0) refuse('request.mcp_servers');

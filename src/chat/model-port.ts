@@ -1,6 +1,6 @@
 // The port to model servers: what the worker asks of src/model, and nothing of how it is done.
 import type { FailureReason, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ChatRequest, ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
 import type { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import type { DefaultPrompt } from './system-text.ts';
@@ -115,6 +115,8 @@ export interface ModelCall {
   readonly messages: readonly Message[];
   /** What the model may call, the client's tools and Tailrace's own. */
   readonly tools: readonly ToolDefinition[];
+  /** Of this turn. */
+  readonly toolChoice: ToolChoice | undefined;
   /** With createdAtMs what the operator's default prompt may tell. */
   readonly tenant: string;
   readonly createdAtMs: number;

@@ -57,6 +57,16 @@ function checkChoice(choice: ToolChoice, tools: readonly Tool[], report: Report)
   if (choice.name !== '' && choice.mode !== ToolChoiceMode.NAMED) {
     report('request.tool_choice.name', 'is only for TOOL_CHOICE_MODE_NAMED');
   }
+  if (choice.mode !== ToolChoiceMode.NAMED || tools.length === 0) return;
+  const names = tools.flatMap(({ kind }) => (kind.value === undefined ? [] : [kind.value.name]));
+  if (!names.includes(choice.name)) {
+    const what =
+      choice.name === '' ? 'is required with' : 'is no tool of the request; it must be, with';
+    report(
+      'request.tool_choice.name',
+      `${what} TOOL_CHOICE_MODE_NAMED; the tools are: ${names.join(', ')}`,
+    );
+  }
 }
 
 /**

@@ -6,11 +6,7 @@ import type {
   ChatCompletionMessageFunctionToolCall,
   ChatCompletionToolMessageParam,
 } from 'openai/resources/chat/completions';
-import {
-  type ChatRequest,
-  type Tool,
-  ToolChoiceMode,
-} from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { type ToolChoice, ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
   type ContentBlock,
   type Message,
@@ -88,13 +84,12 @@ function samplingBody(
 }
 
 function toolsOf({
-  request,
   tools,
+  toolChoice: choice,
 }: ModelCall): Pick<ChatBody, 'tools' | 'tool_choice' | 'parallel_tool_calls'> {
-  const choice = request.toolChoice;
   return {
     tools: tools.map(toolOf),
-    ...(choice === undefined ? {} : { tool_choice: choiceOf(choice.mode) }),
+    ...(choice === undefined ? {} : { tool_choice: choiceOf(choice) }),
     ...(choice?.parallel === undefined ? {} : { parallel_tool_calls: choice.parallel }),
   };
 }
@@ -113,13 +108,17 @@ function toolOf({ name, description, inputSchema }: ToolDefinition): ChatComplet
 
 type JsonObject = Record<string, unknown>;
 
-function choiceOf(mode: ToolChoiceMode): 'auto' | 'none' {
+function choiceOf({ mode, name }: ToolChoice): NonNullable<ChatBody['tool_choice']> {
   switch (mode) {
     case ToolChoiceMode.UNSPECIFIED:
     case ToolChoiceMode.AUTO:
       return 'auto';
     case ToolChoiceMode.NONE:
       return 'none';
+    case ToolChoiceMode.ANY:
+      return 'required';
+    case ToolChoiceMode.NAMED:
+      return { type: 'function', function: { name } };
     default:
       throw unsent(`the tool choice ${mode}`);
   }

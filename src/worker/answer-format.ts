@@ -110,18 +110,19 @@ function depthOf(value: unknown): number {
 }
 
 /** What is said to the model after an answer that does not fit. */
-export function repairMessages(
-  { schemaText }: AnswerFormat,
-  text: string,
-  violations: readonly string[],
-): Message[] {
+export function repairRequest({ schemaText }: AnswerFormat, violations: readonly string[]): string {
   const schema =
     schemaText.length <= MAX_REPAIR_SCHEMA_CHARS ? `\n\nThe JSON Schema is: ${schemaText}` : '';
-  const asked =
+  return (
     `Your answer does not fit the JSON Schema that it must fit:\n- ${violations.join('\n- ')}\n\n` +
-    `Answer again, with the corrected JSON alone.${schema}`;
+    `Answer again, with the corrected JSON alone.${schema}`
+  );
+}
+
+/** What the model has said, and what is wanted instead. */
+export function askedAgain(text: string, wanted: string): Message[] {
   // Templates want the roles in turns, and an answer that is not empty.
-  return [said(Role.ASSISTANT, text.trim() === '' ? '…' : text), said(Role.USER, asked)];
+  return [said(Role.ASSISTANT, text.trim() === '' ? '…' : text), said(Role.USER, wanted)];
 }
 
 function said(role: Role, text: string): Message {

@@ -117,6 +117,11 @@ export class AnswerSink implements ModelSink {
     return this.#calls.toolUses();
   }
 
+  /** Calls of tools that were made in this turn. */
+  get calls(): number {
+    return this.#calls.count;
+  }
+
   /** Whether tools of ours were called in this turn. */
   someOurs(): boolean {
     return this.#calls.someOurs();

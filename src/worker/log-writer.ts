@@ -322,7 +322,8 @@ function sizeOf(payload: EventPayload): number {
 
 function resultChars(result: MessageInitShape<typeof ToolResultBlockSchema>): number {
   let chars = 0;
-  for (const { block } of result.content ?? []) if (block?.case === 'text') chars += block.value.length;
+  for (const { block } of result.content ?? [])
+    if (block?.case === 'text') chars += block.value.length;
   return chars;
 }
 

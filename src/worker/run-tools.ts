@@ -4,11 +4,7 @@ import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import type { Settled } from '../chat/append.ts';
 import type { OpenCall } from '../chat/answer.ts';
-import {
-  MAX_TOOL_RESULT_CHARS,
-  TOOL_CALL_TIMEOUT_MS,
-  TOOL_CALLS_AT_ONCE,
-} from '../chat/limits.ts';
+import { MAX_TOOL_RESULT_CHARS, TOOL_CALL_TIMEOUT_MS, TOOL_CALLS_AT_ONCE } from '../chat/limits.ts';
 import { ToolFailure } from '../chat/tool-port.ts';
 import { readToolInput } from '../tools/tool-input.ts';
 import type { LogWriter } from './log-writer.ts';
@@ -105,7 +101,9 @@ async function resultOf(
   if (own === undefined) return failure(unknownTool(call.name, run.tools));
   const { tool, maxUses } = own;
   if (maxUses !== undefined && uses >= maxUses) {
-    return failure(`${tool.name} may be called ${maxUses} times in this chat, and was. Go on without it.`);
+    return failure(
+      `${tool.name} may be called ${maxUses} times in this chat, and was. Go on without it.`,
+    );
   }
   const input = readToolInput(tool.inputSchema, call.input);
   if (!input.ok) return failure(input.why);

@@ -24,8 +24,9 @@ import { AnswerSink } from './answer-sink.ts';
 import type { LogWriter } from './log-writer.ts';
 import { isFull } from './log-writer.ts';
 import { runTools } from './run-tools.ts';
+import { checkTurn } from './tool-choice.ts';
 import type { OpenChat, Turn, TurnDeps } from './turn.ts';
-import { isFirstStep, nextTurn, openChat, repairTurn } from './turn.ts';
+import { corrected, isFirstStep, nextTurn, openChat, repairTurn } from './turn.ts';
 
 /** Why a run is stopped before the model is done: the reason of its abort signal. */
 export class RunStop extends Error {
@@ -131,15 +132,23 @@ async function askModel(run: Run, turn: Turn): Promise<Next> {
     if (outcome.kind === 'wait') return { result: await wait(writer, sink.toolUses(), mark) };
     return goOn(run, turn, await writer.step());
   }
+  const fields = { ...fieldsOf(command), attempt: writer.attempt, turn: turn.turn };
+  const mayAsk = turn.repairs.length === 0 && next.may;
+  if (outcome.kind === 'failed' && outcome.reason === FailureReason.TOOL_CHOICE_NOT_MET && mayAsk) {
+    deps.logger.warn(fields, 'a turn did not keep to tool_choice');
+    return { turn: corrected(turn, sink, usage) };
+  }
   const judged = judgeTurn(chat, turn, sink, outcome);
   if ('end' in judged) return { result: await finish(writer, judged.end, usage) };
   const { violations } = judged;
-  const fields = { ...fieldsOf(command), attempt: writer.attempt, turn: turn.turn };
-  deps.logger.warn({ ...fields, violations: violations.length }, 'an answer did not fit its schema');
-  const repaired = turn.repairs.length > 0;
+  deps.logger.warn(
+    { ...fields, violations: violations.length },
+    'an answer did not fit its schema',
+  );
   // Asking again is a turn and a call of the model as any other.
-  if (repaired || !next.may) {
-    return { result: await finish(writer, schemaNotMet(violations, repaired), usage) };
+  if (!mayAsk) {
+    const end = schemaNotMet(violations, turn.repairs.length > 0);
+    return { result: await finish(writer, end, usage) };
   }
   return { turn: repairTurn(chat, turn, sink, usage, violations) };
 }
@@ -182,7 +191,11 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
 }
 
 /** A step is in the log: the next turn is read out of it, as whoever took over would. */
-async function goOn({ deps, chat, command, writer }: Run, turn: Turn, settled: Settled): Promise<Next> {
+async function goOn(
+  { deps, chat, command, writer }: Run,
+  turn: Turn,
+  settled: Settled,
+): Promise<Next> {
   if (isFull(settled)) return { result: await handBack(writer) };
   if (settled.type !== 'stored') return { result: lost(lossBy(settled)) };
   const next = await nextTurn(deps, chat, command.chat, settled.storeSequence);
@@ -195,7 +208,8 @@ function judgeTurn({ format }: OpenChat, { repairs }: Turn, sink: AnswerSink, en
   if (end.kind === 'completed' && format !== undefined) return judge(format, sink.saidText(), end);
   if (end.kind !== 'failed' || repairs.length === 0) return { end };
   // The reason is the second call's, but there would have been no second call without the first answer.
-  const message = `The answer did not fit the schema, and asking the model again failed. ${end.message}`;
+  const what = format === undefined ? 'did not keep to tool_choice' : 'did not fit the schema';
+  const message = `The answer ${what}, and asking the model again failed. ${end.message}`;
   return { end: { ...end, message } };
 }
 
@@ -228,6 +242,7 @@ async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
       request,
       messages: turn.messages,
       tools: tools.definitions,
+      toolChoice: turn.toolChoice,
       tenant: command.chat.tenant,
       createdAtMs,
       turn: turn.turn,
@@ -235,8 +250,9 @@ async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
       traceparent,
       limits: { firstTokenTimeoutMs, idleTimeoutMs, outputTokens: next.outputTokens },
     };
+    const taking: ModelSink = sink;
     const told: ModelSink = {
-      ...sink,
+      ...taking,
       warning: (warning) => {
         sink.warning(warning);
         if (warning.cause === undefined) return;
@@ -245,6 +261,7 @@ async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
     };
     const { stopReason, answeredBy } = await deps.model.generate(call, told, signal);
     turn.answeredBy = answeredBy;
+    if (ANSWERS.has(stopReason)) checkTurn(turn.toolChoice, sink.calls);
     if (stopReason !== StopReason.TOOL_USE) return { kind: 'completed', stopReason };
     if (sink.someOurs()) return { kind: 'tools' };
     return chat.awaitToolResults ? { kind: 'wait' } : { kind: 'completed', stopReason };
@@ -265,6 +282,13 @@ async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
     return { kind: 'failed', reason, message, retryable };
   }
 }
+
+/** Ends of a turn in which the model said what it had to say. */
+const ANSWERS: ReadonlySet<StopReason> = new Set([
+  StopReason.END_TURN,
+  StopReason.STOP_SEQUENCE,
+  StopReason.TOOL_USE,
+]);
 
 /** The end of a chat whose run was stopped for good; undefined: it was not. */
 function endByStop(signal: AbortSignal, runTimeoutMs: number): End | undefined {

@@ -2,7 +2,6 @@
 import { create } from '@bufbuild/protobuf';
 import { randomUUID } from 'node:crypto';
 import type { ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { ToolUseBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
@@ -14,6 +13,7 @@ import {
   MAX_TOOL_USE_ID_CHARS,
 } from '../chat/limits.ts';
 import { ModelFailure } from '../chat/model-port.ts';
+import { checkCall } from './tool-choice.ts';
 
 const EMPTY_INPUT = '{}';
 
@@ -67,12 +67,7 @@ export class ToolCalls {
   }
 
   begin(number: number, id: string, name: string, index: number): ToolCall {
-    if (this.#choice?.mode === ToolChoiceMode.NONE) {
-      throw choiceNotMet('called a tool although tool_choice is TOOL_CHOICE_MODE_NONE');
-    }
-    if (this.#choice?.parallel === false && this.#calls.size > 0) {
-      throw choiceNotMet('called several tools in one turn although tool_choice.parallel is false');
-    }
+    checkCall(this.#choice, name, this.#calls.size);
     if (this.#calls.size >= MAX_TOOL_CALLS_PER_TURN) {
       throw tooLarge(`made more than ${MAX_TOOL_CALLS_PER_TURN} calls of tools in one turn`);
     }
@@ -99,6 +94,10 @@ export class ToolCalls {
     return call;
   }
 
+  get count(): number {
+    return this.#calls.size;
+  }
+
   all(): ToolCall[] {
     return [...this.#calls.values()];
   }
@@ -121,14 +120,6 @@ export class ToolCalls {
     this.#taken.add(id);
     return id;
   }
-}
-
-function choiceNotMet(what: string): ModelFailure {
-  return new ModelFailure(
-    FailureReason.TOOL_CHOICE_NOT_MET,
-    `The model ${what}. What was said until then is kept; try again, or leave tool_choice out.`,
-    { retryable: true },
-  );
 }
 
 function tooLarge(what: string): ModelFailure {

@@ -17,8 +17,9 @@ import { foldUpTo } from '../chat/read-log.ts';
 import type { ChatLimits } from '../chat/request-limits.ts';
 import { limitsOf } from '../chat/request-limits.ts';
 import type { ServerTool } from '../chat/tool-port.ts';
-import { type AnswerFormat, answerFormat, repairMessages } from './answer-format.ts';
+import { type AnswerFormat, answerFormat, askedAgain, repairRequest } from './answer-format.ts';
 import type { AnswerSink, TurnStart } from './answer-sink.ts';
+import { choiceOfTurn, correction } from './tool-choice.ts';
 import { type ToolSet, toolSet } from './tool-set.ts';
 
 /** A chat in the hands of a run: what stays the same from turn to turn. */
@@ -82,10 +83,9 @@ export async function nextTurn(
   upTo: number | undefined,
 ): Promise<Turn> {
   const said =
-    upTo === undefined
-      ? new AnswerFold()
-      : await patiently(() => foldUpTo(deps.log, chat, upTo));
+    upTo === undefined ? new AnswerFold() : await patiently(() => foldUpTo(deps.log, chat, upTo));
   const calls = said.openCalls();
+  const choice = choiceOfTurn(request.toolChoice, said.called());
   const messages = joined(request.messages, said.messages());
   return {
     answeredBy: undefined,
@@ -97,7 +97,7 @@ export async function nextTurn(
     chars: said.chars,
     usage: said.usage,
     takenIds: toolUseIds(messages),
-    toolChoice: request.toolChoice,
+    toolChoice: choice,
     clientTools: tools.clientNames,
     keepText: format !== undefined,
     calls,
@@ -115,8 +115,22 @@ export function repairTurn(
   repairs: readonly string[],
 ): Turn {
   if (format === undefined) throw new Error('Only an answer by a schema is asked for again.');
-  const asked = repairMessages(format, sink.saidText(), repairs);
+  const asked = askedAgain(sink.saidText(), repairRequest(format, repairs));
   return { ...turn, ...sink.nextStart(usage), messages: [...turn.messages, ...asked], repairs };
+}
+
+/** The turn after one that did not keep to tool_choice: the same step, with what is wanted. */
+export function corrected(turn: Turn, sink: AnswerSink, usage: Usage): Turn {
+  const { toolChoice } = turn;
+  if (toolChoice === undefined) throw new Error('Only a choice that was made can be broken.');
+  const wanted = correction(toolChoice);
+  const asked = askedAgain(sink.saidText(), wanted);
+  return {
+    ...turn,
+    ...sink.nextStart(usage),
+    messages: [...turn.messages, ...asked],
+    repairs: [wanted],
+  };
 }
 
 /** Until another step is finished nothing is kept of what was said: the first claim is the first step. */

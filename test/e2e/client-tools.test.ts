@@ -359,32 +359,80 @@ test('tools and tool calls in a request are checked, each by its path', async ()
     ['request.tools[0].server'],
   );
   const mode = ToolChoiceMode.NAMED;
-  assert.deepEqual(await fields({ toolChoice: { mode, name: 'weather' } }), [
-    'request.tool_choice.mode',
-  ]);
+  for (const name of ['', 'wether']) {
+    assert.deepEqual(await fields({ toolChoice: { mode, name } }), ['request.tool_choice.name']);
+  }
   assert.deepEqual(await fields({ tools: [], toolChoice: {} }), ['request.tool_choice']);
 });
 
-test('tool_choice and parallel are sent, and a model that breaks them fails the chat', async () => {
-  const upstream = async (more: Partial<Request>): Promise<Record<string, unknown>> => {
-    const { streamId } = await client.initiateChatStream({ request: asking({ tokens: 1 }, more) });
-    await watchToEnd(client, streamId);
-    return model.requests.at(-1)?.body as Record<string, unknown>;
-  };
-  const auto = await upstream({ toolChoice: { mode: ToolChoiceMode.AUTO, parallel: false } });
-  assert.equal(auto['tool_choice'], 'auto');
-  assert.equal(auto['parallel_tool_calls'], false);
-  const none = await upstream({ toolChoice: { mode: ToolChoiceMode.NONE } });
-  assert.equal(none['tool_choice'], 'none');
-  assert.equal(none['parallel_tool_calls'], undefined);
-  const twice: ScriptInput = { calls: [{ name: 'weather' }, { name: 'weather' }] };
-  for (const toolChoice of [{ parallel: false }, { mode: ToolChoiceMode.NONE }]) {
-    const { streamId } = await client.initiateChatStream({
-      request: asking(twice, { toolChoice }),
-    });
+test('tool_choice and parallel are sent, and a model that breaks them is asked once more, then the chat has failed', async () => {
+  const { AUTO, NONE, ANY, NAMED } = ToolChoiceMode;
+  const sent = async (
+    toolChoice: NonNullable<Partial<Request>['toolChoice']>,
+    script: ScriptInput,
+  ): Promise<{
+    readonly end: ReturnType<Watch['end']>;
+    readonly bodies: Record<string, unknown>[];
+  }> => {
+    const before = model.requests.length;
+    const request = asking(script, { toolChoice });
+    const { streamId } = await client.initiateChatStream({ request });
     const end = (await watchToEnd(client, streamId)).end();
-    assert.equal(end.failure?.reason, FailureReason.TOOL_CHOICE_NOT_MET);
+    const bodies = model.requests.slice(before).map(({ body }) => body as Record<string, unknown>);
+    return { end, bodies };
+  };
+  const text: ScriptInput = { tokens: 1 };
+  const call: ScriptInput = { tokens: 0, calls: [{ name: 'weather' }] };
+  const other: ScriptInput = { tokens: 0, calls: [{ name: 'whether' }] };
+  const twice: ScriptInput = { tokens: 0, calls: [{ name: 'weather' }, { name: 'weather' }] };
+  const named = { type: 'function', function: { name: 'weather' } };
+  const rows = [
+    [{ mode: AUTO, parallel: false }, 'auto', text, twice, 'Call at most one tool'],
+    [{ mode: NONE }, 'none', text, call, 'You must not call any tool here'],
+    [{ mode: ANY }, 'required', call, text, 'You must call one of the tools now.'],
+    [{ mode: NAMED, name: 'weather' }, named, call, text, 'You must call the tool "weather" now.'],
+    [{ mode: NAMED, name: 'weather' }, named, call, other, 'You must call the tool "weather" now.'],
+  ] as const;
+  for (const [toolChoice, upstream, good, bad, asked] of rows) {
+    const kept = await sent(toolChoice, good);
+    assert.deepEqual(kept.bodies[0]?.['tool_choice'], upstream);
+    assert.equal(
+      kept.bodies[0]['parallel_tool_calls'],
+      'parallel' in toolChoice ? false : undefined,
+    );
+    assert.equal(kept.end.status, ChatStreamStatus.COMPLETED);
+    assert.equal(kept.bodies.length, 1);
+
+    const mended = await sent(toolChoice, { ...bad, again: good });
+    assert.equal(mended.end.status, ChatStreamStatus.COMPLETED);
+    assert.equal(mended.end.stopReason, kept.end.stopReason);
+    assert.equal(mended.end.usage?.modelCalls, 2);
+    assert.deepEqual(mended.bodies[1]?.['tool_choice'], upstream);
+    const messages = mended.bodies[1]['messages'] as { role: string; content: string }[];
+    assert.equal(messages.at(-1)?.role, 'user');
+    assert.ok(messages.at(-1)?.content.startsWith(asked));
+
+    const broken = await sent(toolChoice, { ...bad, again: bad });
+    assert.equal(broken.end.failure?.reason, FailureReason.TOOL_CHOICE_NOT_MET);
+    assert.match(broken.end.failure.message, /and asking the model again failed\. The model /);
+    assert.equal(broken.bodies.length, 2, 'once');
   }
+});
+
+test('a call that must be made is made once: behind its result the model is free', async () => {
+  const request = asking(
+    { tokens: 0, calls: [{ name: 'weather' }], rounds: [{ text: ['fine'] }] },
+    { toolChoice: { mode: ToolChoiceMode.ANY } },
+  );
+  const { streamId } = await client.initiateChatStream({ request, awaitToolResults: true });
+  const { chatStream } = await client.waitChatStream({ streamId });
+  const [asked] = chatStream?.pendingToolUses ?? [];
+  assert.ok(asked !== undefined);
+  await client.submitToolResults({ streamId, results: [answer(asked.id, 'rain')] });
+  const watch = await watchToEnd(client, streamId);
+  assert.equal(watch.text(), 'fine');
+  const body = model.requests.at(-1)?.body as Record<string, unknown>;
+  assert.equal(body['tool_choice'], 'auto');
 });
 
 test('a model that calls tools without end is stopped at the limit of turns', async () => {

@@ -7,7 +7,7 @@ import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import { ThinkingEffort, ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ThinkingEffort } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
   ChatStreamStatus,
   ChatStreamView,
@@ -293,13 +293,6 @@ const LATER: readonly (readonly [string, Initiate])[] = [
   [
     'request.tools[0].server',
     asking({ tools: [{ kind: { case: 'server', value: { name: 'web_fetch' } } }] }),
-  ],
-  [
-    'request.tool_choice.mode',
-    asking({
-      tools: [{ kind: { case: 'client', value: { name: 'f', inputSchema: '{}' } } }],
-      toolChoice: { mode: ToolChoiceMode.ANY },
-    }),
   ],
   [
     'request.tool_context',

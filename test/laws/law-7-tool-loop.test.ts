@@ -119,7 +119,10 @@ test('law 7: who takes over runs no call whose result is in the log, repeats onl
   begin(5, 'writing');
   assert.equal((await writer.step()).type, 'stored');
   begin(6, 'reading');
-  await until('all of it to be stored', async () => (await adapter.log.tail(chat))?.lastSequence === 17);
+  await until(
+    'all of it to be stored',
+    async () => (await adapter.log.tail(chat))?.lastSequence === 17,
+  );
 
   const model = handModel();
   const answer = ({ of }: Readonly<Record<string, unknown>>): Promise<string> =>
@@ -135,7 +138,10 @@ test('law 7: who takes over runs no call whose result is in the log, repeats onl
     reading: 'again reading',
     untouched: 'again untouched',
   });
-  assert.match(writing ?? '', /^Error: This call was under way when its worker was lost\. It may or may not/);
+  assert.match(
+    writing ?? '',
+    /^Error: This call was under way when its worker was lost\. It may or may not/,
+  );
   assert.deepEqual(search.calls, [{ of: 'reading' }]);
   assert.deepEqual(fetched.calls, []);
   assert.deepEqual(table.calls, [{ of: 'untouched' }]);
@@ -201,7 +207,8 @@ test('what a tool comes to is told to the model and never ends the run', async (
     well: 'well',
     no_json: 'Error: The input is no JSON. Give a JSON object that fits the schema.',
     unfit: 'Error: The input does not fit the schema: /of must be string.',
-    too_many: 'Error: document_search may be called 6 times in this chat, and was. Go on without it.',
+    too_many:
+      'Error: document_search may be called 6 times in this chat, and was. Go on without it.',
     unknown: 'Error: There is no tool "calculator". There are: document_search.',
   });
   next.sink.text('So be it.');

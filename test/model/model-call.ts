@@ -31,6 +31,7 @@ export function modelCall(said: string | ScriptInput, request: RequestInit = {})
     request: chatRequest,
     messages: [message],
     tools: toolSet(chatRequest, []).definitions,
+    toolChoice: chatRequest.toolChoice,
     tenant: 'default',
     createdAtMs: Date.UTC(2026, 10, 23, 8),
     turn: 1,

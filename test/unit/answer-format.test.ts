@@ -16,7 +16,8 @@ import {
   answerFormat,
   type Judged,
   judge,
-  repairMessages,
+  repairRequest,
+  askedAgain,
 } from '../../src/worker/answer-format.ts';
 
 function formatOf(schema: object): AnswerFormat {
@@ -119,13 +120,13 @@ test('only a model that was done is held to its schema', () => {
 });
 
 test('the model hears its own answer and what is wrong, and the schema where it is short', () => {
-  const [answer, asked] = repairMessages(ANY, 'Basel.', ['one', 'two']);
+  const [answer, asked] = askedAgain('Basel.', repairRequest(ANY, ['one', 'two']));
   assert.deepEqual([answer?.role, asked?.role], [Role.ASSISTANT, Role.USER]);
   const text = asked?.content[0]?.block.value;
   assert.ok(typeof text === 'string');
   assert.match(text, /- one\n- two\n\nAnswer again, .*\n\nThe JSON Schema is: \{\}$/);
   const long = formatOf({ description: 'x'.repeat(MAX_REPAIR_SCHEMA_CHARS) });
-  const without = repairMessages(long, '', ['one'])[1]?.content[0]?.block.value;
+  const without = askedAgain('', repairRequest(long, ['one']))[1]?.content[0]?.block.value;
   assert.ok(typeof without === 'string' && without.length < 1_000);
 });
 

@@ -7,7 +7,6 @@ import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stre
 import {
   ChatRequestSchema,
   ThinkingEffort,
-  ToolChoiceMode,
 } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { chooseModel } from '../../src/chat/choose-model.ts';
@@ -106,7 +105,6 @@ test('every field that is not honoured yet is named, all at once', () => {
         { kind: { case: 'client', value: { name: 'f' } } },
         { kind: { case: 'server', value: { name: 'web_fetch' } } },
       ],
-      toolChoice: { mode: ToolChoiceMode.ANY },
       toolContext: [{ name: 'd', item: { case: 'data', value: '{}' } }],
       mcpServers: [{ name: 'm' }],
       responseFormat: { format: { case: 'jsonSchema', value: { name: 'n', schema: '{}' } } },
@@ -123,7 +121,6 @@ test('every field that is not honoured yet is named, all at once', () => {
     'request.messages[1].content[2].tool_result.content[0].document',
     'request.messages[1].content[3].tool_use.server',
     'request.system.citations.enabled',
-    'request.tool_choice.mode',
     'request.tool_context',
     'request.tools[1].server',
   ]);

@@ -1,0 +1,71 @@
+// What tool_choice asks of a turn: whether the model kept to it, and how it is asked once more where it
+// did not.
+import { create } from '@bufbuild/protobuf';
+import type { ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ToolChoiceMode, ToolChoiceSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { ModelFailure } from '../chat/model-port.ts';
+
+const FORCED: ReadonlySet<ToolChoiceMode> = new Set([ToolChoiceMode.ANY, ToolChoiceMode.NAMED]);
+
+/**
+ * Of a turn, given whether the chat has called a tool before. A call that must be made is made once: else
+ * no chat whose tools are answered would come to an end.
+ */
+export function choiceOfTurn(
+  choice: ToolChoice | undefined,
+  called: boolean,
+): ToolChoice | undefined {
+  if (choice === undefined || !called || !FORCED.has(choice.mode)) return choice;
+  return create(ToolChoiceSchema, {
+    mode: ToolChoiceMode.AUTO,
+    ...(choice.parallel === undefined ? {} : { parallel: choice.parallel }),
+  });
+}
+
+/** Throws where a call breaks the choice; `before`: calls of the same turn. */
+export function checkCall(choice: ToolChoice | undefined, name: string, before: number): void {
+  if (choice === undefined) return;
+  if (choice.mode === ToolChoiceMode.NONE) {
+    throw choiceNotMet('called a tool although tool_choice is TOOL_CHOICE_MODE_NONE');
+  }
+  if (choice.mode === ToolChoiceMode.NAMED && name !== choice.name) {
+    throw choiceNotMet(`called another tool than "${choice.name}", which tool_choice names`);
+  }
+  if (choice.parallel === false && before > 0) {
+    throw choiceNotMet('called several tools in one turn although tool_choice.parallel is false');
+  }
+}
+
+/** Throws where a turn that came to its end had to make a call. */
+export function checkTurn(choice: ToolChoice | undefined, calls: number): void {
+  if (choice === undefined || calls > 0 || !FORCED.has(choice.mode)) return;
+  const what = choice.mode === ToolChoiceMode.NAMED ? `"${choice.name}"` : 'a tool';
+  throw choiceNotMet(`did not call ${what}, as tool_choice has it`);
+}
+
+/** For the model, in the place of the user. */
+export function correction(choice: ToolChoice): string {
+  switch (choice.mode) {
+    case ToolChoiceMode.NONE:
+      return 'You must not call any tool here. Answer again, in text alone.';
+    case ToolChoiceMode.NAMED:
+      return `You must call the tool "${choice.name}" now${one(choice)}. Do that, and nothing else.`;
+    case ToolChoiceMode.ANY:
+      return `You must call one of the tools now${one(choice)}. Do that, and nothing else.`;
+    default:
+      return 'Call at most one tool at a time. Answer again, with one call or in text.';
+  }
+}
+
+function one({ parallel }: ToolChoice): string {
+  return parallel === false ? ', with a single call' : '';
+}
+
+function choiceNotMet(what: string): ModelFailure {
+  return new ModelFailure(
+    FailureReason.TOOL_CHOICE_NOT_MET,
+    `The model ${what}. What was said until then is kept; try again, or leave tool_choice out.`,
+    { retryable: true },
+  );
+}
