@@ -113,7 +113,8 @@ function readSteps(turn: Turn, { reading, next }: At<'read'>): void {
 function withoutDeltas({ log }: World): World['log'] {
   const status = log.findLast(({ mark }) => mark !== undefined);
   return log.filter((record, i) => {
-    const ofTools = record.asks !== undefined || record.answers !== undefined;
+    const { asks, answers, tool } = record;
+    const ofTools = asks !== undefined || answers !== undefined || tool !== undefined;
     return i === log.length - 1 || record === status || ofTools;
   });
 }

@@ -107,6 +107,7 @@ function firstWorld(setup: Setup): World {
     left: setup.faults,
     losses: 0,
     deleteAnswered: false,
+    made: 0,
   };
 }
 

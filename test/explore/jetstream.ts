@@ -29,7 +29,7 @@ function landRecord(
       log,
       logSeq: seq,
       // Attempts are counted since the last finished step.
-      losses: draft.asks === undefined ? world.losses : 0,
+      losses: draft.asks === undefined && draft.tool === undefined ? world.losses : 0,
       flights: world.flights.filter(canLand(setup, 'log', seq)),
     },
     seq,

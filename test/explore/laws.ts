@@ -25,7 +25,7 @@ export function brokenByRecord(setup: Setup, world: World, draft: Draft): string
     return `law 4: sequence ${draft.first} follows ${lastSequence}`;
   }
   if (draft.answers !== undefined) return brokenByAnswers(world, draft.answers);
-  if (kind === 'claim') return brokenByClaim(setup, world, draft);
+  if (kind === 'claim' && draft.tool === undefined) return brokenByClaim(setup, world, draft);
   if (draft.writer !== '') {
     const mark = draft.mark ?? before;
     const owns = before?.kind === 'claim' && draft.writer.startsWith(`${before.owner}/`);
@@ -62,7 +62,7 @@ function brokenByAnswers(world: World, answers: readonly GivenResult[]): string 
 function brokenByClaim(setup: Setup, world: World, draft: Draft): string | undefined {
   const { mark } = draft;
   const marked = (log: World['log'], kind: string): number =>
-    log.filter((record) => record.mark?.kind === kind).length;
+    log.filter((record) => record.mark?.kind === kind && record.tool === undefined).length;
   const claims = marked(world.log, 'claim');
   const attempt = mark?.attempt;
   if (attempt !== claims + 1) return `law 2: attempt ${attempt} after ${claims} claims`;
@@ -74,8 +74,12 @@ function brokenByClaim(setup: Setup, world: World, draft: Draft): string | undef
   if (before !== undefined && before.command > mark.command) {
     return 'law 2: a claim by an older command than the last';
   }
-  const step = world.log.slice(world.log.findLastIndex(({ asks }) => asks !== undefined) + 1);
-  if (marked(step, 'claim') - marked(step, 'hand-back') < setup.maxAttempts) return undefined;
+  const finished = ({ asks, tool }: Draft): boolean => asks !== undefined || tool !== undefined;
+  const step = world.log.slice(world.log.findLastIndex(finished) + 1);
+  // The run that finished the last step was the first to try the next one.
+  const first = world.log.findLast(finished)?.tool === undefined ? 0 : 1;
+  const tries = first + marked(step, 'claim') - marked(step, 'hand-back');
+  if (tries < setup.maxAttempts) return undefined;
   return `law 7: one more attempt after ${setup.maxAttempts} were lost`;
 }
 
@@ -155,10 +159,19 @@ export function brokenState(setup: Setup, world: World): string | undefined {
   return undefined;
 }
 
-/** Which law a run breaks that asks the model for this turn. */
-export function brokenByTurn(world: World, turn: number): string | undefined {
+/**
+ * Which law a run breaks that asks the model for this turn. One that another has taken the chat from, and
+ * that does not know it yet, may still make the call that it was about to make.
+ */
+export function brokenByTurn(world: World, turn: number, attempt: number): string | undefined {
   if (turn > finishedSteps(world.log)) return undefined;
+  if (tailOf(world.log)?.status.mark.attempt !== attempt) return undefined;
   return 'law 7: the model is asked for a step that is finished';
+}
+
+/** Which law a run breaks that makes the call of its turn now. */
+export function brokenByCall(world: World): string | undefined {
+  return world.made > 0 ? 'law 7: a call that must not be repeated is made twice' : undefined;
 }
 
 /** Nothing is left to do for this command: the chat is over, or the step that it was for is finished. */

@@ -3,10 +3,16 @@
 import { runTimeout, toolDeadlineMs } from '../../src/chat/deadlines.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { MarkChange } from '../../src/chat/marks.ts';
-import { changedMark, runEnds, runHandsBack, runWaits } from '../../src/chat/marks.ts';
+import {
+  changedMark,
+  runEnds,
+  runHandsBack,
+  runSteps as runFinishesStep,
+  runWaits,
+} from '../../src/chat/marks.ts';
 import type { End } from '../../src/chat/terminal.ts';
 import { appendSteps, freshId } from './jetstream.ts';
-import { brokenByTurn } from './laws.ts';
+import { brokenByCall, brokenByTurn } from './laws.ts';
 import { toolUseId } from './setup.ts';
 import type { Pending, RunPhase, World, Writer } from './state.ts';
 import { nowMs } from './values.ts';
@@ -26,8 +32,8 @@ export function runSteps(turn: Turn, writer: Writer): void {
     emit(`${who} finds no start to its continue: lets go`, letGo(turn));
     return;
   }
-  const asked = brokenByTurn(world, writer.turn);
-  if (asked !== undefined && run.abort === 'no') {
+  const asked = brokenByTurn(world, writer.turn, writer.claim.attempt);
+  if (asked !== undefined && run.abort === 'no' && writer.tool === 'none') {
     emit(`${who} asks the model for turn ${writer.turn}`, world, { broke: asked });
     return;
   }
@@ -40,9 +46,12 @@ export function runSteps(turn: Turn, writer: Writer): void {
   };
   switch (run.abort) {
     case 'no':
-      if (writer.said < setup.deltas) {
+      if (writer.tool !== 'none') toolSteps(turn, writer);
+      else if (writer.said < setup.deltas) {
         go('has something to say', 'delta', ownPending(turn, writer, 1, undefined));
-      } else if (writer.turn <= setup.waits) {
+      } else if (writer.turn <= setup.tools) {
+        go('has a call of a tool of ours', 'tool', toolPending(turn, writer, 'called'));
+      } else if (writer.turn <= setup.tools + setup.waits) {
         go('has calls of client tools', 'wait', waitPending(turn, writer));
       } else end('has its answer', COMPLETED);
       return;
@@ -57,6 +66,43 @@ export function runSteps(turn: Turn, writer: Writer): void {
       go('stops its call', 'hand-back', ownPending(turn, writer, 0, counted));
     }
   }
+}
+
+/** Mirrors runTools in src/worker/run-tools.ts, for one call that must not be made twice. */
+function toolSteps(turn: Turn, writer: Writer): void {
+  const { setup, world, emit, who } = turn;
+  const { broken } = setup;
+  const go = (what: string, step: 'begun' | 'result'): void => {
+    const pending = toolPending(turn, writer, step);
+    emit(`${who} ${what}`, put(turn, { phase: { at: 'write', pending, next: 'tool', writer } }));
+  };
+  const make = (): void => {
+    const made = { ...writer, tool: 'made' as const };
+    const base = { ...world, made: Math.min(world.made + 1, 2) };
+    emit(`${who} makes the call`, put(turn, { phase: { at: 'run', writer: made } }, base), {
+      broke: brokenByCall(world),
+    });
+  };
+  switch (writer.tool) {
+    case 'called':
+      return broken === 'callUnsaid' ? make() : go('is about to make the call', 'begun');
+    case 'begun':
+      return make();
+    case 'unknown':
+      return broken === 'repeatCalls' ? make() : go('says that the fate is not known', 'result');
+    default:
+      return go('has the result', 'result');
+  }
+}
+
+/** Mirrors LogWriter's step. */
+function toolPending(
+  turn: Turn,
+  writer: Writer,
+  tool: NonNullable<Pending['draft']['tool']>,
+): Pending {
+  const pending = ownPending(turn, writer, 1, runFinishesStep(writer.claim));
+  return { ...pending, draft: { ...pending.draft, tool } };
 }
 
 /** Mirrors LogWriter's wait. */
@@ -112,7 +158,20 @@ export function writeSteps(turn: Turn, { pending, next, writer }: At<'write'>): 
       if (next === 'run-end' || next === 'wait')
         return put(turn, { phase: { at: 'say', what: 'ack' } }, base);
       if (next === 'hand-back') return put(turn, { phase: { at: 'say', what: 'nak' } }, base);
-      const { last: sequence } = pending.draft;
+      const { last: sequence, mark, tool } = pending.draft;
+      if (mark !== undefined && tool !== undefined) {
+        const over = tool === 'result';
+        const next: Writer = {
+          ...writer,
+          claim: mark,
+          storeSequence,
+          sequence,
+          said: 0,
+          turn: over ? writer.turn + 1 : writer.turn,
+          tool: over ? 'none' : tool,
+        };
+        return put(turn, { phase: { at: 'run', writer: next } }, base);
+      }
       const after = { ...writer, storeSequence, sequence, said: writer.said + 1 };
       return put(turn, { phase: { at: 'run', writer: after } }, base);
     },

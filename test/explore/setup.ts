@@ -44,6 +44,8 @@ export const BREAKS = {
   answerEarly: 'results are acknowledged before they are stored',
   lateDeadline: 'a deadline ends a chat whose results are all there',
   forgetSteps: 'a run asks the model for a step that is finished',
+  repeatCalls: 'a call that a lost run had begun is made again',
+  callUnsaid: 'a call is made before the log says that it is begun',
   noContinue: 'the sweep does not publish the continue that a dead call left out',
 } as const;
 export type Break = keyof typeof BREAKS;
@@ -59,6 +61,8 @@ export interface Setup {
   readonly waits: number;
   /** Calls in each of them. */
   readonly asks: number;
+  /** Turns before those in which it calls a tool of ours that must not be called twice. */
+  readonly tools: number;
   readonly maxAttempts: number;
   /** The times that a world may come to. */
   readonly momentsMs: readonly number[];
@@ -91,6 +95,7 @@ function setup(name: string, given: Given): Setup {
     deltas: 0,
     waits: 0,
     asks: 1,
+    tools: 0,
     maxAttempts: MAX_ATTEMPTS,
     momentsMs: [0],
     calls: [START],
@@ -152,6 +157,19 @@ export const SMALL: readonly Setup[] = [
     momentsMs: [0, EXPIRED_MS, COMMANDS_MAX_AGE_MS, EVENTS_MAX_AGE_MS],
     calls: [START, { ...SAME, from: 2 }],
     faults: { crash: 1 },
+  }),
+  setup('tool', { tools: 1, faults: { crash: 2 } }),
+  setup('toolTwice', { tools: 1, faults: { crash: 1, redeliver: 1, timeout: 1, deaf: 1 } }),
+  setup('toolDrain', { tools: 1, workers: 1, faults: { handBack: 2, crash: 1 } }),
+  setup('toolStale', { tools: 1, faults: { stale: 1, crash: 1, ackLost: 1 } }),
+  setup('toolCancel', { tools: 1, loops: 1, calls: [START, CANCEL], faults: { crash: 1 } }),
+  setup('toolWait', {
+    tools: 1,
+    waits: 1,
+    workers: 1,
+    sweeps: 1,
+    calls: [START, submit(2)],
+    faults: { crash: 1, ackLost: 1 },
   }),
   setup('wait', { waits: 1, sweeps: 1, calls: [START, submit(1)], faults: { crash: 1 } }),
   setup('waitAgain', {

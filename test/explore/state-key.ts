@@ -26,7 +26,7 @@ export function stateKeys(): (world: World) => string {
     return made;
   };
   return (world) => {
-    const { moment, commandSeq, logSeq, losses, deleteAnswered } = world;
+    const { moment, commandSeq, logSeq, losses, deleteAnswered, made } = world;
     const parts = [
       list(world.commands),
       list(world.log),
@@ -37,7 +37,7 @@ export function stateKeys(): (world: World) => string {
       list(world.calls),
       part(world.left),
     ];
-    const rest = `${moment},${commandSeq},${logSeq},${losses},${deleteAnswered ? 1 : 0}`;
+    const rest = `${moment},${commandSeq},${logSeq},${losses},${deleteAnswered ? 1 : 0},${made}`;
     // Two units each, so that a key is a few dozen bytes.
     return `${rest};${String.fromCharCode(...parts.flatMap((n) => [n & 0xffff, n >>> 16]))}`;
   };

@@ -41,6 +41,8 @@ export interface Draft {
   /** The calls that the client is asked for, and the results that came. */
   readonly asks?: readonly string[];
   readonly answers?: readonly GivenResult[];
+  /** A step of a turn with a call of a tool of ours: the call, that it is begun, its result. */
+  readonly tool?: 'called' | 'begun' | 'result';
 }
 
 export interface StoredRecord extends Draft {
@@ -69,8 +71,10 @@ export interface Writer {
   readonly sequence: number;
   /** Deltas said so far. */
   readonly said: number;
-  /** Which turn the model is asked for, from 1. */
+  /** Which turn the model is asked for, from 1; or whose call is answered. */
   readonly turn: number;
+  /** How far the call of a tool of ours is; unknown: a lost run had begun it. */
+  readonly tool: 'none' | 'called' | 'begun' | 'unknown' | 'made';
 }
 
 export type RunPhase =
@@ -85,7 +89,7 @@ export type RunPhase =
   | {
       readonly at: 'write';
       readonly pending: Pending;
-      readonly next: 'delta' | 'wait' | 'run-end' | 'hand-back';
+      readonly next: 'delta' | 'tool' | 'wait' | 'run-end' | 'hand-back';
       readonly writer: Writer;
     }
   | { readonly at: 'run'; readonly writer: Writer }
@@ -208,6 +212,8 @@ export interface World {
   /** Attempts that really lost their worker, as far as that matters. */
   readonly losses: number;
   readonly deleteAnswered: boolean;
+  /** Calls of a tool of ours that were made. */
+  readonly made: number;
 }
 
 export interface Step {

@@ -106,9 +106,15 @@ export function askedIn(log: readonly StoredRecord[]): AskedCall[] {
   return asked.map((id) => ({ id, answer: answers.get(id) }));
 }
 
-/** The steps that are finished: each began a wait. */
+/** The model's turns that are finished: each began a wait, or called a tool of ours. */
 export function finishedSteps(log: readonly StoredRecord[]): number {
-  return log.filter(({ asks }) => asks !== undefined).length;
+  return log.filter(({ asks, tool }) => asks !== undefined || tool === 'called').length;
+}
+
+/** What openCalls in src/chat/answer.ts makes of the log: how far the newest call is. */
+export function openTool(log: readonly StoredRecord[]): 'none' | 'called' | 'begun' {
+  const newest = log.findLast(({ tool }) => tool !== undefined)?.tool;
+  return newest === undefined || newest === 'result' ? 'none' : newest;
 }
 
 export function isWork(verb: Verb): boolean {

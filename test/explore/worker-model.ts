@@ -10,13 +10,23 @@ import { appendSteps, forget, freshId, logViews, nameOf, spend } from './jetstre
 import { brokenByWord } from './laws.ts';
 import { runSteps, sayRefused, writeSteps } from './run-model.ts';
 import type { Setup } from './setup.ts';
-import type { Emit, Pending, Run, RunPhase, StoredRecord, WorkerState, World } from './state.ts';
+import type {
+  Emit,
+  Pending,
+  Run,
+  RunPhase,
+  StoredRecord,
+  WorkerState,
+  World,
+  Writer,
+} from './state.ts';
 import {
   commandOf,
   finishedSteps,
   held,
   isWork,
   nowMs,
+  openTool,
   recordOf,
   runIdOf,
   tailOf,
@@ -95,7 +105,7 @@ function outsideSteps(
     run.phase.at === 'ask' ||
     run.phase.at === 'run' ||
     (run.phase.at === 'append' && run.phase.next === 'claim') ||
-    (run.phase.at === 'write' && run.phase.next === 'delta');
+    (run.phase.at === 'write' && (run.phase.next === 'delta' || run.phase.next === 'tool'));
   if (stoppable && run.abort === 'no') {
     if (world.commands.some(({ verb }) => !isWork(verb))) {
       emit(`${who} hears the bell`, put({ abort: 'cancelled' }));
@@ -136,7 +146,8 @@ function apartDies(index: number, worker: WorkerState, run: Run, dead: World, em
 /** Mirrors `renew`: only what ends the run is a step. */
 function renewSteps(world: World, index: number, worker: WorkerState, run: Run, emit: Emit): void {
   const { phase } = run;
-  const writing = phase.at === 'run' || (phase.at === 'write' && phase.next === 'delta');
+  const goesOn = phase.at === 'write' && (phase.next === 'delta' || phase.next === 'tool');
+  const writing = phase.at === 'run' || goesOn;
   if (!writing || run.abort !== 'no') return;
   for (const { log, stale } of logViews(world)) {
     const last = log.at(-1);
@@ -288,7 +299,18 @@ function claimSteps(turn: Turn, { pending, next }: At<'append'>): void {
       }
       // Mirrors nextTurn in src/worker/turn.ts: what is finished is read from the log.
       const asked = setup.broken === 'forgetSteps' ? 1 : finishedSteps(base.log) + 1;
-      const writer = { claim: mark, runId, storeSequence, sequence: last, said: 0, turn: asked };
+      const open = openTool(base.log);
+      const tool = setup.broken === 'forgetSteps' ? 'none' : open === 'begun' ? 'unknown' : open;
+      const turnAt = tool === 'none' ? asked : asked - 1;
+      const writer: Writer = {
+        claim: mark,
+        runId,
+        storeSequence,
+        sequence: last,
+        said: 0,
+        turn: turnAt,
+        tool,
+      };
       const early = setup.broken === 'earlyAck' ? withHand(base, run.job.seq, 'acked') : base;
       // What was refused before this claim says nothing of what is sent after it.
       return put(turn, { refused: false, phase: { at: 'run', writer } }, early);

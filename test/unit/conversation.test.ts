@@ -4,10 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import {
-  ChatRequestSchema,
-  ThinkingEffort,
-} from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ChatRequestSchema, ThinkingEffort } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { chooseModel } from '../../src/chat/choose-model.ts';
 import { conversationViolations, fieldsNotHonoured } from '../../src/chat/conversation.ts';

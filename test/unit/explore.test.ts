@@ -30,7 +30,7 @@ test('doubts, deaths, redeliveries, a hand-back and a delete keep the laws too',
 });
 
 test('waits, two callers, a repeated start and continue, and old views keep them', () => {
-  for (const name of ['wait', 'waitAgain', 'submits', 'waitStale']) {
+  for (const name of ['wait', 'waitAgain', 'submits', 'waitStale', 'tool', 'toolDrain']) {
     const { findings, capped } = explore(setupNamed(name), MAX_STATES);
     assert.deepEqual(findings, [], name);
     assert.equal(capped, false, name);
@@ -60,6 +60,8 @@ const CAUGHT: Readonly<Record<Break, readonly [setup: string, law: RegExp]>> = {
   answerEarly: ['wait', /^law 7: a result was acknowledged, and the log does not have it/],
   lateDeadline: ['deadline', /^law 9: a deadline ends a chat whose client’s results/],
   forgetSteps: ['wait', /^law 7: the model is asked for a step that is finished/],
+  repeatCalls: ['tool', /^law 7: a call that must not be repeated is made twice/],
+  callUnsaid: ['tool', /^law 7: a call that must not be repeated is made twice/],
   noContinue: ['wait', /^law 7: from here no end can be reached/],
 };
 
