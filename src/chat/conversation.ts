@@ -35,8 +35,6 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   }
   if (request.toolContext.length > 0) refuse('request.tool_context');
   if (request.mcpServers.length > 0) refuse('request.mcp_servers');
-  const format = request.responseFormat?.format;
-  if (format?.case === 'tool') refuse('request.response_format.tool');
   if (request.system?.citations?.enabled === true) refuse('request.system.citations.enabled');
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {

@@ -1,5 +1,6 @@
 // The rules of the form that an answer is to have: each violation by its path.
-import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ChatRequest, Tool, ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Violation } from './errors.ts';
 
@@ -9,10 +10,11 @@ export type AnswerSchemaChecker = (
 ) => { readonly ok: true } | { readonly ok: false; readonly why: string };
 
 export function formatViolations(
-  { responseFormat, messages }: ChatRequest,
+  { responseFormat, messages, tools, toolChoice }: ChatRequest,
   checkSchema: AnswerSchemaChecker,
 ): Violation[] {
   const format = responseFormat?.format;
+  if (format?.case === 'tool') return toolFormatViolations(format.value.name, tools, toolChoice);
   if (format?.case !== 'jsonSchema') return [];
   const path = 'request.response_format.json_schema';
   const found: Violation[] = [];
@@ -25,3 +27,34 @@ export function formatViolations(
   }
   return found;
 }
+
+function toolFormatViolations(
+  name: string,
+  tools: readonly Tool[],
+  choice: ToolChoice | undefined,
+): Violation[] {
+  const found: Violation[] = [];
+  const names = tools.flatMap(({ kind }) => (kind.case === 'client' ? [kind.value.name] : []));
+  if (!names.includes(name)) {
+    found.push({
+      path: 'request.response_format.tool.name',
+      description:
+        names.length === 0
+          ? 'must be a client tool of request.tools, and there is none'
+          : `must be a client tool of request.tools; they are: ${names.join(', ')}`,
+    });
+  }
+  if (choice !== undefined && !FREE.has(choice.mode)) {
+    found.push({
+      path: 'request.tool_choice.mode',
+      description:
+        'does not go together with response_format.tool, which makes the model call its tool; leave tool_choice.mode out',
+    });
+  }
+  return found;
+}
+
+const FREE: ReadonlySet<ToolChoiceMode> = new Set([
+  ToolChoiceMode.UNSPECIFIED,
+  ToolChoiceMode.AUTO,
+]);

@@ -16,6 +16,8 @@ import { type AnswerSchema, answerSchema } from '../tools/answer-schema.ts';
 export interface AnswerFormat {
   readonly schema: AnswerSchema;
   readonly schemaText: string;
+  /** The answer is the input of a call of this tool; undefined: it is text. */
+  readonly tool?: string;
 }
 
 type Completed = Extract<End, { readonly kind: 'completed' }>;
@@ -27,10 +29,24 @@ export type Judged =
   | { readonly violations: readonly string[] };
 
 /** Undefined: free text. */
-export function answerFormat({ responseFormat }: ChatRequest): AnswerFormat | undefined {
+export function answerFormat({ responseFormat, tools }: ChatRequest): AnswerFormat | undefined {
   const format = responseFormat?.format;
-  if (format?.case !== 'jsonSchema') return undefined;
-  const { schema: schemaText } = format.value;
+  switch (format?.case) {
+    case 'jsonSchema':
+      return { ...compiled(format.value.schema) };
+    case 'tool': {
+      const { name } = format.value;
+      const kinds = tools.map(({ kind }) => kind);
+      const tool = kinds.find((kind) => kind.case === 'client' && kind.value.name === name);
+      const schema = tool?.case === 'client' ? tool.value.inputSchema : '';
+      return { ...compiled(schema === '' ? '{"type":"object"}' : schema), tool: name };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function compiled(schemaText: string): Pick<AnswerFormat, 'schema' | 'schemaText'> {
   const compiled = answerSchema(schemaText);
   // The door has compiled it, by the same rules.
   if (!compiled.ok) throw new Error(`The schema of the answer ${compiled.why}`);
@@ -40,12 +56,14 @@ export function answerFormat({ responseFormat }: ChatRequest): AnswerFormat | un
 /** Ends by which the model was done; after the others an answer is short, and may be no JSON. */
 const IS_WHOLE: ReadonlySet<StopReason> = new Set([StopReason.END_TURN, StopReason.STOP_SEQUENCE]);
 
+const CALLED: ReadonlySet<StopReason> = new Set([StopReason.TOOL_USE]);
+
 /** By the request's own max_tokens, or by what was left of its budget. */
 const IS_CUT: ReadonlySet<StopReason> = new Set([StopReason.MAX_TOKENS, StopReason.BUDGET]);
 
-/** `text`: what the turn has said. */
-export function judge({ schema }: AnswerFormat, text: string, end: Completed): Judged {
-  const whole = IS_WHOLE.has(end.stopReason);
+/** `text`: what the turn has said, or the input of the call that is the answer. */
+export function judge({ schema, tool }: AnswerFormat, text: string, end: Completed): Judged {
+  const whole = tool === undefined ? IS_WHOLE.has(end.stopReason) : CALLED.has(end.stopReason);
   if (!whole && !IS_CUT.has(end.stopReason)) return { end };
   const read = readJson(text);
   // Cut off, but not within the JSON: a number or a word may go on where it seems to end.
@@ -110,13 +128,16 @@ function depthOf(value: unknown): number {
 }
 
 /** What is said to the model after an answer that does not fit. */
-export function repairRequest({ schemaText }: AnswerFormat, violations: readonly string[]): string {
+export function repairRequest(
+  { schemaText, tool }: AnswerFormat, violations: readonly string[]): string {
   const schema =
     schemaText.length <= MAX_REPAIR_SCHEMA_CHARS ? `\n\nThe JSON Schema is: ${schemaText}` : '';
-  return (
-    `Your answer does not fit the JSON Schema that it must fit:\n- ${violations.join('\n- ')}\n\n` +
-    `Answer again, with the corrected JSON alone.${schema}`
-  );
+  const [what, again] =
+    tool === undefined
+      ? ['Your answer', 'Answer again, with the corrected JSON alone.']
+      : [`The input of your call of "${tool}"`, 'Call it again, with the corrected input.'];
+  const list = violations.join('\n- ');
+  return `${what} does not fit the JSON Schema that it must fit:\n- ${list}\n\n${again}${schema}`;
 }
 
 /** What the model has said, and what is wanted instead. */

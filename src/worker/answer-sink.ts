@@ -122,6 +122,11 @@ export class AnswerSink implements ModelSink {
     return this.#calls.count;
   }
 
+  /** The input of the first call of a tool in this turn. */
+  inputOf(tool: string): string | undefined {
+    return this.#calls.inputOf(tool);
+  }
+
   /** Whether tools of ours were called in this turn. */
   someOurs(): boolean {
     return this.#calls.someOurs();

@@ -205,7 +205,11 @@ async function goOn(
 
 /** What the end of a turn is once its form was looked at, or why the model is asked again. */
 function judgeTurn({ format }: OpenChat, { repairs }: Turn, sink: AnswerSink, end: End): Judged {
-  if (end.kind === 'completed' && format !== undefined) return judge(format, sink.saidText(), end);
+  if (end.kind === 'completed' && format !== undefined) {
+    const answer = format.tool === undefined ? sink.saidText() : sink.inputOf(format.tool);
+    // Another tool was called, for the client to run: the answer is to come.
+    return answer === undefined ? { end } : judge(format, answer, end);
+  }
   if (end.kind !== 'failed' || repairs.length === 0) return { end };
   // The reason is the second call's, but there would have been no second call without the first answer.
   const what = format === undefined ? 'did not keep to tool_choice' : 'did not fit the schema';
@@ -263,6 +267,10 @@ async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
     turn.answeredBy = answeredBy;
     if (ANSWERS.has(stopReason)) checkTurn(turn.toolChoice, sink.calls);
     if (stopReason !== StopReason.TOOL_USE) return { kind: 'completed', stopReason };
+    const answer = chat.format?.tool;
+    if (answer !== undefined && sink.inputOf(answer) !== undefined) {
+      return { kind: 'completed', stopReason };
+    }
     if (sink.someOurs()) return { kind: 'tools' };
     return chat.awaitToolResults ? { kind: 'wait' } : { kind: 'completed', stopReason };
   } catch (error) {

@@ -102,6 +102,11 @@ export class ToolCalls {
     return [...this.#calls.values()];
   }
 
+  /** Of the first call of a tool. */
+  inputOf(name: string): string | undefined {
+    return this.all().find((call) => call.name === name)?.input();
+  }
+
   toolUses(): ToolUseBlock[] {
     return this.all().map((call) =>
       create(ToolUseBlockSchema, { id: call.id, name: call.name, input: call.input() }),

@@ -1,7 +1,7 @@
 // What tool_choice asks of a turn: whether the model kept to it, and how it is asked once more where it
 // did not.
 import { create } from '@bufbuild/protobuf';
-import type { ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ChatRequest, ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ToolChoiceMode, ToolChoiceSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ModelFailure } from '../chat/model-port.ts';
@@ -10,12 +10,22 @@ const FORCED: ReadonlySet<ToolChoiceMode> = new Set([ToolChoiceMode.ANY, ToolCho
 
 /**
  * Of a turn, given whether the chat has called a tool before. A call that must be made is made once: else
- * no chat whose tools are answered would come to an end.
+ * no chat whose tools are answered would come to an end. `answer`: the tool whose call is the answer;
+ * until then others may be called.
  */
 export function choiceOfTurn(
-  choice: ToolChoice | undefined,
+  { toolChoice: choice, tools }: ChatRequest,
+  answer: string | undefined,
   called: boolean,
 ): ToolChoice | undefined {
+  if (answer !== undefined) {
+    const only = tools.length === 1;
+    return create(ToolChoiceSchema, {
+      mode: only ? ToolChoiceMode.NAMED : ToolChoiceMode.ANY,
+      ...(only ? { name: answer } : {}),
+      ...(choice?.parallel === undefined ? {} : { parallel: choice.parallel }),
+    });
+  }
   if (choice === undefined || !called || !FORCED.has(choice.mode)) return choice;
   return create(ToolChoiceSchema, {
     mode: ToolChoiceMode.AUTO,

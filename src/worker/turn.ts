@@ -85,7 +85,7 @@ export async function nextTurn(
   const said =
     upTo === undefined ? new AnswerFold() : await patiently(() => foldUpTo(deps.log, chat, upTo));
   const calls = said.openCalls();
-  const choice = choiceOfTurn(request.toolChoice, said.called());
+  const choice = choiceOfTurn(request, format?.tool, said.called());
   const messages = joined(request.messages, said.messages());
   return {
     answeredBy: undefined,
@@ -99,7 +99,7 @@ export async function nextTurn(
     takenIds: toolUseIds(messages),
     toolChoice: choice,
     clientTools: tools.clientNames,
-    keepText: format !== undefined,
+    keepText: format !== undefined && format.tool === undefined,
     calls,
     used: said.serverCalls(),
     repairs: [],

@@ -299,10 +299,6 @@ const LATER: readonly (readonly [string, Initiate])[] = [
     asking({ toolContext: [{ name: 'd', item: { case: 'data', value: '{}' } }] }),
   ],
   ['request.mcp_servers', asking({ mcpServers: [{ name: 'm', url: 'https://mcp.example.com' }] })],
-  [
-    'request.response_format.tool',
-    asking({ responseFormat: { format: { case: 'tool', value: { name: 'n' } } } }),
-  ],
   ['request.system.use_default_prompt', asking({ system: { useDefaultPrompt: true } })],
   ['request.system.citations.enabled', asking({ system: { citations: { enabled: true } } })],
   [

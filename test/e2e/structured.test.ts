@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
   ChatStreamStatus,
   ChatStreamView,
@@ -257,4 +258,86 @@ test('a schema that answers cannot be checked by is refused by its path, and not
   const error = await refused(asked('{}', { messages }));
   assert.deepEqual(error.fields, ['request.response_format.json_schema']);
   assert.equal(model.requests.length, begun);
+});
+
+const CITY_TOOL = {
+  kind: {
+    case: 'client',
+    value: { name: 'save_city', inputSchema: JSON.stringify(CITY) },
+  },
+} as const;
+const LOOK = { kind: { case: 'client', value: { name: 'look' } } } as const;
+
+function askingForCall(script: ScriptInput, more: Request = {}): Request {
+  return {
+    messages: [says(Role.USER, scripted(script))],
+    tools: [CITY_TOOL],
+    responseFormat: { format: { case: 'tool', value: { name: 'save_city' } } },
+    ...more,
+  };
+}
+
+function saves(input: string): ScriptInput {
+  return { tokens: 0, calls: [{ name: 'save_city', input }] };
+}
+
+test('a call of one tool as the answer: it is forced, checked against the tool’s schema, and handed over as JSON', async () => {
+  const begun = model.requests.length;
+  const watch = await run(askingForCall(saves(GOOD)));
+  const end = watch.end();
+  assert.equal(end.status, ChatStreamStatus.COMPLETED);
+  assert.equal(end.stopReason, StopReason.TOOL_USE);
+  assert.equal(outputJson(watch), GOOD);
+  const body = model.requests[begun]?.body as Record<string, unknown>;
+  assert.deepEqual(body['tool_choice'], { type: 'function', function: { name: 'save_city' } });
+
+  const mended = await run(askingForCall({ ...saves('{"city":"B"}'), again: saves(GOOD) }));
+  assert.equal(outputJson(mended), GOOD);
+  assert.equal(mended.end().usage?.modelCalls, 2);
+  const again = model.requests.at(-1)?.body as { messages: { content: string }[] };
+  assert.match(
+    again.messages.at(-1)?.content ?? '',
+    /^The input of your call of "save_city" does not fit .*Call it again, with the corrected input\./s,
+  );
+  const told = await run(askingForCall({ tokens: 2, again: saves(GOOD) }));
+  assert.equal(outputJson(told), GOOD, 'words in its place are asked for again as well');
+
+  const unfit = await run(askingForCall({ ...saves('{}'), again: saves('{}') }));
+  assert.equal(unfit.end().failure?.reason, FailureReason.SCHEMA_NOT_MET);
+  const words = await run(askingForCall({ tokens: 1, again: { tokens: 1 } }));
+  assert.equal(words.end().failure?.reason, FailureReason.TOOL_CHOICE_NOT_MET);
+});
+
+test('other tools may be called before the call that is the answer', async () => {
+  const script: ScriptInput = {
+    tokens: 0,
+    calls: [{ name: 'look' }],
+    rounds: [saves(GOOD)],
+  };
+  const request = askingForCall(script, { tools: [CITY_TOOL, LOOK] });
+  const { streamId } = await client.initiateChatStream({ request, awaitToolResults: true });
+  const { chatStream } = await client.waitChatStream({ streamId });
+  const [asked] = chatStream?.pendingToolUses ?? [];
+  assert.equal(asked?.name, 'look');
+  await client.submitToolResults({
+    streamId,
+    results: [
+      { toolUseId: asked.id, content: [{ block: { case: 'text', value: 'it is Basel' } }] },
+    ],
+  });
+  const watch = await watchToEnd(client, streamId);
+  assert.equal(outputJson(watch), GOOD);
+  const body = model.requests.at(-1)?.body as Record<string, unknown>;
+  assert.equal(body['tool_choice'], 'required');
+});
+
+test('a tool that cannot be the answer is refused by its path', async () => {
+  const paths = async (more: Request): Promise<readonly string[]> => {
+    const call = client.initiateChatStream({ request: askingForCall({ tokens: 1 }, more) });
+    return (await refused(call)).fields;
+  };
+  assert.deepEqual(await paths({ tools: [LOOK] }), ['request.response_format.tool.name']);
+  assert.deepEqual(await paths({ toolChoice: { mode: ToolChoiceMode.NONE } }), [
+    'request.tool_choice.mode',
+  ]);
 });
