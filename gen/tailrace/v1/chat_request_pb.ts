@@ -319,7 +319,8 @@ export const ServerToolSchema: GenMessage<ServerTool> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_chat_request, 3);
 
 /**
- * Which tools the model may or must use.
+ * Which tools the model may or must use. A model that breaks it is asked once more; then the chat is FAILED
+ * with TOOL_CHOICE_NOT_MET. A call that must be made is made once: after its result the mode is AUTO.
  *
  * @generated from message tailrace.v1.ToolChoice
  */
@@ -696,13 +697,15 @@ export const JsonSchemaFormatSchema: GenMessage<JsonSchemaFormat> = /*@__PURE__*
   messageDesc(file_tailrace_v1_chat_request, 12);
 
 /**
- * A call of one tool as the answer.
+ * A call of one tool as the answer: the model must come to it, other tools may be called before. The chat
+ * completes with TOOL_USE and the call's input, checked against the tool's schema, as output_json; one that
+ * does not fit is given back once, as with JsonSchemaFormat. Not together with a tool_choice.mode.
  *
  * @generated from message tailrace.v1.ToolFormat
  */
 export type ToolFormat = Message<"tailrace.v1.ToolFormat"> & {
   /**
-   * The tool's name; one of the request's tools.
+   * The tool's name; one of the request's client tools.
    *
    * @generated from field: string name = 1;
    */
