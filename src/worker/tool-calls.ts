@@ -104,7 +104,9 @@ export class ToolCalls {
 
   /** Of the first call of a tool. */
   inputOf(name: string): string | undefined {
-    return this.all().find((call) => call.name === name)?.input();
+    return this.all()
+      .find((call) => call.name === name)
+      ?.input();
   }
 
   toolUses(): ToolUseBlock[] {
