@@ -49,6 +49,8 @@ export const MAX_TOOL_INPUT_CHARS = 192 * 1024;
 /** Ids of tool calls that a model server gives; longer ones are replaced. */
 export const MAX_TOOL_USE_ID_CHARS = 256;
 export const MAX_TOOL_NAME_CHARS = 128;
+/** Of one marker of a citation, its quote included, in UTF-16 units; longer ones are text. */
+export const MAX_CITATION_MARKER_CHARS = 1_024;
 /** Calls of tools that are run here at once, for one chat. */
 export const TOOL_CALLS_AT_ONCE = 8;
 /** One call of a tool that is run here. */

@@ -100,6 +100,7 @@ export async function nextTurn(
     toolChoice: choice,
     clientTools: tools.clientNames,
     keepText: format !== undefined && format.tool === undefined,
+    cited: undefined,
     calls,
     used: said.serverCalls(),
     repairs: [],

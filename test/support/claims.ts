@@ -101,6 +101,7 @@ export function firstTurn(deltas: boolean): TurnStart {
     toolChoice: undefined,
     clientTools: new Set(),
     keepText: false,
+    cited: undefined,
   };
 }
 
