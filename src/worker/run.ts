@@ -9,20 +9,21 @@ import {
   UsageSchema,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { Settled } from '../chat/append.ts';
-import type { Command, WorkQueue } from '../chat/commands.ts';
+import type { Command } from '../chat/commands.ts';
 import { runDueMs, runTimeout, toolDeadlineMs } from '../chat/deadlines.ts';
-import type { EventLog, StatusMark } from '../chat/event-log.ts';
+import type { StatusMark } from '../chat/event-log.ts';
 import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient, ModelSink } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
 import { nextCall } from '../chat/request-limits.ts';
+import { OpenError } from '../chat/sealing-port.ts';
 import type { End } from '../chat/terminal.ts';
 import { type Judged, judge, schemaNotMet } from './answer-format.ts';
 import { AnswerSink } from './answer-sink.ts';
 import type { LogWriter } from './log-writer.ts';
 import { isFull } from './log-writer.ts';
-import type { Turn } from './turn.ts';
+import type { Turn, TurnDeps } from './turn.ts';
 import { isFirstStep, nextTurn, repairTurn } from './turn.ts';
 
 /** Why a run is stopped before the model is done: the reason of its abort signal. */
@@ -46,9 +47,7 @@ export type RunResult =
   /** Another writer owns the chat or ended it, or the log is away: this run is over, the chat not. */
   | { readonly type: 'lost'; readonly why: string };
 
-export interface RunDeps {
-  readonly log: EventLog;
-  readonly queue: Pick<WorkQueue, 'startOf'>;
+export interface RunDeps extends TurnDeps {
   readonly model: ModelClient;
   readonly logger: Logger;
 }
@@ -110,7 +109,7 @@ export async function runChat(
       { ...fieldsOf(command), attempt: writer.attempt, err: error },
       'a run failed inside Tailrace',
     );
-    return await finish(writer, INTERNAL_END, turn?.usage ?? create(UsageSchema, {}));
+    return await finish(writer, internalEnd(error), turn?.usage ?? create(UsageSchema, {}));
   } finally {
     clearTimeout(timer);
   }
@@ -218,9 +217,12 @@ async function handBack(writer: LogWriter): Promise<RunResult> {
   return settled.type === 'stored' ? { type: 'handed-back' } : lost(lossBy(settled));
 }
 
-const INTERNAL_END: End = {
-  kind: 'error',
-  reason: FailureReason.INTERNAL,
-  message: 'Tailrace failed while it ran this chat; the server log has the cause.',
-  retryable: true,
-};
+function internalEnd(error: unknown): End {
+  const { INTERNAL: reason } = FailureReason;
+  // Said to the caller, who can tell the operator: it names the key that is missing.
+  if (error instanceof OpenError) {
+    return { kind: 'error', reason, message: error.message, retryable: false };
+  }
+  const message = 'Tailrace failed while it ran this chat; the server log has the cause.';
+  return { kind: 'error', reason, message, retryable: true };
+}

@@ -14,8 +14,10 @@ import { APPEND_SETTLE_MS } from '../chat/limits.ts';
 import { foldUpTo } from '../chat/read-log.ts';
 import type { ChatLimits } from '../chat/request-limits.ts';
 import { limitsOf } from '../chat/request-limits.ts';
+import type { Opener } from '../chat/sealing-port.ts';
 import { type AnswerFormat, answerFormat, repairMessages } from './answer-format.ts';
 import type { AnswerSink, TurnStart } from './answer-sink.ts';
+import { openSecrets } from './open-secrets.ts';
 
 /** The turn that the model is to be asked for. */
 export interface Turn extends TurnStart {
@@ -39,6 +41,7 @@ export interface Turn extends TurnStart {
 export interface TurnDeps {
   readonly log: EventLog;
   readonly queue: Pick<WorkQueue, 'startOf'>;
+  readonly opener: Opener;
 }
 
 /** Undefined: the chat's start is erased. A short absence of the log is waited for. */
@@ -52,7 +55,11 @@ export async function nextTurn(
   const start =
     command.verb === 'start' ? command : await patiently(() => deps.queue.startOf(chat));
   if (start === undefined) return undefined;
-  const { request, awaitToolResults } = fromBinary(InitiateChatStreamRequestSchema, start.data);
+  const { request, awaitToolResults } = openSecrets(
+    fromBinary(InitiateChatStreamRequestSchema, start.data),
+    deps.opener,
+    chat,
+  );
   if (request === undefined) throw new Error('The start command holds no request.');
   const said = isFirstStep(mark)
     ? new AnswerFold()

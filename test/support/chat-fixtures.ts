@@ -24,7 +24,9 @@ import type { EventLog, LogRecord, LogTail } from '../../src/chat/event-log.ts';
 import type { Logger } from '../../src/chat/logger.ts';
 import type { ModelClient } from '../../src/chat/model-port.ts';
 import { recordsUpTo } from '../../src/chat/read-log.ts';
+import type { Opener } from '../../src/chat/sealing-port.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
+import { createSealing } from '../../src/ops/sealing.ts';
 import { cancelChatStream } from '../../src/rpc/cancel-chat-stream.ts';
 import { initiateChatStream } from '../../src/rpc/initiate-chat-stream.ts';
 import { traceparentOf } from '../../src/chat/trace.ts';
@@ -66,6 +68,9 @@ export function initiateRequest(init: ChatInit = {}): InitiateChatStreamRequest 
   });
 }
 
+/** Chats of tests carry no secrets, unless they are about them. */
+export const NO_KEYS = createSealing([]);
+
 /** A list that knows of no chat. */
 export const NO_LIST = { queued: () => 0, position: () => 0 };
 
@@ -83,6 +88,7 @@ export function initiate(
     models: () => Promise.resolve([TEST_MODEL_INFO]),
     readDocuments: (request: ChatRequest) => Promise.resolve(request),
     tokens: { count: () => Promise.resolve(undefined) },
+    sealer: NO_KEYS,
     maxRequestBytes: 8 * 1024 * 1024,
   };
   return initiateChatStream(deps, TENANT, initiateRequest(init), traceparentOf(null));
@@ -145,11 +151,12 @@ export function runWorker(
   options: {
     readonly slots?: number;
     readonly logger?: Logger;
+    readonly opener?: Opener;
   } = {},
 ): TestWorker {
-  const { slots = 8, logger = SILENT } = options;
+  const { slots = 8, logger = SILENT, opener = NO_KEYS } = options;
   const { log, work } = nats;
-  const worker = startWorker({ log, queue: work, models: () => model, logger, slots });
+  const worker = startWorker({ log, queue: work, models: () => model, opener, logger, slots });
   return { ...worker, [Symbol.asyncDispose]: worker.stop };
 }
 

@@ -8,7 +8,7 @@ import { FIRST_CLAIM } from '../../src/chat/decisions.ts';
 import { continueCommand } from '../../src/chat/next-command.ts';
 import { claimMark } from '../../src/worker/claim.ts';
 import { nextTurn } from '../../src/worker/turn.ts';
-import { chatKey, initiateRequest } from '../support/chat-fixtures.ts';
+import { chatKey, initiateRequest, NO_KEYS } from '../support/chat-fixtures.ts';
 import { memoryLog } from '../support/memory-log.ts';
 
 test('the day that a default prompt tells is the chat’s own, also after a wait for tools', async () => {
@@ -35,7 +35,8 @@ test('the day that a default prompt tells is the chat’s own, also after a wait
   };
   const later: Command = { ...continueCommand(start, 7), sequence: 2 };
   assert.notEqual(later.meta.createdAtMs, start.meta.createdAtMs);
-  const deps = { log: memoryLog(), queue: { startOf: async () => Promise.resolve(start) } };
+  const queue = { startOf: async () => Promise.resolve(start) };
+  const deps = { log: memoryLog(), queue, opener: NO_KEYS };
   for (const command of [start, later]) {
     const mark = claimMark(command, FIRST_CLAIM, 'owner', Date.now());
     const turn = await nextTurn(deps, command, 0, mark);
