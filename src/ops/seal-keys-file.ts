@@ -34,9 +34,13 @@ export async function sealKeysIn(
   }
   const found = parseSealKeys(text);
   if ('fault' in found) {
-    throw new ConfigError(`The file ${file} is not what it was made as; it must hold ${found.fault}`);
+    throw new ConfigError(
+      `The file ${file} is not what it was made as; it must hold ${found.fault}`,
+    );
   }
-  const own = found.filter((key) => !given.some((other) => sealKeyText(other) === sealKeyText(key)));
+  const own = found.filter(
+    (key) => !given.some((other) => sealKeyText(other) === sealKeyText(key)),
+  );
   const twice = own.find(({ id }) => given.some((other) => other.id === id));
   if (twice !== undefined) {
     throw new ConfigError(

@@ -23,7 +23,9 @@ export function parseSealKeys(text: string): readonly SealKey[] | { readonly fau
     const [, id = '', base64 = ''] = KEY.exec(part) ?? [];
     const bytes = Buffer.from(base64, 'base64');
     if (id === '') {
-      return { fault: `${SEAL_KEYS_FORM} (the ${nth(i)} is no id of 1 to 32 of A–Z, a–z, 0–9, _ and -, a colon, base64)` };
+      return {
+        fault: `${SEAL_KEYS_FORM} (the ${nth(i)} is no id of 1 to 32 of A–Z, a–z, 0–9, _ and -, a colon, base64)`,
+      };
     }
     if (bytes.length !== SEAL_KEY_BYTES || bytes.toString('base64') !== base64) {
       return { fault: `${SEAL_KEYS_FORM} ("${id}" is not the base64 of ${SEAL_KEY_BYTES} bytes)` };

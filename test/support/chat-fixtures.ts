@@ -28,7 +28,7 @@ import type { Opener } from '../../src/chat/sealing-port.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { createSealing } from '../../src/ops/sealing.ts';
 import { cancelChatStream } from '../../src/rpc/cancel-chat-stream.ts';
-import { initiateChatStream } from '../../src/rpc/initiate-chat-stream.ts';
+import { initiateChatStream, type InitiateDeps } from '../../src/rpc/initiate-chat-stream.ts';
 import { traceparentOf } from '../../src/chat/trace.ts';
 import { startControlLoop } from '../../src/worker/control-loop.ts';
 import type { Worker } from '../../src/worker/worker.ts';
@@ -77,11 +77,8 @@ export const NO_LIST = { queued: () => 0, position: () => 0 };
 /** What a test may put in the place of an adapter's own ports, to watch or to hold them. */
 export type Ports = Pick<NatsAdapter, 'inbox' | 'log'>;
 
-export function initiate(
-  ports: Ports,
-  init: ChatInit = {},
-): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
-  const deps = {
+export function initiateDeps(ports: Ports): InitiateDeps {
+  return {
     list: NO_LIST,
     ...ports,
     logger: SILENT,
@@ -91,6 +88,13 @@ export function initiate(
     sealer: NO_KEYS,
     maxRequestBytes: 8 * 1024 * 1024,
   };
+}
+
+export function initiate(
+  ports: Ports,
+  init: ChatInit = {},
+): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
+  const deps = initiateDeps(ports);
   return initiateChatStream(deps, TENANT, initiateRequest(init), traceparentOf(null));
 }
 
