@@ -67,7 +67,7 @@ function* textsOf(inside: ReflectMessage, field: DescField, path: string): Gener
     }
   } else if (field.fieldKind === 'map') {
     const map = inside.get(field);
-    for (const [key, item] of [...map.entries()]) {
+    for (const [key, item] of map) {
       yield* place(item, `${path}[${JSON.stringify(key)}]`, (text) => map.set(key, text));
     }
   }
