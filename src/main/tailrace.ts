@@ -67,9 +67,9 @@ export async function startTailrace(
       log: nats.log,
       queue: only === undefined ? nats.work : only.queue(nats.work),
       slots: config.workerSlots,
+      opener: sealing,
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       models: models.current,
-      opener: sealing,
       logger,
     });
     stack.defer(() => worker.stop());
