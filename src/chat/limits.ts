@@ -295,6 +295,11 @@ export const EMBEDDED_NATS_SYNC_MS = SECOND_MS;
 /** Holds a request of MAX_REQUEST_BYTES with its headers. */
 export const EMBEDDED_NATS_MAX_PAYLOAD_BYTES = MAX_REQUEST_BYTES + MiB;
 
+// Sealing
+export const SEAL_KEY_BYTES = 32;
+/** Each is tried for an id that a caller gives again, and may be what a stored chat was sealed with. */
+export const MAX_SEAL_KEYS = 16;
+
 // The list
 /** Changes go into the list in one transaction with what comes within this time, unless a call waits. */
 export const LIST_FLUSH_MS = 20;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { SHUTDOWN_GRACE_MS } from '../chat/limits.ts';
+import type { Sealer } from '../chat/sealing-port.ts';
 import { createDocumentReader } from '../documents/document-reader.ts';
 import { MEMORY, openList } from '../list/sqlite-list.ts';
 import { createTokenCounter } from '../model/tokens/token-counter.ts';
@@ -26,9 +27,10 @@ export async function startApi(parts: {
   readonly config: Config;
   readonly nats: NatsAdapter;
   readonly model: ModelClient;
+  readonly sealer: Sealer;
   readonly logger: Logger;
 }): Promise<Api> {
-  const { config, nats, model, logger } = parts;
+  const { config, nats, model, sealer, logger } = parts;
   await using stack = new AsyncDisposableStack();
   const tenants = await openTenants(config, logger, stack);
   // The folder is this process's alone only with the embedded server, which locks it.
@@ -62,6 +64,7 @@ export async function startApi(parts: {
       logger,
       documents,
       tokens,
+      sealer,
       maxRequestBytes: nats.maxRequestBytes,
     }),
     observe: hub.observe,

@@ -2,6 +2,8 @@
 // ended in the right order; nothing is decided here.
 import type { Config } from '../ops/config.ts';
 import { ConfigError } from '../ops/config.ts';
+import { sealKeysIn } from '../ops/seal-keys-file.ts';
+import { createSealing } from '../ops/sealing.ts';
 import type { WorkQueue } from '../chat/commands.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
@@ -53,14 +55,20 @@ export async function startTailrace(
     },
   );
   stack.use(nats);
+  const sealKeys =
+    config.nats === undefined
+      ? await sealKeysIn(config.dataDir, config.sealKeys, logger)
+      : config.sealKeys;
+  const sealing = createSealing(sealKeys);
   const control = startControlLoop({ ...nats, queue: nats.control, logger });
   stack.defer(() => control.stop());
   if (config.roles.has('worker')) {
-    const own = { ...config, roles: WORKER_ALONE, workerSlots: 1, nats: access };
+    const own = { ...config, roles: WORKER_ALONE, workerSlots: 1, nats: access, sealKeys };
     const worker = startWorker({
       log: nats.log,
       queue: only === undefined ? nats.work : only.queue(nats.work),
       slots: config.workerSlots,
+      opener: sealing,
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       models: models.current,
       tools: serverTools,
@@ -69,7 +77,7 @@ export async function startTailrace(
     stack.defer(() => worker.stop());
   }
   const api = config.roles.has('api')
-    ? stack.use(await startApi({ config, nats, model: models.client, logger }))
+    ? stack.use(await startApi({ config, nats, model: models.client, sealer: sealing, logger }))
     : undefined;
   const owned = stack.move();
   return {
@@ -121,7 +129,9 @@ async function openOwnNats(
   }
   const dataDir = config.dataDir;
   const sync = config.natsSync;
-  const embedded = await startEmbeddedNats({ program, dataDir, sync, logger, environment });
+  // Whoever has the store is not to have its keys: neither has who looks into nats-server.
+  const { TAILRACE_SEAL_KEYS: _, ...others } = environment;
+  const embedded = await startEmbeddedNats({ program, dataDir, sync, logger, environment: others });
   stack.use(embedded);
   const { url, user, password, diskFreeBytes } = embedded;
   const access = { servers: [url], user, password };

@@ -8,6 +8,7 @@ import {
   EMBEDDED_WORKER_SLOTS,
   HEARTBEAT_MS,
 } from '../chat/limits.ts';
+import { parseSealKeys, type SealKey } from './seal-keys.ts';
 
 export type Role = 'api' | 'worker';
 
@@ -42,6 +43,8 @@ export interface Config {
   /** The operator's default prompt as a template. */
   readonly defaultPromptFile: string | undefined;
   readonly tokensFile: string | undefined;
+  /** What secrets are sealed with: the first seals, all open. */
+  readonly sealKeys: readonly SealKey[];
   readonly corsOrigins: readonly string[];
   readonly workerSlots: number;
   readonly heartbeatMs: number;
@@ -138,6 +141,13 @@ const syncInterval = z.string().transform((text, context): number | 'always' => 
   return z.NEVER;
 });
 
+const sealKeys = z.string().transform((text, context) => {
+  const keys = parseSealKeys(text);
+  if (!('fault' in keys)) return keys;
+  context.addIssue(keys.fault);
+  return z.NEVER;
+});
+
 const origin = commaList.transform((origins, context) => {
   for (const each of origins) {
     if (each !== '*' && URL.parse(each)?.origin !== each) {
@@ -163,6 +173,7 @@ const Environment = z.object({
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   TAILRACE_TOKENS_FILE: z.string().optional(),
+  TAILRACE_SEAL_KEYS: sealKeys.optional(),
   TAILRACE_CORS_ORIGINS: origin.prefault(''),
   TAILRACE_WORKER_SLOTS: wholeNumber(1, 10_000).optional(),
   TAILRACE_HEARTBEAT_MS: wholeNumber(100, 600_000).prefault(String(HEARTBEAT_MS)),
@@ -176,7 +187,11 @@ export class ConfigError extends Error {
   }
 }
 
-const SECRETS: ReadonlySet<string> = new Set(['OPENAI_API_KEY', 'TAILRACE_NATS_URL']);
+const SECRETS: ReadonlySet<string> = new Set([
+  'OPENAI_API_KEY',
+  'TAILRACE_NATS_URL',
+  'TAILRACE_SEAL_KEYS',
+]);
 
 /** Empty variables count as unset. Throws a ConfigError that names every wrong one. */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
@@ -223,6 +238,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     modelsFile: e.TAILRACE_MODELS_FILE,
     defaultPromptFile: e.TAILRACE_DEFAULT_PROMPT_FILE,
     tokensFile: e.TAILRACE_TOKENS_FILE,
+    sealKeys: e.TAILRACE_SEAL_KEYS ?? [],
     corsOrigins: e.TAILRACE_CORS_ORIGINS,
     workerSlots:
       e.TAILRACE_WORKER_SLOTS ?? (embeddedModel ? EMBEDDED_WORKER_SLOTS : DEFAULT_WORKER_SLOTS),

@@ -9,6 +9,7 @@ import { DOCUMENTS_READ_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { readDocuments } from '../chat/read-documents.ts';
+import type { Sealer } from '../chat/sealing-port.ts';
 import { traceparentOf } from '../chat/trace.ts';
 import { tenantOf } from './auth.ts';
 import { cancelChatStream } from './cancel-chat-stream.ts';
@@ -33,6 +34,7 @@ export interface ServiceDeps {
   readonly logger: Logger;
   readonly documents: DocumentReader;
   readonly tokens: TokenCounter;
+  readonly sealer: Sealer;
   readonly maxRequestBytes: number;
 }
 

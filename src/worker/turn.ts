@@ -16,9 +16,11 @@ import { APPEND_SETTLE_MS } from '../chat/limits.ts';
 import { foldUpTo } from '../chat/read-log.ts';
 import type { ChatLimits } from '../chat/request-limits.ts';
 import { limitsOf } from '../chat/request-limits.ts';
+import type { Opener } from '../chat/sealing-port.ts';
 import type { ServerTool } from '../chat/tool-port.ts';
 import { type AnswerFormat, answerFormat, askedAgain, repairRequest } from './answer-format.ts';
 import type { AnswerSink, TurnStart } from './answer-sink.ts';
+import { openSecrets } from './open-secrets.ts';
 import { choiceOfTurn, correction } from './tool-choice.ts';
 import { type ToolSet, toolSet } from './tool-set.ts';
 
@@ -55,6 +57,7 @@ export interface TurnDeps {
   readonly queue: Pick<WorkQueue, 'startOf'>;
   /** Tailrace's own tools that a request asks for, bound to what it may use. */
   readonly tools: (request: ChatRequest) => readonly ServerTool[];
+  readonly opener: Opener;
 }
 
 /** Undefined: the chat's start is erased. A short absence of the log is waited for. */
@@ -63,7 +66,11 @@ export async function openChat(deps: TurnDeps, command: Command): Promise<OpenCh
   const start =
     command.verb === 'start' ? command : await patiently(() => deps.queue.startOf(chat));
   if (start === undefined) return undefined;
-  const { request, awaitToolResults } = fromBinary(InitiateChatStreamRequestSchema, start.data);
+  const { request, awaitToolResults } = openSecrets(
+    fromBinary(InitiateChatStreamRequestSchema, start.data),
+    deps.opener,
+    chat,
+  );
   if (request === undefined) throw new Error('The start command holds no request.');
   return {
     request,

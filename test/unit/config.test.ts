@@ -39,6 +39,7 @@ test('every fixed name is read', () => {
     TAILRACE_WORKER_SLOTS: '7',
     TAILRACE_HEARTBEAT_MS: '1000',
     TAILRACE_STORE_MAX_BYTES: '20GiB',
+    TAILRACE_SEAL_KEYS: `k1:${Buffer.alloc(32, 1).toString('base64')}`,
   });
   assert.deepEqual(config.listen, { host: '::1', port: 0 });
   assert.equal(config.dataDir, '/data');
@@ -52,6 +53,7 @@ test('every fixed name is read', () => {
   assert.equal(config.workerSlots, 7);
   assert.equal(config.heartbeatMs, 1_000);
   assert.equal(config.storeMaxBytes, 20 * 2 ** 30);
+  assert.deepEqual(config.sealKeys, [{ id: 'k1', bytes: Buffer.alloc(32, 1) }]);
 });
 
 test('the embedded nats-server syncs each second, as often as is said, or always', () => {
@@ -97,6 +99,12 @@ test('a wrong secret is not shown', () => {
     /^TAILRACE_NATS_URL is a value that is not shown; it must be nats:\/\/host:port/,
   );
   assert.ok(!message.includes('s3cret'));
+  const keys = wrong({ TAILRACE_SEAL_KEYS: 'k1:c2VjcmV0' });
+  assert.match(
+    keys,
+    /^TAILRACE_SEAL_KEYS is a value that is not shown; it must be keys such as k1:<base64 of 32 bytes>.*openssl rand -base64 32/,
+  );
+  assert.ok(!keys.includes('c2VjcmV0'));
 });
 
 test('all wrong variables are named at once, unknown ones too', () => {

@@ -6,7 +6,7 @@ import { canonicalRequest } from '../../src/chat/canonical.ts';
 import type { Command } from '../../src/chat/commands.ts';
 import { continueCommand } from '../../src/chat/next-command.ts';
 import { openChat } from '../../src/worker/turn.ts';
-import { chatKey, initiateRequest } from '../support/chat-fixtures.ts';
+import { chatKey, initiateRequest, NO_KEYS } from '../support/chat-fixtures.ts';
 import { memoryLog } from '../support/memory-log.ts';
 
 test('the day that a default prompt tells is the chat’s own, also after a wait for tools', async () => {
@@ -36,6 +36,7 @@ test('the day that a default prompt tells is the chat’s own, also after a wait
   const deps = {
     log: memoryLog(),
     queue: { startOf: async () => Promise.resolve(start) },
+    opener: NO_KEYS,
     tools: () => [],
   };
   for (const command of [start, later]) {
