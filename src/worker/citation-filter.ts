@@ -23,7 +23,7 @@ export class CitationFilter {
   /** `ids`: of the documents that there are; a marker with another is text. */
   constructor(ids: ReadonlySet<string>, sink: CitationSink) {
     this.#ids = ids;
-    this.#beginnings = new Set([...ids].flatMap((id) => [...id].map((_, i) => id.slice(0, i + 1))));
+    this.#beginnings = new Set([...ids].flatMap(beginningsOf));
     this.#sink = sink;
   }
 
@@ -137,4 +137,9 @@ function unquoted(text: string): string {
     }
   }
   return text;
+}
+
+/** Ids are ASCII. */
+function beginningsOf(id: string): string[] {
+  return Array.from({ length: id.length }, (_, i) => id.slice(0, i + 1));
 }
