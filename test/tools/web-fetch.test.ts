@@ -118,8 +118,8 @@ test('what cannot be fetched or read is told in words for the model', async () =
 });
 
 test('a reader that is busy is a failure to tell; a caller that leaves, and a fault of ours, come through', async () => {
-  const reads = (error: Error): Promise<string> => {
-    const failing: DocumentReader = { read: async () => Promise.reject(error) };
+  const reads = (why: Error): Promise<string> => {
+    const failing: DocumentReader = { read: async () => Promise.reject(why) };
     return webFetchTool({ fetch, reader: failing }).call({ url: `${base}/page` }, NEVER);
   };
   await assert.rejects(reads(new ChatError('QUEUE_FULL', 'busy')), /^ToolFailure: Too many pages/);
