@@ -1,5 +1,6 @@
 // The environment, read once at the edge and checked by zod. An error names the variable, what was
 // given and what would be right.
+import type { BlockList } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import {
@@ -8,6 +9,7 @@ import {
   EMBEDDED_WORKER_SLOTS,
   HEARTBEAT_MS,
 } from '../chat/limits.ts';
+import { addressRanges } from './address-ranges.ts';
 import { parseSealKeys, type SealKey } from './seal-keys.ts';
 
 export type Role = 'api' | 'worker';
@@ -46,6 +48,8 @@ export interface Config {
   /** What secrets are sealed with: the first seals, all open. */
   readonly sealKeys: readonly SealKey[];
   readonly corsOrigins: readonly string[];
+  /** Where may be fetched from besides public addresses; a list of what is allowed, whatever node calls it. */
+  readonly fetchAllow: BlockList;
   readonly workerSlots: number;
   readonly heartbeatMs: number;
   readonly logLevel: LogLevel;
@@ -175,6 +179,7 @@ const Environment = z.object({
   TAILRACE_TOKENS_FILE: z.string().optional(),
   TAILRACE_SEAL_KEYS: sealKeys.optional(),
   TAILRACE_CORS_ORIGINS: origin.prefault(''),
+  TAILRACE_FETCH_ALLOW: addressRanges.prefault(''),
   TAILRACE_WORKER_SLOTS: wholeNumber(1, 10_000).optional(),
   TAILRACE_HEARTBEAT_MS: wholeNumber(100, 600_000).prefault(String(HEARTBEAT_MS)),
   TAILRACE_LOG_LEVEL: z.enum(LOG_LEVELS).prefault('info'),
@@ -240,6 +245,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     tokensFile: e.TAILRACE_TOKENS_FILE,
     sealKeys: e.TAILRACE_SEAL_KEYS ?? [],
     corsOrigins: e.TAILRACE_CORS_ORIGINS,
+    fetchAllow: e.TAILRACE_FETCH_ALLOW,
     workerSlots:
       e.TAILRACE_WORKER_SLOTS ?? (embeddedModel ? EMBEDDED_WORKER_SLOTS : DEFAULT_WORKER_SLOTS),
     heartbeatMs: e.TAILRACE_HEARTBEAT_MS,

@@ -3,12 +3,11 @@
 import type { ChatList } from '../chat/chat-list.ts';
 import type { CommandInbox, ControlQueue } from '../chat/commands.ts';
 import type { TokenCounter } from '../chat/context-fit.ts';
-import type { DocumentReader } from '../chat/document-port.ts';
 import type { EventLog, LogEraser } from '../chat/event-log.ts';
 import { DOCUMENTS_READ_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
-import { readDocuments } from '../chat/read-documents.ts';
+import { type DocumentSources, readDocuments } from '../chat/read-documents.ts';
 import type { Sealer } from '../chat/sealing-port.ts';
 import { traceparentOf } from '../chat/trace.ts';
 import { tenantOf } from './auth.ts';
@@ -32,7 +31,7 @@ export interface ServiceDeps {
   readonly hub: ObserveHub;
   readonly model: ModelClient;
   readonly logger: Logger;
-  readonly documents: DocumentReader;
+  readonly documents: DocumentSources;
   readonly tokens: TokenCounter;
   readonly sealer: Sealer;
   readonly maxRequestBytes: number;
