@@ -17,7 +17,7 @@ export function tableShape(format: string, data: string): TableShape {
   if (before !== undefined) return before;
   const read = readTable(format, data);
   const shape: TableShape = read.ok
-    ? { ok: true, columns: read.table.columns, rows: read.table.rows.length }
+    ? { ok: true, columns: read.table.columns, rows: read.table.count }
     : read;
   known.set(key, shape);
   if (known.size > KNOWN_TABLES) known.delete(known.keys().next().value ?? '');

@@ -81,7 +81,7 @@ function load(db: DatabaseSync, { name, format, data }: NamedTable): void {
   const defined = columns.map((column) => `"${column.name}" ${column.type}`).join(', ');
   db.exec(`CREATE TABLE "${name}" (${defined}); BEGIN`);
   const insert = db.prepare(`INSERT INTO "${name}" VALUES (${columns.map(() => '?').join(', ')})`);
-  for (const row of rows) insert.run(...row);
+  for (const row of rows()) insert.run(...row);
   db.exec('COMMIT');
 }
 

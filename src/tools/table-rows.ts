@@ -16,7 +16,9 @@ export type Value = string | number | null;
 
 export interface TableRows {
   readonly columns: readonly Column[];
-  readonly rows: readonly (readonly Value[])[];
+  readonly count: number;
+  /** Made as they are asked for: most callers ask for the columns alone. */
+  readonly rows: () => Generator<readonly Value[]>;
 }
 
 export type TableReading =
@@ -30,8 +32,8 @@ type Cell = string | number | boolean | null;
 interface Grid {
   readonly names: readonly string[];
   readonly rows: readonly (readonly Cell[])[];
-  /** Whether a text may be a number: in CSV all is text. */
-  readonly numbersAsText: boolean;
+  /** As in CSV: a text may be a number, and an empty one is none. */
+  readonly isText: boolean;
 }
 
 class Unreadable extends Error {}
@@ -71,11 +73,7 @@ function csvGrid(data: string): Grid {
   if (fault !== undefined) throw new Unreadable(`is no CSV that can be read: ${fault}`);
   const [names, ...rows] = read;
   if (names === undefined) throw new Unreadable('is empty; the first row has the names of columns');
-  return { names, rows: rows.map((row) => row.map(emptyIsNull)), numbersAsText: true };
-}
-
-function emptyIsNull(text: string): string | null {
-  return text === '' ? null : text;
+  return { names, rows, isText: true };
 }
 
 function jsonGrid(data: string): Grid {
@@ -103,13 +101,8 @@ function jsonGrid(data: string): Grid {
     if (fault !== undefined) throw new Unreadable(fault);
   }
   if (places.size === 0) throw new Unreadable('has no columns; its objects must have fields');
-  const names = [...places.keys()];
-  return {
-    names,
-    // A row that lacks a field has NULL there.
-    rows: rows.map((row) => names.map((_, at) => row[at] ?? null)),
-    numbersAsText: false,
-  };
+  // A row that lacks a field has NULL there.
+  return { names: [...places.keys()], rows, isText: false };
 }
 
 function cellOf(value: unknown): Cell {
@@ -127,13 +120,18 @@ function tooLarge(columns: number, rows: number): string | undefined {
   return `has more than ${MAX_TABLES_CELLS} values`;
 }
 
-function typed({ names, rows, numbersAsText }: Grid): TableRows {
+function typed({ names, rows, isText }: Grid): TableRows {
   const columns = sqlNames(names).map((name, at): Column => {
-    return { name, type: typeOf(rows, at, numbersAsText) };
+    return { name, type: typeOf(rows, at, isText) };
   });
   return {
     columns,
-    rows: rows.map((row) => columns.map(({ type }, at) => valueOf(row[at] ?? null, type))),
+    count: rows.length,
+    *rows() {
+      for (const row of rows) {
+        yield columns.map(({ type }, at) => valueOf(row[at] ?? null, type, isText));
+      }
+    },
   };
 }
 
@@ -161,21 +159,21 @@ function sqlNames(names: readonly string[]): readonly string[] {
 /** Without leading zeros, which codes have and numbers do not. */
 const NUMBER = /^\s*-?(?:(?:0|[1-9]\d*)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,3})?\s*$/;
 
-function typeOf(rows: Grid['rows'], at: number, numbersAsText: boolean): ColumnType {
+function typeOf(rows: Grid['rows'], at: number, isText: boolean): ColumnType {
   let type: ColumnType | undefined;
   for (const row of rows) {
     const cell = row[at] ?? null;
-    if (cell === null) continue;
-    const own = cellType(cell, numbersAsText);
+    if (cell === null || (isText && cell === '')) continue;
+    const own = cellType(cell, isText);
     if (own === 'TEXT') return own;
     if (type !== 'REAL') type = own;
   }
   return type ?? 'TEXT';
 }
 
-function cellType(cell: string | number | boolean, numbersAsText: boolean): ColumnType {
+function cellType(cell: string | number | boolean, isText: boolean): ColumnType {
   if (typeof cell === 'boolean') return 'INTEGER';
-  if (typeof cell === 'string' && !(numbersAsText && NUMBER.test(cell))) return 'TEXT';
+  if (typeof cell === 'string' && !(isText && NUMBER.test(cell))) return 'TEXT';
   const value = Number(cell);
   if (Number.isSafeInteger(value)) return 'INTEGER';
   // A long id would lose its last digits.
@@ -183,7 +181,7 @@ function cellType(cell: string | number | boolean, numbersAsText: boolean): Colu
   return Number.isFinite(value) ? 'REAL' : 'TEXT';
 }
 
-function valueOf(cell: Cell, type: ColumnType): Value {
-  if (cell === null) return null;
+function valueOf(cell: Cell, type: ColumnType, isText: boolean): Value {
+  if (cell === null || (isText && cell === '')) return null;
   return type === 'TEXT' ? String(cell) : Number(cell);
 }

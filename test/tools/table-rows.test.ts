@@ -5,12 +5,20 @@ import Papa from 'papaparse';
 import * as fc from 'fast-check';
 import { MAX_TABLE_COLUMNS, MAX_TABLES_CELLS } from '../../src/chat/limits.ts';
 import { sqlName } from '../../src/chat/sql-name.ts';
-import { readTable, type TableRows } from '../../src/tools/table-rows.ts';
+import { type Column, readTable, type Value } from '../../src/tools/table-rows.ts';
 
-function read(format: string, data: string): TableRows {
+interface Read {
+  readonly columns: readonly Column[];
+  readonly rows: readonly (readonly Value[])[];
+}
+
+function read(format: string, data: string): Read {
   const found = readTable(format, data);
   assert.ok(found.ok, found.ok ? '' : found.why);
-  return found.table;
+  const { columns, count } = found.table;
+  const rows = [...found.table.rows()];
+  assert.equal(rows.length, count);
+  return { columns, rows };
 }
 
 function why(format: string, data: string): string {
