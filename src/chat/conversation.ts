@@ -21,8 +21,11 @@ const HONOURED: ReadonlySet<string | undefined> = new Set([
 
 const LATER = 'is not honoured by this version; leave it out';
 
-/** Every set field that this version does not honour, by its path. */
-export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violation[] {
+/** Every set field that this version does not honour, by its path. `serverTools`: the names of those that it has. */
+export function fieldsNotHonoured(
+  initiate: InitiateChatStreamRequest,
+  serverTools: ReadonlySet<string>,
+): Violation[] {
   const found: Violation[] = [];
   const refuse = (path: string): void => {
     found.push({ path, description: LATER });
@@ -30,9 +33,14 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   const request = initiate.request;
   if (request === undefined) return found;
   for (const [i, tool] of request.tools.entries()) {
-    if (tool.kind.case === 'server') refuse(`request.tools[${i}].server`);
+    const { kind } = tool;
+    if (kind.case === 'server' && !serverTools.has(kind.value.name)) {
+      refuse(`request.tools[${i}].server`);
+    }
   }
-  if (request.toolContext.length > 0) refuse('request.tool_context');
+  for (const [i, { item }] of request.toolContext.entries()) {
+    if (item.case === 'database') refuse(`request.tool_context[${i}].database`);
+  }
   if (request.mcpServers.length > 0) refuse('request.mcp_servers');
   if (request.system?.citations?.enabled === true) refuse('request.system.citations.enabled');
   for (const [i, message] of request.messages.entries()) {

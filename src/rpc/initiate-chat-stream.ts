@@ -38,9 +38,13 @@ import { limitsOf, limitViolations } from '../chat/request-limits.ts';
 import { identitiesOf, sealSecrets } from '../chat/seal-request.ts';
 import type { Sealer } from '../chat/sealing-port.ts';
 import { systemText, systemViolations } from '../chat/system-text.ts';
+import { toolContextViolations } from '../chat/tool-context.ts';
+import { toolContextText } from '../chat/tool-context-text.ts';
 import { toolViolations } from '../chat/tool-rules.ts';
 import { answerSchema } from '../tools/answer-schema.ts';
 import { checkInputSchema } from '../tools/json-schema.ts';
+import { tableShape } from '../tools/known-tables.ts';
+import { SERVED_TOOLS } from '../tools/served-tools.ts';
 
 export interface InitiateDeps {
   readonly inbox: CommandInbox;
@@ -62,11 +66,12 @@ export async function initiateChatStream(
   traceparent: string,
 ): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
   const given = call.request ?? create(ChatRequestSchema);
-  const refused = fieldsNotHonoured(call);
+  const refused = fieldsNotHonoured(call, SERVED_TOOLS);
   const violations = [
     ...conversationViolations(given),
     ...contentViolations(given),
     ...toolViolations(given, checkInputSchema),
+    ...toolContextViolations(given, tableShape),
     ...formatViolations(given, answerSchema),
     ...limitViolations(given),
   ];
@@ -128,11 +133,9 @@ export async function acceptChat(
     if (bytes.length > deps.maxRequestBytes) {
       throw requestTooLarge(bytes.length, deps.maxRequestBytes);
     }
-    const system = systemText(request.system, model.defaultPrompt, {
-      tenant,
-      model: model.name,
-      createdAtMs,
-    });
+    const facts = { tenant, model: model.name, createdAtMs };
+    const context = toolContextText(request);
+    const system = systemText(request.system, model.defaultPrompt, facts, context);
     const overflow = await contextViolation(deps.tokens, request, system, model, models);
     if (overflow !== undefined) throw invalidRequest('MODEL_UNFIT', [overflow]);
     if (deps.list.queued(tenant) >= MAX_QUEUED_PER_TENANT) throw queueFull();

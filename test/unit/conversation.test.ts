@@ -13,6 +13,7 @@ import { modelInfo } from '../support/test-model.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
 
+const NO_TOOLS: ReadonlySet<string> = new Set();
 const text = (value: string) => ({ block: { case: 'text', value } }) as const;
 const user = (value: string) => ({ role: Role.USER, content: [text(value)] });
 const assistant = (value: string) => ({ role: Role.ASSISTANT, content: [text(value)] });
@@ -25,7 +26,7 @@ test('a text chat whose last message is the user’s is in order', () => {
   const messages = [user('a'), assistant('b'), user('c')];
   assert.deepEqual(conversationViolations(create(ChatRequestSchema, { messages })), []);
   assert.deepEqual(
-    fieldsNotHonoured(initiateRequest({ request: { temperature: 0, topK: 1 } })),
+    fieldsNotHonoured(initiateRequest({ request: { temperature: 0, topK: 1 } }), NO_TOOLS),
     [],
   );
 });
@@ -112,7 +113,7 @@ test('every field that is not honoured yet is named, all at once', () => {
       },
     },
   });
-  assert.deepEqual(paths(fieldsNotHonoured(request)).toSorted(), [
+  assert.deepEqual(paths(fieldsNotHonoured(request, NO_TOOLS)).toSorted(), [
     'request.mcp_servers',
     'request.messages[1].content[2].tool_result.content[0].document',
     'request.messages[1].content[3].tool_use.server',

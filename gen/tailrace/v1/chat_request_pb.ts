@@ -64,7 +64,8 @@ export type ChatRequest = Message<"tailrace.v1.ChatRequest"> & {
   toolChoice?: ToolChoice | undefined;
 
   /**
-   * What the tools may use: documents, databases, tables, data. At most 1,000 items.
+   * What the tools may use: documents, databases, tables, data. At most 1,000 items. Each item's tool is
+   * among `tools`, and each tool has an item.
    *
    * @generated from field: repeated tailrace.v1.ToolContextItem tool_context = 6;
    */
@@ -361,7 +362,8 @@ export const ToolChoiceSchema: GenMessage<ToolChoice> = /*@__PURE__*/
  */
 export type ToolContextItem = Message<"tailrace.v1.ToolContextItem"> & {
   /**
-   * What the model calls it. 1 to 128 characters.
+   * What the model calls it. 1 to 128 characters, unique in the request. A table's is made of letters,
+   * digits and _ in SQL; other characters become _.
    *
    * @generated from field: string name = 1;
    */
@@ -397,7 +399,7 @@ export type ToolContextItem = Message<"tailrace.v1.ToolContextItem"> & {
     case: "database";
   } | {
     /**
-     * A table, for table_query.
+     * A table, for table_query. At most 50, 4 MiB and 500,000 values together.
      *
      * @generated from field: tailrace.v1.Table table = 5;
      */
@@ -405,7 +407,7 @@ export type ToolContextItem = Message<"tailrace.v1.ToolContextItem"> & {
     case: "table";
   } | {
     /**
-     * Free data as JSON text, shown to the model.
+     * Free data as JSON text, shown to the model in the system text. At most 256 KiB in all items.
      *
      * @generated from field: string data = 6;
      */
@@ -463,7 +465,8 @@ export const DatabaseSchema: GenMessage<Database> = /*@__PURE__*/
  */
 export type Table = Message<"tailrace.v1.Table"> & {
   /**
-   * csv (first row: names) or json (an array of objects).
+   * csv (first row: names; commas, or where the names have none semicolons or tabs) or json (an array of
+   * objects). At most 200 columns.
    *
    * @generated from field: string format = 1;
    */
@@ -720,8 +723,8 @@ export const ToolFormatSchema: GenMessage<ToolFormat> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_chat_request, 13);
 
 /**
- * What the model is told before the conversation. Order: the operator's default prompt, `text`,
- * `guidelines`, an empty line between them.
+ * What the model is told before the conversation. Order: the operator's default prompt, `text`, what
+ * tool_context holds, `guidelines`, an empty line between them.
  *
  * @generated from message tailrace.v1.System
  */
