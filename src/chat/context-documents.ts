@@ -11,6 +11,11 @@ export function documentIds(request: ChatRequest): ReadonlyMap<DocumentBlock, st
   return ids;
 }
 
+/** All documents by their ids. */
+export function documentsById(request: ChatRequest): ReadonlyMap<string, DocumentBlock> {
+  return new Map(Array.from(documentIds(request), ([document, id]) => [id, document]));
+}
+
 export interface ContextDocument {
   readonly id: string;
   /** As tool_context has it. */

@@ -3,6 +3,7 @@
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { type Message, Role } from '../../gen/tailrace/v1/content_pb.ts';
+import { documentsOf } from './content-places.ts';
 import type { Violation } from './errors.ts';
 import { MAX_METADATA_BYTES } from './limits.ts';
 import { thinkingWish } from './thinking-wish.ts';
@@ -42,7 +43,6 @@ export function fieldsNotHonoured(
     if (item.case === 'database') refuse(`request.tool_context[${i}].database`);
   }
   if (request.mcpServers.length > 0) refuse('request.mcp_servers');
-  if (request.system?.citations?.enabled === true) refuse('request.system.citations.enabled');
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {
       const path = `request.messages[${i}].content[${j}]`;
@@ -63,6 +63,7 @@ export function fieldsNotHonoured(
 export function conversationViolations(request: ChatRequest): Violation[] {
   const found: Violation[] = [];
   found.push(...thinkingViolations(request));
+  found.push(...citationViolations(request));
   const last = request.messages.length - 1;
   const begun = request.messages[last];
   if (begun?.role === Role.ASSISTANT && !canGoOn(begun)) {
@@ -115,4 +116,18 @@ function thinkingViolations(request: ChatRequest): Violation[] {
     }
   }
   return found;
+}
+
+function citationViolations(request: ChatRequest): Violation[] {
+  if (request.system?.citations?.enabled !== true) return [];
+  const path = 'request.system.citations.enabled';
+  if (documentsOf(request).next().done === true) {
+    return [{ path, description: 'needs a document in messages or tool_context to be cited' }];
+  }
+  if (request.responseFormat?.format.case === 'jsonSchema') {
+    const description =
+      'does not go together with response_format.json_schema: JSON has no place for citations';
+    return [{ path, description }];
+  }
+  return [];
 }

@@ -5,8 +5,20 @@ import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { contextDocuments } from './context-documents.ts';
 import { attribute } from './document-text.ts';
 
-/** Empty where there is nothing to say. */
-export function toolContextText(request: ChatRequest): string {
+/** What is said of the context: what there is, and how it is cited. Empty where there is nothing to say. */
+export function contextText(request: ChatRequest): string {
+  const parts = [toolContextText(request)];
+  if (request.system?.citations?.enabled === true) parts.push(CITING);
+  return parts.filter((part) => part !== '').join('\n\n');
+}
+
+/** The markers are those of src/worker/citation-filter.ts. */
+const CITING =
+  'Cite the documents that your answer rests on. Directly behind the words that a document supports, write ' +
+  '[[dN: "a few words copied exactly from the document"]], where N is the document’s index or dN its id. ' +
+  'Cite only documents that you were given, do not explain the markers, and write them nowhere else.';
+
+function toolContextText(request: ChatRequest): string {
   const parts: string[] = [];
   const documents = contextDocuments(request);
   const [first] = documents;

@@ -4,7 +4,6 @@ import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { SHUTDOWN_GRACE_MS } from '../chat/limits.ts';
 import type { Sealer } from '../chat/sealing-port.ts';
-import { createDocumentReader } from '../documents/document-reader.ts';
 import { MEMORY, openList } from '../list/sqlite-list.ts';
 import { createTokenCounter } from '../model/tokens/token-counter.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
@@ -17,7 +16,7 @@ import { listen } from '../rpc/listener.ts';
 import { createObserveHub } from '../rpc/observe-hub.ts';
 import { openTokensFile } from '../rpc/tokens-file.ts';
 import { createDocumentFetcher } from '../tools/document-fetcher.ts';
-import { createGuardedFetch } from '../tools/guarded-fetch.ts';
+import type { WebFetchParts } from '../tools/web-fetch.ts';
 import { startSweep } from '../worker/sweep.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -30,9 +29,10 @@ export async function startApi(parts: {
   readonly nats: NatsAdapter;
   readonly model: ModelClient;
   readonly sealer: Sealer;
+  readonly outside: WebFetchParts;
   readonly logger: Logger;
 }): Promise<Api> {
-  const { config, nats, model, sealer, logger } = parts;
+  const { config, nats, model, sealer, outside, logger } = parts;
   await using stack = new AsyncDisposableStack();
   const tenants = await openTenants(config, logger, stack);
   // The folder is this process's alone only with the embedded server, which locks it.
@@ -48,8 +48,6 @@ export async function startApi(parts: {
     heartbeatMs: config.heartbeatMs,
   });
   stack.defer(() => hub.close());
-  const reader = stack.use(createDocumentReader(logger));
-  const fetcher = createDocumentFetcher(createGuardedFetch(config.fetchAllow));
   const tokens = stack.use(createTokenCounter(logger));
   const stopping = new AbortController();
   let draining = false;
@@ -65,7 +63,7 @@ export async function startApi(parts: {
       hub,
       model,
       logger,
-      documents: { reader, fetcher },
+      documents: { reader: outside.reader, fetcher: createDocumentFetcher(outside.fetch) },
       tokens,
       sealer,
       maxRequestBytes: nats.maxRequestBytes,

@@ -12,6 +12,9 @@ import { startEmbeddedNats } from '../nats/embedded-server.ts';
 import type { RegistrySpec } from '../model/registry-spec.ts';
 import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
+import { createDocumentReader } from '../documents/document-reader.ts';
+import { listOf } from '../ops/address-ranges.ts';
+import { createGuardedFetch } from '../tools/guarded-fetch.ts';
 import { serverTools } from '../tools/server-tools.ts';
 import { apartProcesses } from './apart-processes.ts';
 import { startApi } from './api.ts';
@@ -60,6 +63,10 @@ export async function startTailrace(
       ? await sealKeysIn(config.dataDir, config.sealKeys, logger)
       : config.sealKeys;
   const sealing = createSealing(sealKeys);
+  const outside = {
+    reader: stack.use(createDocumentReader(logger)),
+    fetch: createGuardedFetch(listOf(config.fetchAllow)),
+  };
   const control = startControlLoop({ ...nats, queue: nats.control, logger });
   stack.defer(() => control.stop());
   if (config.roles.has('worker')) {
@@ -71,13 +78,22 @@ export async function startTailrace(
       opener: sealing,
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       models: models.current,
-      tools: serverTools,
+      tools: serverTools(outside),
       logger,
     });
     stack.defer(() => worker.stop());
   }
   const api = config.roles.has('api')
-    ? stack.use(await startApi({ config, nats, model: models.client, sealer: sealing, logger }))
+    ? stack.use(
+        await startApi({
+          config,
+          nats,
+          model: models.client,
+          sealer: sealing,
+          outside,
+          logger,
+        }),
+      )
     : undefined;
   const owned = stack.move();
   return {

@@ -1,6 +1,5 @@
 // The environment, read once at the edge and checked by zod. An error names the variable, what was
 // given and what would be right.
-import type { BlockList } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import {
@@ -9,7 +8,7 @@ import {
   EMBEDDED_WORKER_SLOTS,
   HEARTBEAT_MS,
 } from '../chat/limits.ts';
-import { addressRanges } from './address-ranges.ts';
+import { type AddressRange, addressRanges } from './address-ranges.ts';
 import { parseSealKeys, type SealKey } from './seal-keys.ts';
 
 export type Role = 'api' | 'worker';
@@ -48,8 +47,8 @@ export interface Config {
   /** What secrets are sealed with: the first seals, all open. */
   readonly sealKeys: readonly SealKey[];
   readonly corsOrigins: readonly string[];
-  /** Where may be fetched from besides public addresses; a list of what is allowed, whatever node calls it. */
-  readonly fetchAllow: BlockList;
+  /** Where may be fetched from besides public addresses. */
+  readonly fetchAllow: readonly AddressRange[];
   readonly workerSlots: number;
   readonly heartbeatMs: number;
   readonly logLevel: LogLevel;

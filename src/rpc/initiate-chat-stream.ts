@@ -39,12 +39,12 @@ import { identitiesOf, sealSecrets } from '../chat/seal-request.ts';
 import type { Sealer } from '../chat/sealing-port.ts';
 import { systemText, systemViolations } from '../chat/system-text.ts';
 import { toolContextViolations } from '../chat/tool-context.ts';
-import { toolContextText } from '../chat/tool-context-text.ts';
+import { contextText } from '../chat/tool-context-text.ts';
 import { toolViolations } from '../chat/tool-rules.ts';
 import { answerSchema } from '../tools/answer-schema.ts';
 import { checkInputSchema } from '../tools/json-schema.ts';
 import { tableShape } from '../tools/known-tables.ts';
-import { SERVED_TOOLS } from '../tools/served-tools.ts';
+import { SERVED_TOOLS } from '../tools/server-tools.ts';
 
 export interface InitiateDeps {
   readonly inbox: CommandInbox;
@@ -134,7 +134,7 @@ export async function acceptChat(
       throw requestTooLarge(bytes.length, deps.maxRequestBytes);
     }
     const facts = { tenant, model: model.name, createdAtMs };
-    const context = toolContextText(request);
+    const context = contextText(request);
     const system = systemText(request.system, model.defaultPrompt, facts, context);
     const overflow = await contextViolation(deps.tokens, request, system, model, models);
     if (overflow !== undefined) throw invalidRequest('MODEL_UNFIT', [overflow]);

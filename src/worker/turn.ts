@@ -9,7 +9,9 @@ import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { OpenCalls } from '../chat/answer.ts';
 import { AnswerFold } from '../chat/answer.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
+import { type CitedDocuments, citedDocuments } from '../chat/cited-documents.ts';
 import type { Command, WorkQueue } from '../chat/commands.ts';
+import { documentsById } from '../chat/context-documents.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
 import { APPEND_SETTLE_MS } from '../chat/limits.ts';
@@ -34,6 +36,7 @@ export interface OpenChat {
   readonly tools: ToolSet;
   /** The form that the answer must have; undefined: any. */
   readonly format: AnswerFormat | undefined;
+  readonly cited: CitedDocuments | undefined;
 }
 
 /** The turn that the model is to be asked for, or whose calls are to be answered. */
@@ -79,13 +82,17 @@ export async function openChat(deps: TurnDeps, command: Command): Promise<OpenCh
     limits: limitsOf(request),
     tools: toolSet(request, deps.tools(request)),
     format: answerFormat(request),
+    cited:
+      request.system?.citations?.enabled === true
+        ? citedDocuments(documentsById(request))
+        : undefined,
   };
 }
 
 /** What comes next after the finished steps up to a record that is stored; undefined: there is none. */
 export async function nextTurn(
   deps: TurnDeps,
-  { request, tools, format }: OpenChat,
+  { request, tools, format, cited }: OpenChat,
   chat: ChatKey,
   upTo: number | undefined,
 ): Promise<Turn> {
@@ -107,7 +114,7 @@ export async function nextTurn(
     toolChoice: choice,
     clientTools: tools.clientNames,
     keepText: format !== undefined && format.tool === undefined,
-    cited: undefined,
+    cited,
     calls,
     used: said.serverCalls(),
     repairs: [],
