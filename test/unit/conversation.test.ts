@@ -103,7 +103,10 @@ test('every field that is not honoured yet is named, all at once', () => {
         { kind: { case: 'client', value: { name: 'f' } } },
         { kind: { case: 'server', value: { name: 'web_fetch' } } },
       ],
-      toolContext: [{ name: 'd', item: { case: 'data', value: '{}' } }],
+      toolContext: [
+        { name: 'd', item: { case: 'data', value: '{}' } },
+        { name: 'b', item: { case: 'database', value: { connectionString: 'postgres://h' } } },
+      ],
       mcpServers: [{ name: 'm' }],
       responseFormat: { format: { case: 'jsonSchema', value: { name: 'n', schema: '{}' } } },
       system: {
@@ -117,8 +120,7 @@ test('every field that is not honoured yet is named, all at once', () => {
     'request.mcp_servers',
     'request.messages[1].content[2].tool_result.content[0].document',
     'request.messages[1].content[3].tool_use.server',
-    'request.system.citations.enabled',
-    'request.tool_context',
+    'request.tool_context[1].database',
     'request.tools[1].server',
   ]);
 });
