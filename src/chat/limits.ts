@@ -99,6 +99,8 @@ export const MAX_SCHEMA_PATTERNS = 50;
 /** Their machines' sizes together, repetitions written out: making so much takes up to 0.5 s. */
 export const MAX_SCHEMA_PATTERN_STEPS = 10_000;
 export const MAX_SCHEMA_PATTERN_CHARS = 1_000;
+/** Schemas beside and inside each other in one function of compiled code. */
+export const MAX_SCHEMA_NESTING = 400;
 /** What all schemas that apply to one and the same value may cost, in JSON values of theirs. */
 export const MAX_SCHEMA_COST = 20_000;
 /** What checking an answer may cost, in JSON values of the schema that are looked at: up to 0.3 s. */

@@ -165,7 +165,8 @@ export type ChatRequest = Message<"tailrace.v1.ChatRequest"> & {
   frequencyPenalty?: number | undefined;
 
   /**
-   * The longest answer of one model call, in tokens. At least 1. Default: the model server's.
+   * The longest answer of one model call, in tokens. At least 1, at most what the model gives and less
+   * than its context, where they are known (ListModels). Default: the model server's.
    *
    * @generated from field: optional int32 max_tokens = 20;
    */
