@@ -35,7 +35,7 @@ export const REQUEST_BODY_TIMEOUT_MS = 60 * SECOND_MS;
 // Tools
 /** Of one tool's schema, in messages, lists and values inside each other. */
 export const MAX_SCHEMA_DEPTH = 64;
-/** JSON values of one tool's schema: compiling so many takes up to 60 ms. */
+/** JSON values of one tool's schema: checking so many takes up to 10 ms. */
 export const MAX_SCHEMA_VALUES = 1_000;
 /** The same of all tools of a request. */
 export const MAX_SCHEMAS_VALUES = 4_000;

@@ -35,6 +35,8 @@ const PLAIN = wordsOf(
 );
 /** They look at the same value, not at a part of it. */
 const IN_PLACE = wordsOf('allOf anyOf dependentSchemas else if not oneOf then');
+/** ajv does not always know which items they have looked at. */
+const UNCLEAR_ITEMS = ['contains', 'if', 'anyOf', 'oneOf', 'dependentSchemas'];
 const MOVES_THE_BASE = 'moves what references lead to; leave it out';
 const REFUSED: ReadonlyMap<string, string> = new Map([
   ['$id', MOVES_THE_BASE],
@@ -82,10 +84,10 @@ class Walk {
   #patterns = 0;
   #patternSteps = 0;
   #names = 0;
+  readonly #keywords = new Set<string>();
+  /** Where `unevaluated…` stands first. */
   #unevaluated: string | undefined;
   #unevaluatedItems: string | undefined;
-  #contains = false;
-  #if = false;
 
   constructor(patterns: PatternRules) {
     this.#patternRules = patterns;
@@ -105,8 +107,7 @@ class Walk {
       const place = `${at}/${escaped(key)}`;
       if (key.startsWith('unevaluated')) this.#unevaluated ??= place;
       if (key === 'unevaluatedItems') this.#unevaluatedItems ??= place;
-      if (key === 'contains') this.#contains = true;
-      if (key === 'if') this.#if = true;
+      this.#keywords.add(key);
       if (key === 'properties' && isObject(value)) this.#names += Object.keys(value).length;
       if (SCHEMA_ONES.has(key)) {
         if (IN_PLACE.has(key)) inPlace.push(place);
@@ -189,17 +190,17 @@ class Walk {
       const why = `is taken beside at most ${MAX_UNEVALUATED_NAMES} named properties; there are ${this.#names}`;
       throw new SchemaFault(this.#unevaluated, why);
     }
-    // Of these ajv does not know what was looked at.
-    if (this.#unevaluatedItems !== undefined && this.#contains) {
-      const why = 'is not taken in a schema that says "contains" as well; say "items"';
-      throw new SchemaFault(this.#unevaluatedItems, why);
-    }
-    if (this.#unevaluated !== undefined && this.#if) {
-      const why = 'is not taken in a schema that says "if" as well; say "anyOf"';
-      throw new SchemaFault(this.#unevaluated, why);
-    }
+    this.#checkTogether(this.#unevaluated, ['if'], 'say "anyOf"');
+    this.#checkTogether(this.#unevaluatedItems, UNCLEAR_ITEMS, 'say "items"');
     const costs = new Map<string, number | 'open'>();
     for (const at of this.#nodes.keys()) this.#cost(at, costs);
+  }
+
+  #checkTogether(at: string | undefined, unclear: readonly string[], better: string): void {
+    const other = unclear.find((keyword) => this.#keywords.has(keyword));
+    if (at === undefined || other === undefined) return;
+    const why = `is not taken in a schema that says "${other}" as well; ${better}`;
+    throw new SchemaFault(at, why);
   }
 
   /** What it costs to look at one value with all that applies to it. */

@@ -237,6 +237,17 @@ test('a name that is nearly right is answered with the right one', () => {
   assert.equal(said(get)['id'], 'there is no such field; did you mean stream_id?');
 });
 
+test('page_size is told by the range that the contract says', () => {
+  for (const size of [-1, 501]) {
+    assert.deepEqual(listRefusal({ page_size: size }), {
+      page_size: 'must be greater than or equal to 0 and less than or equal to 500',
+    });
+  }
+  for (const size of [0, 1, 500]) {
+    assert.equal(messageFromJson(ListChatStreamsRequestSchema, { page_size: size }).pageSize, size);
+  }
+});
+
 test('names that every object inherits are unknown like others', () => {
   const json = JSON.parse(
     '{"request": {"constructor": 1, "toString": 1, "__proto__": 1, "messages": [{"role": "constructor", "content": [{"text": "x"}]}]}}',

@@ -55,6 +55,7 @@ const REFUSED: readonly (readonly [unknown, RegExp])[] = [
   [{ maxLength: 'x' }, /: at \/maxLength: must be a whole number$/],
   ['{"multipleOf":1e-400}', /: at \/multipleOf: must be above 0$/],
   [{ properties: { a: { $anchor: '1' } } }, /: at \/properties\/a\/\$anchor: must match \^/],
+  ['{"items":{"maximum":1e400}}', /^has a number that is too large, such as 1e400$/],
   [{ items: { enum: [] } }, /^at \/items\/enum: is empty, so that nothing fits/],
   [
     { allOf: [{ $anchor: 'a' }, { $anchor: 'a' }] },
@@ -74,6 +75,10 @@ const REFUSED: readonly (readonly [unknown, RegExp])[] = [
   [
     { contains: { type: 'string' }, items: { unevaluatedItems: false } },
     /^at \/items\/unevaluatedItems: is not taken in a schema that says "contains" as well/,
+  ],
+  [
+    { oneOf: [true, { unevaluatedItems: false }], unevaluatedItems: false },
+    /^at \/(oneOf\/1\/)?unevaluatedItems: is not taken in a schema that says "oneOf" as well; say "items"$/,
   ],
   [
     { if: { properties: { a: {} } }, unevaluatedProperties: false },
