@@ -82,9 +82,7 @@ const { schema: anySchema } = fc.letrec<{ schema: unknown }>((tie) => {
     anyOf: list,
     oneOf: list,
     not: schema,
-    if: schema,
-    then: schema,
-    else: schema,
+    ...Object.fromEntries(['if', 'then', 'else'].map((branch) => [branch, schema])),
     $ref: fc.constantFrom('#/$defs/x', '#/$defs/toString'),
   };
   const some = fc
