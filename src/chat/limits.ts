@@ -35,7 +35,7 @@ export const REQUEST_BODY_TIMEOUT_MS = 60 * SECOND_MS;
 // Tools
 /** Of one tool's schema, in messages, lists and values inside each other. */
 export const MAX_SCHEMA_DEPTH = 64;
-/** JSON values of one tool's schema: compiling so many takes up to 60 ms. */
+/** JSON values of one tool's schema: checking so many takes up to 10 ms. */
 export const MAX_SCHEMA_VALUES = 1_000;
 /** The same of all tools of a request. */
 export const MAX_SCHEMAS_VALUES = 4_000;
@@ -182,6 +182,8 @@ export const MAX_SCHEMA_PATTERNS = 50;
 /** Their machines' sizes together, repetitions written out: making so much takes up to 0.5 s. */
 export const MAX_SCHEMA_PATTERN_STEPS = 10_000;
 export const MAX_SCHEMA_PATTERN_CHARS = 1_000;
+/** Schemas beside and inside each other in one function of compiled code. */
+export const MAX_SCHEMA_NESTING = 400;
 /** What all schemas that apply to one and the same value may cost, in JSON values of theirs. */
 export const MAX_SCHEMA_COST = 20_000;
 /** What checking an answer may cost, in JSON values of the schema that are looked at: up to 0.3 s. */

@@ -72,6 +72,23 @@ test('what the model’s server has no form for is refused by its path', () => {
   ]);
 });
 
+test('max_tokens beyond what the model gives, or its context holds, is refused with both numbers', () => {
+  const said = (maxTokens: number, fields: Parameters<typeof modelInfo>[1]): string[] => {
+    const request = create(ChatRequestSchema, { messages: [user('a')], maxTokens });
+    const model = modelInfo('m', fields);
+    return fitViolations(request, model, [model]).map((v) => `${v.path}: ${v.description}`);
+  };
+  assert.deepEqual(said(1_001, { maxOutputTokens: 1_000, contextTokens: 4_096 }), [
+    'request.max_tokens: is 1001; the model m gives at most 1000 tokens',
+  ]);
+  assert.deepEqual(said(4_096, { contextTokens: 4_096 }), [
+    'request.max_tokens: is 4096; the context of the model m is 4096 tokens, the conversation included',
+  ]);
+  assert.deepEqual(said(4_095, { contextTokens: 4_096 }), []);
+  assert.deepEqual(said(1_000, { maxOutputTokens: 1_000 }), []);
+  assert.deepEqual(said(2_000_000_000, {}), []);
+});
+
 test('every field that is not honoured yet is named, all at once', () => {
   const request = create(InitiateChatStreamRequestSchema, {
     request: {

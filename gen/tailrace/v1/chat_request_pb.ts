@@ -166,7 +166,8 @@ export type ChatRequest = Message<"tailrace.v1.ChatRequest"> & {
   frequencyPenalty?: number | undefined;
 
   /**
-   * The longest answer of one model call, in tokens. At least 1. Default: the model server's.
+   * The longest answer of one model call, in tokens. At least 1, at most what the model gives and less
+   * than its context, where they are known (ListModels). Default: the model server's.
    *
    * @generated from field: optional int32 max_tokens = 20;
    */
@@ -277,7 +278,8 @@ export type ClientTool = Message<"tailrace.v1.ClientTool"> & {
   /**
    * JSON Schema (draft 2020-12; draft-07 where its $schema says so) of the input, as JSON text: an
    * object of type "object", references only into itself, at most 64 levels deep, 1,000 JSON values,
-   * 4,000 in all tools of a request. Empty: the tool has no input.
+   * 4,000 in all tools of a request; 50 patterns of at most 1,000 characters each. Empty: the tool has no
+   * input.
    *
    * @generated from field: string input_schema = 3;
    */
@@ -675,7 +677,8 @@ export type JsonSchemaFormat = Message<"tailrace.v1.JsonSchemaFormat"> & {
   name: string;
 
   /**
-   * JSON Schema (draft 2020-12) as JSON text: at most 4,000 JSON values, 64 levels deep, 50 patterns.
+   * JSON Schema (draft 2020-12) as JSON text: at most 4,000 JSON values, 64 levels deep, 50 patterns, and
+   * 400 schemas beside and inside each other outside of `$defs`.
    * References lead into the schema itself. Patterns are matched in linear time, so they have no
    * lookahead, lookbehind or backreference. `format` is a note, as the draft has it by default.
    *
