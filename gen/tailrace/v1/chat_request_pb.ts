@@ -776,7 +776,9 @@ export const SystemSchema: GenMessage<System> = /*@__PURE__*/
  */
 export type Citations = Message<"tailrace.v1.Citations"> & {
   /**
-   * True: the model is told to cite, and citation events are made. Default false.
+   * True: the model is told to cite the request's documents, its markers are taken out of the text, and
+   * each becomes a citation event. Needs a document. Not together with response_format.json_schema.
+   * Default false.
    *
    * @generated from field: bool enabled = 1;
    */
