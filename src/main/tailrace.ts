@@ -4,6 +4,8 @@ import type { Config } from '../ops/config.ts';
 import { ConfigError } from '../ops/config.ts';
 import { sealKeysIn } from '../ops/seal-keys-file.ts';
 import { createSealing } from '../ops/sealing.ts';
+import { readTracing } from '../ops/tracing-settings.ts';
+import { openTracing } from '../ops/tracing.ts';
 import type { WorkQueue } from '../chat/commands.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
@@ -40,8 +42,9 @@ export async function startTailrace(
   environment: Readonly<Record<string, string | undefined>>,
   only?: Only,
 ): Promise<Tailrace> {
-  // Ended in reverse: first the port, then the worker, then what they stand on.
+  // Ended in reverse: first the port, then the worker, then what they stand on; their spans last.
   await using stack = new AsyncDisposableStack();
+  const { tracer } = stack.use(await openTracing(readTracing(environment), logger));
   const opening = openOwnNats(config, findings, logger, environment, stack);
   const modelling =
     only === undefined
@@ -72,12 +75,15 @@ export async function startTailrace(
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       models: models.current,
       tools: serverTools,
+      tracer,
       logger,
     });
     stack.defer(() => worker.stop());
   }
   const api = config.roles.has('api')
-    ? stack.use(await startApi({ config, nats, model: models.client, sealer: sealing, logger }))
+    ? stack.use(
+        await startApi({ config, nats, model: models.client, sealer: sealing, tracer, logger }),
+      )
     : undefined;
   const owned = stack.move();
   return {

@@ -4,6 +4,7 @@ import { readConfig } from '../../src/ops/config.ts';
 import { startTailrace } from '../../src/main/tailrace.ts';
 import { startApi, type Api } from '../../src/main/api.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
+import { UNTRACED } from '../../src/chat/span.ts';
 import type { ModelClient } from '../../src/chat/model-port.ts';
 import { NO_KEYS } from './chat-fixtures.ts';
 import { handModel } from './hand-model.ts';
@@ -46,5 +47,5 @@ export function startTestApi(
     // The data folder is not its own: with this each api keeps its list in memory.
     TAILRACE_NATS_URL: 'nats://127.0.0.1:1',
   });
-  return startApi({ config, nats, model, sealer: NO_KEYS, logger: SILENT });
+  return startApi({ config, nats, model, sealer: NO_KEYS, tracer: UNTRACED, logger: SILENT });
 }
