@@ -189,6 +189,51 @@ test('a chat is a tree of spans in its caller’s trace, each with its correlati
   }
 });
 
+test('a caller who leaves and a chat that is cancelled are told apart from faults; an unsampled trace records nothing', async () => {
+  using folder = temporaryFolder();
+  await using model = await startModelServer();
+  await using collector = await startCollector();
+  await using tailrace = await startTailraceProcess({
+    ...sentTo(collector),
+    TAILRACE_DATA_DIR: folder.path,
+    OPENAI_BASE_URL: model.url,
+  });
+  const client = grpcClient(tailrace.url);
+  const unsampled = '4bf92f3577b34da6a3ce929d0e0e4736';
+  const headers = { traceparent: `00-${unsampled}-${CALLER_SPAN}-00` };
+  assert.equal((await run(client, 'unseen', {}, headers)).status, ChatStreamStatus.COMPLETED);
+  const upstream = String(model.requests[0]?.headers['traceparent']);
+  assert.match(upstream, new RegExp(`^00-${unsampled}-[0-9a-f]{16}-00$`));
+  assert.notEqual(upstream, headers.traceparent);
+
+  const text = scripted({ fault: 'endless', interval_ms: 10 });
+  await client.initiateChatStream(initiateRequest({ streamId: 'left', text }));
+  const leaving = new AbortController();
+  await assert.rejects(async () => {
+    for await (const { frame } of client.observeChatStream(
+      { streamId: 'left' },
+      { signal: leaving.signal },
+    )) {
+      if (frame.case === 'batch') leaving.abort();
+    }
+  });
+  await client.cancelChatStream({ streamId: 'left', reason: 'enough' });
+  assert.equal((await tailrace.stop()).code, 0);
+
+  const spans = about(collector, 'left');
+  const observed = one(spans, `${SERVICE}/ObserveChatStream`);
+  assert.equal(observed.attributes['rpc.response.status_code'], 'CANCELLED');
+  assert.equal(observed.failed, false);
+  const attempt = one(spans, 'chat run');
+  assert.equal(attempt.attributes['tailrace.outcome'], 'cancelled');
+  assert.equal(attempt.failed, false);
+  assert.equal(one(spans, 'chat test-model').attributes['error.type'], 'ABORTED');
+  // A chat whose caller names no trace begins one.
+  const rpc = one(spans, `${SERVICE}/InitiateChatStream`);
+  assert.deepEqual([rpc.parentSpanId, attempt.parentSpanId], ['', rpc.spanId]);
+  assert.ok(!collector.bodies.some((body) => body.includes(unsampled)));
+});
+
 test('calls of tools are spans of the run, and a tool is told which is its own', async () => {
   await using nats = await startNats();
   await using adapter = await nats.open();
