@@ -325,6 +325,8 @@ test('a collector that hangs holds up no chat and no stop', async () => {
   await using collector = await startCollector({ hangs: true });
   await using tailrace = await startTailraceProcess({
     ...sentTo(collector),
+    // The bound is the stop's own, not that of the request.
+    OTEL_EXPORTER_OTLP_TIMEOUT: '600000',
     TAILRACE_DATA_DIR: folder.path,
     OPENAI_BASE_URL: model.url,
   });
