@@ -142,15 +142,18 @@ export class LogWriter {
   }
 
   /**
-   * Appends what waits as a finished step of the run: from here on no attempt supersedes it. Pushed before
-   * by several at once, it may be one record.
+   * Appends what waits as a finished step of the run: from here on no attempt supersedes it. What several
+   * pushed at once is stored by whoever comes first, in as many records as it takes; the last is the step.
    */
   async step(): Promise<Settled> {
     this.#steps++;
     try {
       while (this.#appending !== undefined) await this.#appending;
       if (this.#lost !== undefined) return this.#lost;
-      const stepping = this.#append(this.#take(Infinity), runSteps(this.#mark));
+      if (this.#waiting.length === 0 && this.#mark.stepSequence === this.#sequence) {
+        return { type: 'stored', storeSequence: this.#storeSequence };
+      }
+      const stepping = this.#appendStep();
       const over = (): void => {
         this.#appending = undefined;
       };
@@ -159,6 +162,15 @@ export class LogWriter {
     } finally {
       this.#steps--;
       this.#flush();
+    }
+  }
+
+  async #appendStep(): Promise<Settled> {
+    for (;;) {
+      const events = this.#take(MAX_DELTA_CHARS);
+      const isWhole = this.#waiting.length === 0;
+      const settled = await this.#append(events, isWhole ? runSteps(this.#mark) : undefined);
+      if (isWhole || settled.type !== 'stored') return settled;
     }
   }
 
