@@ -224,9 +224,9 @@ export class AnswerFold {
     return messages;
   }
 
-  /** Whether any tool was called. */
-  called(): boolean {
-    return this.#blocks.some(({ kind }) => CALLS.has(kind));
+  /** Of all calls of tools, those of turns that were asked for again included. */
+  callIds(): string[] {
+    return this.#blocks.flatMap(({ kind, id }) => (CALLS.has(kind) ? [id] : []));
   }
 
   /** The calls of the newest turn, if it ended with calls that have no result yet. */

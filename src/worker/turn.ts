@@ -99,7 +99,8 @@ export async function nextTurn(
   const said =
     upTo === undefined ? new AnswerFold() : await patiently(() => foldUpTo(deps.log, chat, upTo));
   const calls = said.openCalls();
-  const choice = choiceOfTurn(request, format?.tool, said.called());
+  const calledIds = said.callIds();
+  const choice = choiceOfTurn(request, format?.tool, calledIds.length > 0);
   const messages = joined(request.messages, said.messages());
   return {
     answeredBy: undefined,
@@ -110,7 +111,7 @@ export async function nextTurn(
     nextIndex: said.nextIndex,
     chars: said.chars,
     usage: said.usage,
-    takenIds: toolUseIds(messages),
+    takenIds: new Set([...toolUseIds(request.messages), ...calledIds]),
     toolChoice: choice,
     clientTools: tools.clientNames,
     keepText: format !== undefined && format.tool === undefined,
