@@ -172,6 +172,7 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
         turn: turn.turn,
         nextIndex: turn.nextIndex,
         used: turn.used,
+        toolResultChars: turn.toolResultChars,
         signal,
         onFault: ({ id, name }, err) => {
           const fields = { ...fieldsOf(command), attempt: writer.attempt, tool: name, call: id };

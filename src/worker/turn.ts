@@ -51,6 +51,8 @@ export interface Turn extends TurnStart {
   readonly calls: OpenCalls | undefined;
   /** How often each tool of ours has answered. */
   readonly used: ReadonlyMap<string, number>;
+  /** What they have answered together, in UTF-16 units. */
+  readonly toolResultChars: number;
   /** Why the model is asked once more; empty: this is no repair. */
   readonly repairs: readonly string[];
 }
@@ -118,6 +120,7 @@ export async function nextTurn(
     cited,
     calls,
     used: said.serverCalls(),
+    toolResultChars: said.toolResultChars,
     repairs: [],
   };
 }

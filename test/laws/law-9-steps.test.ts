@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import {
+  MAX_CHAT_TOOL_RESULT_CHARS,
   MAX_EVENT_BYTES,
   MAX_TOOL_CALLS_PER_TURN,
   MAX_TOOL_INPUT_CHARS,
@@ -14,8 +15,11 @@ import {
 } from '../../src/chat/limits.ts';
 import { AnswerSink } from '../../src/worker/answer-sink.ts';
 import type { LogWriter } from '../../src/worker/log-writer.ts';
-import { assertTrueLog, chatKey } from '../support/chat-fixtures.ts';
+import { assertTrueLog, chatKey, runWorker, untilOver } from '../support/chat-fixtures.ts';
 import { claimedWriter, firstTurn } from '../support/claims.ts';
+import { handModel } from '../support/hand-model.ts';
+import { startNats } from '../support/nats.ts';
+import { callThem, ownTool, startWithTools } from '../support/own-tools.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { watchedLog } from '../support/watch.ts';
 
@@ -62,6 +66,30 @@ test('law 9: results that are there at once outgrow no record, and the last one 
     'stored',
   );
   await assertTrueLog(log, chat);
+});
+
+test('law 9: once the results of a chat have reached their bound, the model is told so instead of answered', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const model = handModel();
+  const tool = ownTool('document_search', () => Promise.resolve('a'.repeat(MAX_TOOL_RESULT_CHARS)));
+  await using _worker = runWorker(adapter, model, { tools: [tool] });
+  const chat = await startWithTools(adapter, ['document_search']);
+  const most = MAX_CHAT_TOOL_RESULT_CHARS / MAX_TOOL_RESULT_CHARS;
+  const ids = Array.from({ length: most }, (_, i) => `call${i}`);
+  callThem(await model.nextCall(), Object.fromEntries(ids.map((id) => [id, 'document_search'])));
+  callThem(await model.nextCall(), { beyond: 'document_search' });
+  const last = await model.nextCall();
+  const result = last.call.messages.at(-1)?.content[0]?.block;
+  assert.ok(result?.case === 'toolResult');
+  assert.equal(result.value.isError, true);
+  const [said] = result.value.content;
+  assert.ok(said?.block.case === 'text');
+  assert.match(said.block.value, /have answered 4194304 characters, the most .* was not made/);
+  assert.equal(tool.calls.length, most);
+  last.finish();
+  await untilOver(adapter.log, chat);
+  await assertTrueLog(adapter.log, chat);
 });
 
 for (const stream of [true, false]) {
