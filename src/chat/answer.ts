@@ -1,6 +1,7 @@
 // The fold of events to the answer: blocks in order, what is effective after lost attempts, the hash
 // that proves completeness. The server uses it for FULL views, and a worker to go on from the last
 // finished step; clients fold the same way.
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type { Hash } from 'node:crypto';
 import { createHash } from 'node:crypto';
@@ -11,6 +12,7 @@ import type {
   ContentBlock,
   Message,
   ToolResultBlock,
+  ToolResultBlockSchema,
   ToolUseBlock,
 } from '../../gen/tailrace/v1/content_pb.ts';
 import {
@@ -224,9 +226,9 @@ export class AnswerFold {
     return messages;
   }
 
-  /** Whether any tool was called. */
-  called(): boolean {
-    return this.#blocks.some(({ kind }) => CALLS.has(kind));
+  /** Of all calls of tools, those of turns that were asked for again included. */
+  callIds(): string[] {
+    return this.#blocks.flatMap(({ kind, id }) => (CALLS.has(kind) ? [id] : []));
   }
 
   /** The calls of the newest turn, if it ended with calls that have no result yet. */
@@ -265,6 +267,16 @@ export class AnswerFold {
     return counts;
   }
 
+  /** What the tools of ours have answered, in UTF-16 units. */
+  get toolResultChars(): number {
+    let chars = 0;
+    for (const { whole } of this.#blocks) {
+      const block = whole?.content.block;
+      if (block?.case === 'toolResult') chars += resultChars(block.value);
+    }
+    return chars;
+  }
+
   #block(index: number | undefined): Block {
     const block = this.#blocks.findLast((b) => b.index === (index ?? 0));
     if (block === undefined) {
@@ -290,6 +302,16 @@ const SAID: ReadonlySet<BlockKind> = new Set([BlockKind.TEXT, BlockKind.THINKING
 export function timeMs(event: Event): number {
   if (event.time === undefined) return 0;
   return Number(event.time.seconds) * 1_000 + Math.floor(event.time.nanos / 1_000_000);
+}
+
+/** Of the text in a result, in UTF-16 units. */
+export function resultChars({
+  content = [],
+}: MessageInitShape<typeof ToolResultBlockSchema>): number {
+  return content.reduce(
+    (sum, { block }) => sum + (block?.case === 'text' ? block.value.length : 0),
+    0,
+  );
 }
 
 function resultBlock(value: ToolResultBlock): ContentBlock {

@@ -20,10 +20,42 @@ export function citedDocuments(documents: ReadonlyMap<string, DocumentBlock>): C
   };
   return {
     ids: new Set(documents.keys()),
-    quoteOf: (id, quote) => (quote !== '' && textOf(id).includes(evened(quote)) ? quote : ''),
+    quoteOf: (id, quote) => (quote !== '' && has(textOf(id), evened(quote)) ? quote : ''),
   };
 }
 
 function evened(text: string): string {
   return text.replaceAll(/\s+/g, ' ');
+}
+
+/** Longer ones are looked for in linear time. */
+const SHORT_CHARS = 64;
+
+/**
+ * As `includes`, which for words that nearly repeat in a text that does looks at the whole quote at each place:
+ * 0.8 s in a document of 4 MiB, for one marker of a model that says what its caller wants.
+ */
+function has(text: string, words: string): boolean {
+  if (words.length <= SHORT_CHARS) return text.includes(words);
+  const fallBack = fallBacks(words);
+  let matched = 0;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    while (matched > 0 && unit !== words.charCodeAt(matched)) matched = fallBack[matched - 1] ?? 0;
+    if (unit === words.charCodeAt(matched) && ++matched === words.length) return true;
+  }
+  return false;
+}
+
+/** Knuth, Morris and Pratt: for each beginning the longest shorter one that it ends with. */
+function fallBacks(words: string): Int32Array {
+  const lengths = new Int32Array(words.length);
+  let matched = 0;
+  for (let at = 1; at < words.length; at++) {
+    const unit = words.charCodeAt(at);
+    while (matched > 0 && unit !== words.charCodeAt(matched)) matched = lengths[matched - 1] ?? 0;
+    if (unit === words.charCodeAt(matched)) matched++;
+    lengths[at] = matched;
+  }
+  return lengths;
 }

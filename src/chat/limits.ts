@@ -57,6 +57,9 @@ export const TOOL_CALLS_AT_ONCE = 8;
 export const TOOL_CALL_TIMEOUT_MS = 60 * SECOND_MS;
 /** Of what a tool answers, in UTF-16 units; the rest is cut off, with a note. */
 export const MAX_TOOL_RESULT_CHARS = 64 * 1024;
+/** Of all that the tools that are run here answer in one chat, in UTF-16 units: as much as the largest contexts
+ * hold. Once it is reached no more calls are made; those under way may still answer. */
+export const MAX_CHAT_TOOL_RESULT_CHARS = 4 * MiB;
 /** Of all results in one SubmitToolResults, encoded: they are one event. */
 export const MAX_TOOL_RESULTS_BYTES = 768 * KiB;
 /** A worker whose view lacks the results that it is to go on from reads again after this long. */

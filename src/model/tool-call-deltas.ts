@@ -64,7 +64,9 @@ export function createToolCallDeltas(
     const known = index === undefined ? calls.at(-1) : byIndex.get(index);
     const other = id !== '' && name !== '' && known?.id !== '' && known?.id !== id;
     if (known !== undefined && !other) return known;
-    const ofId = id === '' ? undefined : calls.find((each) => each.id === id);
+    // A name under a number that is new begins a call: some servers give several calls one id.
+    const isNew = index !== undefined && known === undefined && name !== '';
+    const ofId = id === '' || isNew ? undefined : calls.find((each) => each.id === id);
     if (ofId !== undefined) return ofId;
     const number = calls.length;
     const input = createWholeCharacters((json) => sink.toolInput(number, json));

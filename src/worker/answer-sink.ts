@@ -31,7 +31,7 @@ export interface TurnStart {
   readonly chars: number;
   /** Of the turns before. */
   readonly usage: Usage | undefined;
-  /** Ids of tool calls that the conversation has. */
+  /** Ids of tool calls that the chat has, those of turns that were asked for again included. */
   readonly takenIds: ReadonlySet<string>;
   readonly toolChoice: ToolChoice | undefined;
   /** Names of the tools that the client runs. */
@@ -130,6 +130,7 @@ export class AnswerSink implements ModelSink {
       nextIndex: this.#nextIndex,
       chars: this.#chars,
       usage,
+      takenIds: this.#calls.takenIds,
     };
   }
 

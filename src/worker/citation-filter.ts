@@ -31,7 +31,10 @@ export class CitationFilter {
     let from = 0;
     for (let at = 0; at < delta.length; at++) {
       if (this.#state !== 'text') {
-        this.#step(delta.charAt(at));
+        // A whole character: its halves must not leave in two pieces.
+        const char = String.fromCodePoint(delta.codePointAt(at) ?? 0);
+        this.#step(char);
+        at += char.length - 1;
         from = at + 1;
         continue;
       }

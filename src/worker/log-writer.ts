@@ -1,14 +1,14 @@
 // The one writer of one chat while a run lasts: numbers the events, merges what waits, keeps exactly
 // one append in flight (law 3) and stops at the first sign that the chat is not its own any more.
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type { Hash } from 'node:crypto';
 import { createHash } from 'node:crypto';
 import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ToolResultBlockSchema, ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
+import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { Settled } from '../chat/append.ts';
+import { resultChars } from '../chat/answer.ts';
 import { appendSettled } from '../chat/append.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
@@ -142,15 +142,18 @@ export class LogWriter {
   }
 
   /**
-   * Appends what waits as a finished step of the run: from here on no attempt supersedes it. Pushed before
-   * by several at once, it may be one record.
+   * Appends what waits as a finished step of the run: from here on no attempt supersedes it. What several
+   * pushed at once is stored by whoever comes first, in as many records as it takes; the last is the step.
    */
   async step(): Promise<Settled> {
     this.#steps++;
     try {
       while (this.#appending !== undefined) await this.#appending;
       if (this.#lost !== undefined) return this.#lost;
-      const stepping = this.#append(this.#take(Infinity), runSteps(this.#mark));
+      if (this.#waiting.length === 0 && this.#mark.stepSequence === this.#sequence) {
+        return { type: 'stored', storeSequence: this.#storeSequence };
+      }
+      const stepping = this.#appendStep();
       const over = (): void => {
         this.#appending = undefined;
       };
@@ -159,6 +162,15 @@ export class LogWriter {
     } finally {
       this.#steps--;
       this.#flush();
+    }
+  }
+
+  async #appendStep(): Promise<Settled> {
+    for (;;) {
+      const events = this.#take(MAX_DELTA_CHARS);
+      const isWhole = this.#waiting.length === 0;
+      const settled = await this.#append(events, isWhole ? runSteps(this.#mark) : undefined);
+      if (isWhole || settled.type !== 'stored') return settled;
     }
   }
 
@@ -318,13 +330,6 @@ const EVENT_OVERHEAD_CHARS = 512;
 
 function sizeOf(payload: EventPayload): number {
   return EVENT_OVERHEAD_CHARS + contentChars(payload);
-}
-
-function resultChars(result: MessageInitShape<typeof ToolResultBlockSchema>): number {
-  let chars = 0;
-  for (const { block } of result.content ?? [])
-    if (block?.case === 'text') chars += block.value.length;
-  return chars;
 }
 
 function contentChars(payload: EventPayload): number {

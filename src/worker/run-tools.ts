@@ -4,7 +4,12 @@ import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import type { Settled } from '../chat/append.ts';
 import type { OpenCall } from '../chat/answer.ts';
-import { MAX_TOOL_RESULT_CHARS, TOOL_CALL_TIMEOUT_MS, TOOL_CALLS_AT_ONCE } from '../chat/limits.ts';
+import {
+  MAX_CHAT_TOOL_RESULT_CHARS,
+  MAX_TOOL_RESULT_CHARS,
+  TOOL_CALL_TIMEOUT_MS,
+  TOOL_CALLS_AT_ONCE,
+} from '../chat/limits.ts';
 import type { Span } from '../chat/span.ts';
 import { ToolFailure } from '../chat/tool-port.ts';
 import { readToolInput } from '../tools/tool-input.ts';
@@ -20,6 +25,8 @@ export interface ToolRun {
   readonly nextIndex: number;
   /** How often each tool has answered in this chat. */
   readonly used: ReadonlyMap<string, number>;
+  /** What they have answered together, in UTF-16 units. */
+  readonly toolResultChars: number;
   readonly signal: AbortSignal;
   /** Of the run. */
   readonly span: Span;
@@ -39,6 +46,7 @@ interface Result {
 export async function runTools(run: ToolRun, calls: readonly OpenCall[]): Promise<Settled> {
   let nextIndex = run.nextIndex;
   const used = new Map(run.used);
+  const answered: Answered = { chars: run.toolResultChars };
   let last: Settled = { type: 'stored', storeSequence: run.writer.storeSequence };
   const waiting = calls.map((open) => {
     const index = open.begun ?? nextIndex++;
@@ -50,7 +58,7 @@ export async function runTools(run: ToolRun, calls: readonly OpenCall[]): Promis
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { open, index, uses } = next;
       if (last.type !== 'stored') return;
-      last = await answer(run, open, index, uses);
+      last = await answer(run, open, index, uses, answered);
     }
   };
   const workers = Array.from({ length: Math.min(TOOL_CALLS_AT_ONCE, calls.length) }, work);
@@ -67,6 +75,7 @@ async function answer(
   { call, begun }: OpenCall,
   index: number,
   uses: number,
+  answered: Answered,
 ): Promise<Settled> {
   const { writer, signal, turn } = run;
   signal.throwIfAborted();
@@ -80,8 +89,12 @@ async function answer(
       if (settled.type !== 'stored') return settled;
     }
   }
-  const result = begun === undefined ? await resultOf(run, call, own, uses) : FATE_UNKNOWN;
-  const content = [{ block: { case: 'text' as const, value: cut(result.text) } }];
+  const may = begun === undefined && answered.chars < MAX_CHAT_TOOL_RESULT_CHARS;
+  const instead = begun === undefined ? TOO_MUCH_TOLD : FATE_UNKNOWN;
+  const result = may ? await resultOf(run, call, own, uses) : instead;
+  const text = cut(result.text);
+  answered.chars += text.length;
+  const content = [{ block: { case: 'text' as const, value: text } }];
   const value = { toolUseId: call.id, content, isError: result.isError };
   writer.push({
     case: 'blockStopped',
@@ -89,6 +102,16 @@ async function answer(
   });
   return writer.step();
 }
+
+/** Shared by the calls of a turn. */
+interface Answered {
+  chars: number;
+}
+
+const TOO_MUCH_TOLD: Result = {
+  text: `The tools of this chat have answered ${MAX_CHAT_TOOL_RESULT_CHARS} characters, the most that they may, and this call was not made. Go on with what you have.`,
+  isError: true,
+};
 
 const FATE_UNKNOWN: Result = {
   text: 'This call was under way when its worker was lost. It may or may not have been carried out, and it is not repeated, since this tool does not say that it may be. Find out how things stand before you call it again.',

@@ -174,6 +174,7 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
         turn: turn.turn,
         nextIndex: turn.nextIndex,
         used: turn.used,
+        toolResultChars: turn.toolResultChars,
         signal,
         span: deps.span,
         onFault: ({ id, name }, err) => {

@@ -94,6 +94,11 @@ export class ToolCalls {
     return call;
   }
 
+  /** Ids that the turns after this one must not use again. */
+  get takenIds(): ReadonlySet<string> {
+    return this.#taken;
+  }
+
   get count(): number {
     return this.#calls.size;
   }

@@ -51,6 +51,8 @@ export interface Turn extends TurnStart {
   readonly calls: OpenCalls | undefined;
   /** How often each tool of ours has answered. */
   readonly used: ReadonlyMap<string, number>;
+  /** What they have answered together, in UTF-16 units. */
+  readonly toolResultChars: number;
   /** Why the model is asked once more; empty: this is no repair. */
   readonly repairs: readonly string[];
 }
@@ -99,7 +101,8 @@ export async function nextTurn(
   const said =
     upTo === undefined ? new AnswerFold() : await patiently(() => foldUpTo(deps.log, chat, upTo));
   const calls = said.openCalls();
-  const choice = choiceOfTurn(request, format?.tool, said.called());
+  const calledIds = said.callIds();
+  const choice = choiceOfTurn(request, format?.tool, calledIds.length > 0);
   const messages = joined(request.messages, said.messages());
   return {
     answeredBy: undefined,
@@ -110,13 +113,14 @@ export async function nextTurn(
     nextIndex: said.nextIndex,
     chars: said.chars,
     usage: said.usage,
-    takenIds: toolUseIds(messages),
+    takenIds: new Set([...toolUseIds(request.messages), ...calledIds]),
     toolChoice: choice,
     clientTools: tools.clientNames,
     keepText: format !== undefined && format.tool === undefined,
     cited,
     calls,
     used: said.serverCalls(),
+    toolResultChars: said.toolResultChars,
     repairs: [],
   };
 }

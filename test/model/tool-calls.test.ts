@@ -69,6 +69,22 @@ const FORMS: readonly (readonly [string, ScriptInput, object[]])[] = [
     ],
   ],
   [
+    'one id for several calls',
+    {
+      tokens: 0,
+      calls: [
+        { id: 'a', name: 'f', input: '{"n":1}' },
+        { id: 'a', name: 'f', input: '{"n":2}' },
+        { id: 'a', name: 'g', input: '{"n":3}' },
+      ],
+    },
+    [
+      { id: 'a', name: 'f', input: '{"n":1}' },
+      { id: 'a', name: 'f', input: '{"n":2}' },
+      { id: 'a', name: 'g', input: '{"n":3}' },
+    ],
+  ],
+  [
     'no indexes, whole calls',
     {
       tokens: 0,

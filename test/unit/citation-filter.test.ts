@@ -65,6 +65,23 @@ test('what is no marker stays text: unknown ids, single brackets, code, what is 
   assert.deepEqual(filtered(['[[d1: a]b]]']), { text: '', cites: [['d1', 'a]b', 0]] });
 });
 
+test('no piece of text ends within a character, wherever a marker turns out to be none', () => {
+  for (const text of ['[😀', '[[😀', '[[d1😀', '[[d1]😀', '[[d3: 😀', 'a [😀[😀[[😀]]']) {
+    const pieces: string[] = [];
+    const filter = new CitationFilter(IDS, {
+      text: (piece) => void pieces.push(piece),
+      cite: () => assert.fail('there is no marker'),
+    });
+    filter.push(text);
+    filter.end();
+    assert.equal(pieces.join(''), text);
+    assert.ok(
+      pieces.every((piece) => piece.isWellFormed()),
+      text,
+    );
+  }
+});
+
 test('a marker that is cut off by the end is never shown', () => {
   for (const cut of ['[[d1', '[[d1]', '[[d1: ', '[[d1: "quo', '[[d1: "quote"]']) {
     assert.deepEqual(filtered([`so ${cut}`]), { text: 'so ', cites: [] }, cut);
