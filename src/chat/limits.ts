@@ -84,8 +84,25 @@ export const DOCUMENT_READER_HEAP_MIB = 256;
 export const DOCUMENT_READER_MEMORY_BYTES = 512 * MiB;
 /** Documents that wait for a reader, together; the next is refused. */
 export const MAX_WAITING_DOCUMENT_BYTES = 64 * MiB;
+/** Documents of one request by url that are fetched and read at once. */
+export const DOCUMENTS_FETCHED_AT_ONCE = 4;
+/** Documents that one api process fetches at once; the next wait. */
+export const DOCUMENT_FETCHES = 16;
 /** GetChatStream FULL gives bytes back up to here, and the size and SHA-256 of more. */
 export const MAX_VIEW_DATA_BYTES = 4 * KiB;
+
+// Fetching from addresses that callers and models give
+/** From the name to the last byte, redirects included. */
+export const FETCH_MS = 20 * SECOND_MS;
+/** Of a body, as it comes and after decompression: what a request could carry as well. */
+export const MAX_FETCH_BYTES = MAX_REQUEST_BYTES;
+export const MAX_FETCH_HEADER_BYTES = 32 * KiB;
+export const MAX_FETCH_REDIRECTS = 5;
+/** Text of a page for a model, in UTF-16 units. */
+export const MAX_WEB_PAGE_CHARS = 48 * KiB;
+export const MAX_WEB_PAGE_TITLE_CHARS = 300;
+/** Of an address, as in the contract. */
+export const MAX_URL_CHARS = 8_192;
 
 // Tokens
 /** Texts of one request that are counted; a longer one is left to the model server to judge. */
