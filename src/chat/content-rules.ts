@@ -104,8 +104,11 @@ function documentViolations(document: DocumentBlock, path: string): Violation[] 
   if (source.case === 'text' && source.value.trim() === '') {
     found.push({ path: `${path}.text`, description: 'is empty; it must have text' });
   }
-  if (source.case !== 'data') return found;
+  if (source.case === 'url') found.push(...urlViolations(source.value, `${path}.url`));
+  if (source.case !== 'data' && source.case !== 'url') return found;
   if (mediaType === '') {
+    // The server at the address says it.
+    if (source.case === 'url') return found;
     const description = `is missing; with data it is one of ${DOCUMENT_TYPES}`;
     return [...found, { path: `${path}.media_type`, description }];
   }
@@ -114,17 +117,25 @@ function documentViolations(document: DocumentBlock, path: string): Violation[] 
     const description = `is "${mediaType}", which cannot be read; these can: ${DOCUMENT_TYPES}`;
     return [...found, { path: `${path}.media_type`, description }];
   }
-  const is = containerOf(source.value);
-  if (is === CONTAINERS[kind]) return found;
+  if (source.case === 'url') return found;
+  const otherwise = otherThanSaid(source.value, kind, `media_type says "${mediaType}"`);
+  if (otherwise !== undefined) found.push({ path: `${path}.data`, description: otherwise });
+  return found;
+}
+
+/** Where bytes are certainly not of this kind, what they are and that `said` says otherwise. */
+export function otherThanSaid(
+  data: Uint8Array,
+  kind: DocumentKind,
+  said: string,
+): string | undefined {
+  const is = containerOf(data);
+  if (is === CONTAINERS[kind]) return undefined;
   // A text may speak of PDF in its first lines.
-  if (kind === 'text' && is === 'a PDF' && source.value[0] !== PERCENT) return found;
+  if (kind === 'text' && is === 'a PDF' && data[0] !== PERCENT) return undefined;
   const really = is === undefined ? `not ${CONTAINERS[kind]}` : is;
   const wanted = kind === 'docx' ? '; save it as DOCX without a password' : '';
-  found.push({
-    path: `${path}.data`,
-    description: `is ${really}, while media_type says "${mediaType}"${wanted}`,
-  });
-  return found;
+  return `is ${really}, while ${said}${wanted}`;
 }
 
 const PERCENT = 0x25;

@@ -3,7 +3,6 @@
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { type Message, Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { documentsOf } from './content-places.ts';
 import type { Violation } from './errors.ts';
 import { MAX_METADATA_BYTES } from './limits.ts';
 import { thinkingWish } from './thinking-wish.ts';
@@ -48,12 +47,6 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
       }
       if (part.citations.length > 0) refuse(`${path}.citations`);
     }
-  }
-  for (const { path, document } of documentsOf(request)) {
-    if (document.source.case !== 'url') continue;
-    const description =
-      'is not fetched by this version; send the bytes in data, or the text in text';
-    found.push({ path: `${path}.url`, description });
   }
   return found;
 }

@@ -1,4 +1,4 @@
-// The port to what turns the bytes of a document to text.
+// The ports to what turns the bytes of a document to text, and to what fetches them.
 import type { DocumentKind } from './media-type.ts';
 
 export interface DocumentToRead {
@@ -9,7 +9,11 @@ export interface DocumentToRead {
 }
 
 export type DocumentReading =
-  | { readonly text: string }
+  | {
+      readonly text: string;
+      /** What an HTML page says it is called. */
+      readonly title?: string;
+    }
   /** Goes on: "request.….data: …". Names what is wrong or which bound was hit; nothing of the content. */
   | { readonly unreadable: string };
 
@@ -19,4 +23,22 @@ export interface DocumentReader {
    * its turn had not come at the abort.
    */
   readonly read: (document: DocumentToRead, signal: AbortSignal) => Promise<DocumentReading>;
+}
+
+export interface FetchedDocument {
+  readonly data: Uint8Array;
+  /** As the server said; empty: it did not. */
+  readonly contentType: string;
+}
+
+export interface DocumentFetcher {
+  /**
+   * `refusal`: why a Content-Type is not wanted, which ends it before the body. Resolves with `unfetched`,
+   * which goes on as `unreadable` does, and rejects with the signal's reason.
+   */
+  readonly fetch: (
+    url: string,
+    refusal: (contentType: string) => string | undefined,
+    signal: AbortSignal,
+  ) => Promise<FetchedDocument | { readonly unfetched: string }>;
 }

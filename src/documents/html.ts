@@ -5,12 +5,16 @@ import { decodeText } from './decode-text.ts';
 /** Where a page says its own charset, within what browsers look at. */
 const PRESCAN_BYTES = 1_024;
 
-export function htmlText(bytes: Uint8Array, charset: string | undefined): string {
+export function htmlText(
+  bytes: Uint8Array,
+  charset: string | undefined,
+): { readonly text: string; readonly title: string } {
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, PRESCAN_BYTES));
   const said = /<meta[^>]+charset\s*=\s*["']?\s*([\w-]+)/i.exec(head.toString('latin1'))?.[1];
   // A page that can be read as ASCII so far and says utf-16 is not: browsers take it as UTF-8 too.
   const own = said !== undefined && /^utf-?16/i.test(said) ? undefined : said;
-  return textOfHtml(decodeText(bytes, charset ?? own));
+  const html = decodeText(bytes, charset ?? own);
+  return { text: textOfHtml(html), title: convert(html, TITLE).slice(0, MAX_TITLE_CHARS) };
 }
 
 export function textOfHtml(html: string): string {
@@ -32,7 +36,25 @@ const alternative: FormatCallback = (element, _walk, builder) => {
   if (typeof alt === 'string' && alt.trim() !== '') builder.addInline(`[image: ${alt}]`);
 };
 
-const UNSEEN = ['noscript', 'template', 'iframe', 'object', 'svg', 'canvas', 'audio', 'video'];
+const UNSEEN = [
+  'title',
+  'noscript',
+  'template',
+  'iframe',
+  'object',
+  'svg',
+  'canvas',
+  'audio',
+  'video',
+];
+
+const MAX_TITLE_CHARS = 1_024;
+
+const TITLE: HtmlToTextOptions = {
+  wordwrap: false,
+  baseElements: { selectors: ['title'], returnDomByDefault: false },
+  limits: { maxInputLength: Number.MAX_SAFE_INTEGER, maxBaseElements: 1 },
+};
 
 const OPTIONS: HtmlToTextOptions = {
   wordwrap: false,

@@ -9,26 +9,36 @@ import type { ReadJob } from './reader-protocol.ts';
 import { boundLength } from './text-bound.ts';
 import { Unreadable } from './unreadable.ts';
 
-async function textOf({ kind, data, charset }: ReadJob): Promise<string> {
+interface Content {
+  readonly text: string;
+  /** Empty: none. */
+  readonly title: string;
+}
+
+async function contentOf({ kind, data, charset }: ReadJob): Promise<Content> {
   switch (kind) {
     case 'pdf':
-      return pdfText(data);
+      return { text: await pdfText(data), title: '' };
     case 'docx':
-      return docxText(data);
+      return { text: await docxText(data), title: '' };
     case 'html':
       return htmlText(data, charset);
     case 'text':
-      return decodeText(data, charset);
+      return { text: decodeText(data, charset), title: '' };
   }
+}
+
+/** NUL and halves of surrogate pairs are no text that can be stored and sent. */
+function clean(text: string): string {
+  return text.replaceAll('\0', '').toWellFormed().trim();
 }
 
 async function read(job: ReadJob): Promise<DocumentReading> {
   try {
-    const whole = await textOf(job);
-    boundLength(whole.length);
-    // NUL and halves of surrogate pairs are no text that can be stored and sent.
-    const text = whole.replaceAll('\0', '').toWellFormed().trim();
-    if (text !== '') return { text };
+    const content = await contentOf(job);
+    boundLength(content.text.length);
+    const [text, title] = [clean(content.text), clean(content.title)];
+    if (text !== '') return title === '' ? { text } : { text, title };
     const scan = job.kind === 'pdf' ? '; if it is a scan, send its pages as images' : '';
     return { unreadable: `has no text${scan}` };
   } catch (error) {

@@ -15,6 +15,8 @@ import { createHttpHandler, type HttpHandlerOptions } from '../rpc/http-handler.
 import { listen } from '../rpc/listener.ts';
 import { createObserveHub } from '../rpc/observe-hub.ts';
 import { openTokensFile } from '../rpc/tokens-file.ts';
+import { createDocumentFetcher } from '../tools/document-fetcher.ts';
+import { createGuardedFetch } from '../tools/guarded-fetch.ts';
 import { startSweep } from '../worker/sweep.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -44,7 +46,8 @@ export async function startApi(parts: {
     heartbeatMs: config.heartbeatMs,
   });
   stack.defer(() => hub.close());
-  const documents = stack.use(createDocumentReader(logger));
+  const reader = stack.use(createDocumentReader(logger));
+  const fetcher = createDocumentFetcher(createGuardedFetch(config.fetchAllow));
   const tokens = stack.use(createTokenCounter(logger));
   const stopping = new AbortController();
   let draining = false;
@@ -60,7 +63,7 @@ export async function startApi(parts: {
       hub,
       model,
       logger,
-      documents,
+      documents: { reader, fetcher },
       tokens,
       maxRequestBytes: nats.maxRequestBytes,
     }),

@@ -1,5 +1,6 @@
 // The environment, read once at the edge and checked by zod. An error names the variable, what was
 // given and what would be right.
+import type { BlockList } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import {
@@ -8,6 +9,7 @@ import {
   EMBEDDED_WORKER_SLOTS,
   HEARTBEAT_MS,
 } from '../chat/limits.ts';
+import { addressRanges } from './address-ranges.ts';
 
 export type Role = 'api' | 'worker';
 
@@ -43,6 +45,8 @@ export interface Config {
   readonly defaultPromptFile: string | undefined;
   readonly tokensFile: string | undefined;
   readonly corsOrigins: readonly string[];
+  /** Where may be fetched from besides public addresses; a list of what is allowed, whatever node calls it. */
+  readonly fetchAllow: BlockList;
   readonly workerSlots: number;
   readonly heartbeatMs: number;
   readonly logLevel: LogLevel;
@@ -164,6 +168,7 @@ const Environment = z.object({
   OPENAI_BASE_URL: httpUrl.optional(),
   TAILRACE_TOKENS_FILE: z.string().optional(),
   TAILRACE_CORS_ORIGINS: origin.prefault(''),
+  TAILRACE_FETCH_ALLOW: addressRanges.prefault(''),
   TAILRACE_WORKER_SLOTS: wholeNumber(1, 10_000).optional(),
   TAILRACE_HEARTBEAT_MS: wholeNumber(100, 600_000).prefault(String(HEARTBEAT_MS)),
   TAILRACE_LOG_LEVEL: z.enum(LOG_LEVELS).prefault('info'),
@@ -224,6 +229,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     defaultPromptFile: e.TAILRACE_DEFAULT_PROMPT_FILE,
     tokensFile: e.TAILRACE_TOKENS_FILE,
     corsOrigins: e.TAILRACE_CORS_ORIGINS,
+    fetchAllow: e.TAILRACE_FETCH_ALLOW,
     workerSlots:
       e.TAILRACE_WORKER_SLOTS ?? (embeddedModel ? EMBEDDED_WORKER_SLOTS : DEFAULT_WORKER_SLOTS),
     heartbeatMs: e.TAILRACE_HEARTBEAT_MS,

@@ -3,12 +3,11 @@
 import type { ChatList } from '../chat/chat-list.ts';
 import type { CommandInbox, ControlQueue } from '../chat/commands.ts';
 import type { TokenCounter } from '../chat/context-fit.ts';
-import type { DocumentReader } from '../chat/document-port.ts';
 import type { EventLog, LogEraser } from '../chat/event-log.ts';
 import { DOCUMENTS_READ_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
-import { readDocuments } from '../chat/read-documents.ts';
+import { type DocumentSources, readDocuments } from '../chat/read-documents.ts';
 import { traceparentOf } from '../chat/trace.ts';
 import { tenantOf } from './auth.ts';
 import { cancelChatStream } from './cancel-chat-stream.ts';
@@ -31,7 +30,7 @@ export interface ServiceDeps {
   readonly hub: ObserveHub;
   readonly model: ModelClient;
   readonly logger: Logger;
-  readonly documents: DocumentReader;
+  readonly documents: DocumentSources;
   readonly tokens: TokenCounter;
   readonly maxRequestBytes: number;
 }

@@ -19,7 +19,7 @@ export async function bodyOf(response: IncomingMessage, maxBytes: number): Promi
   const encoding = headers['content-encoding']?.trim().toLowerCase() ?? '';
   const body = createBody(maxBytes);
   if (encoding === '' || encoding === 'identity') {
-    await pipeline(response, (source) => body.take(source));
+    await pipeline(response, (source: AsyncIterable<Buffer>) => body.take(source));
     return body.bytes();
   }
   const decoder = DECODERS[encoding]?.();
@@ -34,7 +34,7 @@ export async function bodyOf(response: IncomingMessage, maxBytes: number): Promi
       // Nothing bounds what decompresses to nothing.
       (source) => bounded(source, maxBytes),
       decoder,
-      (source) => body.take(source),
+      (source: AsyncIterable<Buffer>) => body.take(source),
     );
   } catch (error) {
     if (!isOfZlib(error)) throw error;

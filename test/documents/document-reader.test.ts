@@ -77,6 +77,16 @@ test('HTML keeps what a browser shows: no scripts, no styles, no comments', asyn
   );
 });
 
+test('what an HTML page is called is no part of its text, with or without a body', async () => {
+  const title = '<title>A &amp; <b>b</b>\n c</title>';
+  const icon = '<svg><title>icon</title></svg>';
+  for (const html of [`<head>${title}</head><body>hi${icon}</body>`, `${title}hi${icon}`]) {
+    const reading = await read('html', Buffer.from(html));
+    assert.deepEqual(reading, { text: 'hi', title: 'A & <b>b</b> c' });
+  }
+  assert.deepEqual(await read('html', Buffer.from('<title> </title>hi')), { text: 'hi' });
+});
+
 const latin = (text: string): Buffer => Buffer.from(text, 'latin1');
 const utf16 = (text: string): Buffer => Buffer.from(text, 'utf16le');
 const DECODED: readonly (readonly [string, Buffer, string | undefined, string])[] = [

@@ -2,7 +2,10 @@
 // refused by its path, and nothing is created.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -24,6 +27,16 @@ import { watchToEnd } from '../support/watch-chat.ts';
 type Request = MessageInitShape<typeof ChatRequestSchema>;
 type Block = MessageInitShape<typeof ContentBlockSchema>;
 
+/** What lies on a web server of the test, and what was asked of it. */
+const WEB: Readonly<Record<string, readonly [type: string, body: string | Uint8Array]>> = {
+  '/page': ['text/html; charset=utf-8', '<title>T</title><h1>Mills</h1><p>One &amp; two</p>'],
+  '/mill.pdf': ['application/octet-stream', file('two-pages.pdf')],
+  '/picture': ['image/png', PNG],
+};
+const web = createServer();
+const fetched: string[] = [];
+let webPort: number;
+
 let folder: string;
 let nats: TestNats;
 let nc: NatsConnection;
@@ -33,6 +46,14 @@ let client: ChatClient;
 
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tailrace-content-'));
+  web.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    fetched.push(request.url ?? '');
+    const [type, body] = WEB[request.url ?? ''] ?? [];
+    if (type === undefined) response.writeHead(404).end();
+    else response.writeHead(200, { 'content-type': type }).end(body);
+  });
+  await once(web.listen(0, '127.0.0.1'), 'listening');
+  webPort = (web.address() as AddressInfo).port;
   nats = await startNats();
   nc = await nats.bare();
   model = await startModelServer();
@@ -51,7 +72,10 @@ use_default_prompt: false
 guidelines: { default: Be kind. }
 `,
   );
-  tailrace = await startTestTailrace(nats.access, { TAILRACE_MODELS_FILE: file });
+  tailrace = await startTestTailrace(nats.access, {
+    TAILRACE_MODELS_FILE: file,
+    TAILRACE_FETCH_ALLOW: '127.0.0.1',
+  });
   client = grpcClient(tailrace.url);
 });
 
@@ -60,6 +84,7 @@ after(async () => {
   await model[Symbol.asyncDispose]();
   await nc.close();
   await nats[Symbol.asyncDispose]();
+  web.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -74,6 +99,16 @@ function image(data: Uint8Array, mediaType = 'image/png'): Block {
 function document(data: Uint8Array, mediaType: string, title = ''): Block {
   const source = { case: 'data' as const, value: data };
   return { block: { case: 'document', value: { title, source, mediaType } } };
+}
+
+function linked(url: string, mediaType = '', title = ''): Block {
+  const source = { case: 'url' as const, value: url };
+  return { block: { case: 'document', value: { title, source, mediaType } } };
+}
+
+/** On the web server of the test. */
+function at(path: string, mediaType = '', title = ''): Block {
+  return linked(`http://127.0.0.1:${webPort}${path}`, mediaType, title);
 }
 
 function file(name: string): Uint8Array {
@@ -184,6 +219,41 @@ test('a document is stored as its text: FULL shows it, and the same bytes again 
   assert.equal((await refused(client.initiateChatStream(other))).reason, 'STREAM_ID_TAKEN');
 });
 
+test('documents by url reach the model server as text, by every protocol', async () => {
+  const asked = asking([at('/page'), at('/mill.pdf', 'application/pdf', 'Mill'), said]);
+  for (const way of PROTOCOLS) {
+    using by = chatClient(way, tailrace.url);
+    const messages = await upstreamOf(asked, by);
+    const content = String(Array.isArray(messages) ? Reflect.get(messages[0], 'content') : '');
+    assert.match(
+      content,
+      /^<document index="1" media_type="text\/html">\n# Mills\n\nOne & two\n<\/document>\n<document index="2" title="Mill" media_type="application\/pdf">\nPage 1 line 1: /,
+    );
+  }
+});
+
+test('a document by url is fetched once: a repeat with the same id is the same chat, without a fetch', async () => {
+  const request = { streamId: 'by-url', ...asking([at('/mill.pdf', 'application/pdf'), said]) };
+  fetched.length = 0;
+  assert.equal((await client.initiateChatStream(request)).created, true);
+  assert.deepEqual(fetched, ['/mill.pdf']);
+  assert.equal((await client.initiateChatStream(request)).created, false);
+  const other = { streamId: 'by-url', ...asking([at('/page'), said]) };
+  assert.equal((await refused(client.initiateChatStream(other))).reason, 'STREAM_ID_TAKEN');
+  assert.deepEqual(fetched, ['/mill.pdf']);
+  await watchToEnd(client, 'by-url');
+  const { chatStream } = await client.getChatStream({
+    streamId: 'by-url',
+    view: ChatStreamView.FULL,
+  });
+  const block = chatStream?.request?.messages[0]?.content[0]?.block;
+  assert.ok(block?.case === 'document' && block.value.source.case === 'text');
+  assert.match(block.value.source.value, /^Page 1 line 1: the river/);
+  const data = file('two-pages.pdf');
+  assert.equal(block.value.original?.sizeBytes, data.length);
+  assert.equal(block.value.original.sha256, createHash('sha256').update(data).digest('hex'));
+});
+
 async function storedCommands(): Promise<number> {
   const jsm = await jetstreamManager(nc);
   return (await jsm.streams.info('COMMANDS')).state.last_seq;
@@ -195,9 +265,6 @@ test('what cannot be read, seen or fitted is refused by its path, and nothing is
   const pdf = (name: string): Block => document(file(name), 'application/pdf');
   const cut = document(file('two-pages.pdf').subarray(0, 700), 'application/pdf');
   const latin = document(Buffer.from('K\xf6ln', 'latin1'), 'text/csv');
-  const url: Block = {
-    block: { case: 'document', value: { source: { case: 'url', value: 'https://a.example' } } },
-  };
   for (const [request, reason, fields, message] of [
     [
       asking([pdf('encrypted.pdf'), said, cut, latin]),
@@ -211,7 +278,12 @@ test('what cannot be read, seen or fitted is refused by its path, and nothing is
       [`${C}[0].image.media_type`, `${C}[1].image.media_type`],
       /the bytes are image\/png/,
     ],
-    [asking([url, said]), 'FIELD_NOT_HONOURED', [`${C}[0].document.url`], /send the bytes in data/],
+    [
+      asking([said, at('/gone'), at('/picture'), linked(`http://127.0.0.2:${webPort}/page`)]),
+      'INVALID_REQUEST',
+      [`${C}[1].document.url`, `${C}[2].document.url`, `${C}[3].document.url`],
+      /answered with status 404.*answered with "image\/png", which cannot be read.*may not be fetched/,
+    ],
     [
       asking([image(PNG), pdf('two-pages.pdf')], { model: 'blind' }),
       'MODEL_UNFIT',

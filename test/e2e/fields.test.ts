@@ -302,25 +302,6 @@ const LATER: readonly (readonly [string, Initiate])[] = [
   ['request.system.use_default_prompt', asking({ system: { useDefaultPrompt: true } })],
   ['request.system.citations.enabled', asking({ system: { citations: { enabled: true } } })],
   [
-    'request.messages[0].content[1].document.url',
-    asking({
-      messages: [
-        {
-          role: Role.USER,
-          content: [
-            text,
-            {
-              block: {
-                case: 'document',
-                value: { source: { case: 'url', value: 'https://a.example/b.pdf' } },
-              },
-            },
-          ],
-        },
-      ],
-    }),
-  ],
-  [
     'request.messages[0].content[0].citations',
     asking({
       messages: [{ role: Role.USER, content: [{ ...text, citations: [{ document: 'd' }] }] }],

@@ -214,7 +214,7 @@ for (const [trick, addresses] of NAMES) {
   });
 }
 
-test('names that are not known, unreachable ones and refused ones are told alike; no address is said', async () => {
+test('a name that is not known and one that is inside are told alike, and no address is said', async () => {
   const of = (lookup: HostLookup) => words(fetched('http://inner.example/', { lookup }));
   const unknown = await of(() => Promise.reject(new Error('getaddrinfo ENOTFOUND')));
   const inner = await of(() => Promise.resolve([{ address: '10.20.30.40', family: 4 }]));

@@ -61,6 +61,22 @@ test('the embedded nats-server syncs each second, as often as is said, or always
   assert.equal(readConfig({ TAILRACE_NATS_SYNC: 'always' }).natsSync, 'always');
 });
 
+test('the ranges that may be fetched from are those that are named, and none by default', () => {
+  const { fetchAllow } = readConfig({
+    TAILRACE_FETCH_ALLOW: '10.1.0.0/16, 192.168.1.7 ,fd00:1::/48, ::1',
+  });
+  for (const address of ['10.1.0.0', '10.1.255.255', '192.168.1.7']) {
+    assert.ok(fetchAllow.check(address, 'ipv4'), address);
+  }
+  for (const address of ['fd00:1::7', '::1', '::ffff:10.1.0.1']) {
+    assert.ok(fetchAllow.check(address, 'ipv6'), address);
+  }
+  for (const address of ['10.2.0.0', '192.168.1.8', '127.0.0.1']) {
+    assert.ok(!fetchAllow.check(address, 'ipv4'), address);
+  }
+  assert.deepEqual(readConfig({}).fetchAllow.rules, []);
+});
+
 const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['TAILRACE_LISTEN', '8080', /host:port, for example 127\.0\.0\.1:8080/],
   ['TAILRACE_LISTEN', '127.0.0.1:65536', /host:port/],
@@ -71,6 +87,13 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['OPENAI_BASE_URL', '127.0.0.1:8000/v1', /an http or https address, for example/],
   ['TAILRACE_CORS_ORIGINS', 'app.example.com', /origins such as https:\/\/app\.example\.com/],
   ['TAILRACE_CORS_ORIGINS', 'https://app.example.com/', /origins such as/],
+  ['TAILRACE_FETCH_ALLOW', '10.0.0.0/33', /ranges of addresses such as 10\.1\.0\.0\/16/],
+  ['TAILRACE_FETCH_ALLOW', '::1/129', /ranges of addresses such as/],
+  ['TAILRACE_FETCH_ALLOW', '10.0.0.0/8, inner.example.com', /ranges of addresses such as/],
+  ['TAILRACE_FETCH_ALLOW', '10.0.0.0/', /ranges of addresses such as/],
+  ['TAILRACE_FETCH_ALLOW', '10.1/16', /ranges of addresses such as/],
+  ['TAILRACE_FETCH_ALLOW', '0x0a000001', /ranges of addresses such as/],
+  ['TAILRACE_FETCH_ALLOW', 'fe80::1%eth0', /ranges of addresses such as/],
   ['TAILRACE_WORKER_SLOTS', '0', /a whole number from 1 to 10000/],
   ['TAILRACE_WORKER_SLOTS', 'many', /a whole number/],
   ['TAILRACE_HEARTBEAT_MS', '15s', /a whole number from 100 to 600000/],

@@ -30,6 +30,11 @@ function linked(url: string, mediaType = ''): Block {
   return { block: { case: 'image', value: { source: { case: 'url', value: url }, mediaType } } };
 }
 
+function lying(url: string, mediaType = ''): Block {
+  const source = { case: 'url' as const, value: url };
+  return { block: { case: 'document', value: { source, mediaType } } };
+}
+
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 const large = Buffer.concat([PNG, Buffer.alloc(MAX_IMAGE_BYTES)]);
 
@@ -63,6 +68,8 @@ const GOOD: readonly (readonly [string, Block])[] = [
   ['docx', document(bytes('PK\x03\x04'), DOCX)],
   ['a text that speaks of PDF', document(bytes('# What %PDF-1.4 means'), 'text/markdown')],
   ['any text', document(bytes('a = 1'), 'text/x-python')],
+  ['by url', lying('https://a.example/b.pdf')],
+  ['by url, said to be a PDF', lying('http://a.example', 'application/pdf')],
   ['csv', document(bytes('a;b'), 'text/csv; charset=windows-1252')],
 ];
 
@@ -106,6 +113,13 @@ const BAD: readonly (readonly [Block, string, RegExp])[] = [
     document(bytes('\xd0\xcf\x11\xe0'), DOCX),
     'document.data',
     /^is an Office file of before 2007 or with a password, while .*; save it as DOCX without a pass/,
+  ],
+  [lying('ftp://a.example/b'), 'document.url', /^must be an http or https address$/],
+  [lying('data:text/plain,hi'), 'document.url', /put the bytes of a data: address into data$/],
+  [
+    lying('https://a.example', 'image/png'),
+    'document.media_type',
+    /^is "image\/png", which cannot/,
   ],
   [
     { block: { case: 'document', value: { source: { case: 'text', value: ' \n' } } } },

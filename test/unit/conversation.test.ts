@@ -114,7 +114,6 @@ test('every field that is not honoured yet is named, all at once', () => {
   });
   assert.deepEqual(paths(fieldsNotHonoured(request)).toSorted(), [
     'request.mcp_servers',
-    'request.messages[1].content[1].document.url',
     'request.messages[1].content[2].tool_result.content[0].document',
     'request.messages[1].content[3].tool_use.server',
     'request.system.citations.enabled',

@@ -198,8 +198,9 @@ export const ImageBlockSchema: GenMessage<ImageBlock> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_content, 3);
 
 /**
- * A document, as bytes, as text or by address. Bytes are turned to text when the request is accepted; a
- * document that cannot be read is refused then. In messages of ROLE_USER, at most 100 in a request.
+ * A document, as bytes, as text or by address. When the request is accepted, an address is fetched and bytes are
+ * turned to text; a document that cannot be fetched or read is refused then, and nothing is created. In messages
+ * of ROLE_USER, at most 100 in a request.
  *
  * @generated from message tailrace.v1.DocumentBlock
  */
@@ -227,7 +228,7 @@ export type DocumentBlock = Message$1<"tailrace.v1.DocumentBlock"> & {
     case: "data";
   } | {
     /**
-     * Its text. In answers, what was read out of `data`.
+     * Its text. In answers, what was read out of `data` or lay at `url`.
      *
      * @generated from field: string text = 4;
      */
@@ -235,7 +236,9 @@ export type DocumentBlock = Message$1<"tailrace.v1.DocumentBlock"> & {
     case: "text";
   } | {
     /**
-     * An http or https address.
+     * An http or https address, without a user name. It is fetched once, when the request is accepted, and not
+     * for a repeat with the same stream_id; redirects are followed. At most 8 MiB, and 20 s. Only public
+     * addresses are fetched, and those that the operator allows.
      *
      * @generated from field: string url = 5;
      */
@@ -244,15 +247,16 @@ export type DocumentBlock = Message$1<"tailrace.v1.DocumentBlock"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * The media type of `data`, for example application/pdf. Required with data. Text is taken as UTF-8, or
-   * as its byte order mark or a charset here says: text/csv; charset=windows-1252.
+   * The media type of `data`, for example application/pdf. Required with data. With url it says what is there
+   * to be read as, whatever the server there says; default: what the server says. Text is taken as UTF-8, or as
+   * its byte order mark or a charset here says: text/csv; charset=windows-1252.
    *
    * @generated from field: string media_type = 3;
    */
   mediaType: string;
 
   /**
-   * In answers, of the `data` that `text` was read out of. Refused in requests.
+   * In answers, of the bytes that `text` was read out of. Refused in requests.
    *
    * @generated from field: tailrace.v1.ContentDigest original = 6;
    */
