@@ -33,7 +33,6 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
     if (tool.kind.case === 'server') refuse(`request.tools[${i}].server`);
   }
   if (request.toolContext.length > 0) refuse('request.tool_context');
-  if (request.mcpServers.length > 0) refuse('request.mcp_servers');
   if (request.system?.citations?.enabled === true) refuse('request.system.citations.enabled');
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {

@@ -134,7 +134,8 @@ function startProcess(config: Config, models: RegistrySpec, logger: Logger): Apa
     }
     done();
   });
-  tell({ do: 'start', config, models });
+  const fetchAllow = config.fetchAllow.toJSON();
+  tell({ do: 'start', config: { ...config, fetchAllow }, models });
   return {
     models,
     isGone: () => gone || stopping,

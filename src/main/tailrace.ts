@@ -10,7 +10,8 @@ import { startEmbeddedNats } from '../nats/embedded-server.ts';
 import type { RegistrySpec } from '../model/registry-spec.ts';
 import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
-import { serverTools } from '../tools/server-tools.ts';
+import { createAddressGuard } from '../tools/address-guard.ts';
+import { toolOpener } from '../tools/open-tools.ts';
 import { apartProcesses } from './apart-processes.ts';
 import { startApi } from './api.ts';
 import type { SetupFindings } from './findings.ts';
@@ -63,7 +64,7 @@ export async function startTailrace(
       slots: config.workerSlots,
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       models: models.current,
-      tools: serverTools,
+      openTools: toolOpener(createAddressGuard(config.fetchAllow)),
       logger,
     });
     stack.defer(() => worker.stop());

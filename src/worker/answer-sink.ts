@@ -13,6 +13,7 @@ import { ModelFailure } from '../chat/model-port.ts';
 import type { End } from '../chat/terminal.ts';
 import type { LogWriter } from './log-writer.ts';
 import { type CallKind, ToolCalls } from './tool-calls.ts';
+import type { ToolSet } from './tool-set.ts';
 
 type SaidKind = typeof BlockKind.TEXT | typeof BlockKind.THINKING;
 type Kind = SaidKind | CallKind;
@@ -32,8 +33,8 @@ export interface TurnStart {
   /** Ids of tool calls that the conversation has. */
   readonly takenIds: ReadonlySet<string>;
   readonly toolChoice: ToolChoice | undefined;
-  /** Names of the tools that the client runs. */
-  readonly clientTools: ReadonlySet<string>;
+  /** That the model may call. */
+  readonly tools: ToolSet;
   /** The text of the turn is wanted as a whole. */
   readonly keepText: boolean;
 }
@@ -59,7 +60,7 @@ export class AnswerSink implements ModelSink {
     this.#start = start;
     this.#nextIndex = start.nextIndex;
     this.#chars = start.chars;
-    this.#calls = new ToolCalls(start.takenIds, start.toolChoice, start.clientTools);
+    this.#calls = new ToolCalls(start.takenIds, start.toolChoice, start.tools);
   }
 
   readonly text = (delta: string): void => {
@@ -79,7 +80,7 @@ export class AnswerSink implements ModelSink {
     const { turn } = this.#start;
     this.#writer.push({
       case: 'blockStarted',
-      value: { index, kind: begun.kind, turn, id: begun.id, name },
+      value: { index, kind: begun.kind, turn, id: begun.id, name, server: begun.server },
     });
   };
   readonly toolInput = (call: number, json: string): void => {
@@ -162,9 +163,8 @@ export class AnswerSink implements ModelSink {
     for (const call of this.#calls.all()) {
       // Many servers write nothing for a tool without input, which is no JSON.
       if (whole) this.toolInput(call.number, call.missing());
-      const value = { id: call.id, name: call.name, input: call.input() };
-      this.#close(call.kind, call.index, value.input, {
-        block: { case: 'toolUse', value },
+      this.#close(call.kind, call.index, call.input(), {
+        block: { case: 'toolUse', value: call.block() },
       });
     }
   }

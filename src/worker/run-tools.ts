@@ -107,14 +107,15 @@ async function resultOf(
   }
   const input = readToolInput(tool.inputSchema, call.input);
   if (!input.ok) return failure(input.why);
-  const timeout = AbortSignal.timeout(TOOL_CALL_TIMEOUT_MS);
+  const { timeoutMs = TOOL_CALL_TIMEOUT_MS } = tool;
+  const timeout = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([run.signal, timeout]);
   try {
     return { text: await untilAborted(tool.call(input.value, signal), signal), isError: false };
   } catch (error) {
     run.signal.throwIfAborted();
     if (timeout.aborted) {
-      return failure(`${tool.name} did not answer within ${TOOL_CALL_TIMEOUT_MS / 1_000} s.`);
+      return failure(`${tool.name} did not answer within ${timeoutMs / 1_000} s.`);
     }
     run.onFault(call, error);
     if (error instanceof ToolFailure) return failure(error.message);

@@ -16,11 +16,11 @@ import { APPEND_SETTLE_MS } from '../chat/limits.ts';
 import { foldUpTo } from '../chat/read-log.ts';
 import type { ChatLimits } from '../chat/request-limits.ts';
 import { limitsOf } from '../chat/request-limits.ts';
-import type { ServerTool } from '../chat/tool-port.ts';
+import type { OpenTools, ToolOpener } from '../chat/tool-port.ts';
 import { type AnswerFormat, answerFormat, askedAgain, repairRequest } from './answer-format.ts';
 import type { AnswerSink, TurnStart } from './answer-sink.ts';
 import { choiceOfTurn, correction } from './tool-choice.ts';
-import { type ToolSet, toolSet } from './tool-set.ts';
+import { toolSet } from './tool-set.ts';
 
 /** A chat in the hands of a run: what stays the same from turn to turn. */
 export interface OpenChat {
@@ -29,7 +29,6 @@ export interface OpenChat {
   /** Of the chat, whichever command drives the run. */
   readonly createdAtMs: number;
   readonly limits: ChatLimits;
-  readonly tools: ToolSet;
   /** The form that the answer must have; undefined: any. */
   readonly format: AnswerFormat | undefined;
 }
@@ -53,12 +52,15 @@ export interface Turn extends TurnStart {
 export interface TurnDeps {
   readonly log: EventLog;
   readonly queue: Pick<WorkQueue, 'startOf'>;
-  /** Tailrace's own tools that a request asks for, bound to what it may use. */
-  readonly tools: (request: ChatRequest) => readonly ServerTool[];
+  /** The tools that are run here of what a request asks for, for as long as a run lasts. */
+  readonly openTools: ToolOpener;
 }
 
 /** Undefined: the chat's start is erased. A short absence of the log is waited for. */
-export async function openChat(deps: TurnDeps, command: Command): Promise<OpenChat | undefined> {
+export async function openChat(
+  deps: Pick<TurnDeps, 'queue'>,
+  command: Command,
+): Promise<OpenChat | undefined> {
   const { chat } = command;
   const start =
     command.verb === 'start' ? command : await patiently(() => deps.queue.startOf(chat));
@@ -70,21 +72,22 @@ export async function openChat(deps: TurnDeps, command: Command): Promise<OpenCh
     awaitToolResults,
     createdAtMs: start.meta.createdAtMs,
     limits: limitsOf(request),
-    tools: toolSet(request, deps.tools(request)),
     format: answerFormat(request),
   };
 }
 
 /** What comes next after the finished steps up to a record that is stored; undefined: there is none. */
 export async function nextTurn(
-  deps: TurnDeps,
-  { request, tools, format }: OpenChat,
+  deps: Pick<TurnDeps, 'log'>,
+  { request, format }: OpenChat,
+  opened: OpenTools,
   chat: ChatKey,
   upTo: number | undefined,
 ): Promise<Turn> {
   const said =
     upTo === undefined ? new AnswerFold() : await patiently(() => foldUpTo(deps.log, chat, upTo));
   const calls = said.openCalls();
+  const tools = toolSet(request, await opened.current());
   const choice = choiceOfTurn(request, format?.tool, said.called());
   const messages = joined(request.messages, said.messages());
   return {
@@ -97,8 +100,9 @@ export async function nextTurn(
     chars: said.chars,
     usage: said.usage,
     takenIds: toolUseIds(messages),
-    toolChoice: choice,
-    clientTools: tools.clientNames,
+    // Where every MCP server is away there may be none to choose among.
+    toolChoice: tools.definitions.length === 0 ? undefined : choice,
+    tools,
     keepText: format !== undefined && format.tool === undefined,
     calls,
     used: said.serverCalls(),

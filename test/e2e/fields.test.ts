@@ -298,7 +298,6 @@ const LATER: readonly (readonly [string, Initiate])[] = [
     'request.tool_context',
     asking({ toolContext: [{ name: 'd', item: { case: 'data', value: '{}' } }] }),
   ],
-  ['request.mcp_servers', asking({ mcpServers: [{ name: 'm', url: 'https://mcp.example.com' }] })],
   ['request.system.use_default_prompt', asking({ system: { useDefaultPrompt: true } })],
   ['request.system.citations.enabled', asking({ system: { citations: { enabled: true } } })],
   [

@@ -103,7 +103,6 @@ test('every field that is not honoured yet is named, all at once', () => {
         { kind: { case: 'server', value: { name: 'web_fetch' } } },
       ],
       toolContext: [{ name: 'd', item: { case: 'data', value: '{}' } }],
-      mcpServers: [{ name: 'm' }],
       responseFormat: { format: { case: 'jsonSchema', value: { name: 'n', schema: '{}' } } },
       system: {
         text: 'fine',
@@ -113,7 +112,6 @@ test('every field that is not honoured yet is named, all at once', () => {
     },
   });
   assert.deepEqual(paths(fieldsNotHonoured(request)).toSorted(), [
-    'request.mcp_servers',
     'request.messages[1].content[2].tool_result.content[0].document',
     'request.messages[1].content[3].tool_use.server',
     'request.system.citations.enabled',

@@ -34,6 +34,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'html-to-text': ['documents'],
   fflate: ['documents'],
   'gpt-tokenizer': ['model'],
+  '@modelcontextprotocol/': ['tools'],
 };
 const CHAT_PACKAGES = ['@bufbuild/protobuf', '@bufbuild/protovalidate'];
 /** Pure: computing, no reading, writing, waiting or asking the machine. */

@@ -1,0 +1,68 @@
+// What models are told of MCP tools: their names, and what they answered.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { mcpToolName } from '../../src/tools/mcp/mcp-names.ts';
+import { resultText } from '../../src/tools/mcp/mcp-result.ts';
+
+test('a tool of an MCP server is called <server>__<tool> where that is a name that model servers take', () => {
+  assert.equal(mcpToolName('docs', 'search-all', new Set()), 'docs__search-all');
+  assert.equal(mcpToolName('s', 'x'.repeat(61), new Set()), `s__${'x'.repeat(61)}`);
+});
+
+test('names are made to fit, stay apart, and are the same in each run', () => {
+  const long = mcpToolName('docs', 'x'.repeat(100), new Set());
+  assert.match(long, /^docs__x{49}_[0-9a-f]{8}$/);
+  assert.notEqual(long, mcpToolName('docs', 'x'.repeat(101), new Set()));
+  assert.match(mcpToolName('docs', 'find it/now', new Set()), /^docs__find_it_now_[0-9a-f]{8}$/);
+  const taken = new Set(['docs__find']);
+  assert.match(mcpToolName('docs', 'find', taken), /^docs__find_[0-9a-f]{8}$/);
+  fc.assert(
+    fc.property(
+      fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
+      fc.uniqueArray(fc.string()),
+      (server, tools) => {
+        const all = (): string[] => {
+          const names = new Set<string>();
+          return tools.map((tool) => mcpToolName(server, tool, names));
+        };
+        const names = all();
+        assert.equal(new Set(names).size, tools.length);
+        for (const name of names) assert.match(name, /^[A-Za-z0-9_-]{1,64}$/);
+        assert.deepEqual(all(), names);
+      },
+    ),
+  );
+});
+
+test('a result is text: structured content once, and a note for what is no text', () => {
+  assert.equal(
+    resultText({
+      content: [
+        { type: 'text', text: 'a' },
+        { type: 'text', text: 'b' },
+      ],
+    }),
+    'a\n\nb',
+  );
+  const structuredContent = { a: [1, null] };
+  const twice = [{ type: 'text' as const, text: '{ "a": [1, null] }' }];
+  assert.equal(resultText({ content: twice, structuredContent }), '{ "a": [1, null] }');
+  assert.equal(resultText({ content: [], structuredContent }), '{"a":[1,null]}');
+  const notes = resultText({
+    content: [
+      { type: 'image', data: 'AAAA', mimeType: 'image/png' },
+      { type: 'audio', data: 'AAA=', mimeType: 'audio/wav' },
+      { type: 'resource_link', uri: 'file:///a', name: 'A' },
+      { type: 'resource', resource: { uri: 'file:///b', text: 'words' } },
+      { type: 'resource', resource: { uri: 'file:///c', blob: 'AAAA' } },
+    ],
+  });
+  assert.deepEqual(notes.split('\n\n'), [
+    '[An image, image/png, 3 bytes, which cannot be shown here.]',
+    '[Audio, audio/wav, 2 bytes, which cannot be shown here.]',
+    '[A link to the resource file:///a (A), which is not read here.]',
+    '[The resource file:///b:]\nwords',
+    '[The resource file:///c, of no known type, 3 bytes, which cannot be shown here.]',
+  ]);
+});
