@@ -129,7 +129,9 @@ function depthOf(value: unknown): number {
 
 /** What is said to the model after an answer that does not fit. */
 export function repairRequest(
-  { schemaText, tool }: AnswerFormat, violations: readonly string[]): string {
+  { schemaText, tool }: AnswerFormat,
+  violations: readonly string[],
+): string {
   const schema =
     schemaText.length <= MAX_REPAIR_SCHEMA_CHARS ? `\n\nThe JSON Schema is: ${schemaText}` : '';
   const [what, again] =

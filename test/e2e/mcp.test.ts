@@ -457,6 +457,54 @@ test('tools that cannot be taken are left out with a warning: too many, schemas 
   );
 });
 
+test('what is nested a hundred thousand levels deep is left out, or told in a note', async () => {
+  const deep = (open: string, close: string): string =>
+    open.repeat(100_000) + close.repeat(100_000);
+  const raw = (id: unknown, result: string): Reply => ({
+    raw: (response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`);
+    },
+  });
+  await using server = await startMcpServer(({ method, id }) => {
+    if (method === 'tools/list') {
+      const schema = `{"type":"object","x-deep":${deep('[', ']')}}`;
+      return raw(
+        id,
+        `{"tools":[${JSON.stringify(anyTool('flat'))},{"name":"deep","inputSchema":${schema}}]}`,
+      );
+    }
+    if (method !== 'tools/call') return undefined;
+    return raw(id, `{"content":[],"structuredContent":{"a":${deep('[', ']')}}}`);
+  });
+  const watch = await runToEnd(calling(['s__flat']), [{ name: 's', url: server.url }]);
+  const [warning] = warningsIn(watch.events);
+  const [told] = resultsIn(watch.events);
+  assert.match(`${warning?.message} ${told?.text}`, /nested too deeply/);
+});
+
+test('a worker that stops hands the chat back and ends its sessions', async () => {
+  await using own = await startNats();
+  await using server = await startMcpServer(({ method }) => {
+    if (method === 'tools/list') return { result: { tools: [anyTool('wait')] } };
+    return method === 'tools/call' ? 'silence' : undefined;
+  });
+  const stopping = await startTestTailrace(own.access, {
+    OPENAI_BASE_URL: model.url,
+    TAILRACE_FETCH_ALLOW: '127.0.0.1',
+  });
+  const text = { block: { case: 'text', value: scripted(calling(['s__wait'])) } } as const;
+  await grpcClient(stopping.url).initiateChatStream({
+    request: {
+      messages: [{ role: Role.USER, content: [text] }],
+      mcpServers: [{ name: 's', url: server.url }],
+    },
+  });
+  await server.asked('a call', ({ method }) => method === 'tools/call');
+  await stopping[Symbol.asyncDispose]();
+  assert.ok(server.asks.some(({ verb }) => verb === 'DELETE'));
+});
+
 test('tool_choice is let go where every server is away, since there is nothing to choose', async () => {
   await using server = await startMcpServer(() => html);
   const streamId = await start({ text: ['done'] }, [{ name: 'broken', url: server.url }], {

@@ -14,6 +14,7 @@ import { checkInputSchema } from '../json-schema.ts';
 import { isObject } from '../json-schema-text.ts';
 import { linearPattern } from '../linear-pattern.ts';
 import { SchemaFault, walkedSchema } from '../schema-walk.ts';
+import { jsonText } from './mcp-json.ts';
 import { mcpToolName } from './mcp-names.ts';
 
 export interface Listed {
@@ -54,9 +55,9 @@ export function takenTools<From extends Listed>(
     const allowed = new Set(server.allowedTools);
     for (const tool of tools.slice(0, MAX_MCP_LISTED_TOOLS)) {
       if (server.allowedTools.length > 0 && !allowed.delete(tool.name)) continue;
-      const inputSchema = JSON.stringify(tool.inputSchema);
+      const inputSchema = jsonText(tool.inputSchema);
       const why = faultOf(inputSchema, room);
-      if (why !== undefined) {
+      if (inputSchema === undefined || why !== undefined) {
         leftOut.push(`${quoted(tool.name)}, which ${why}`);
         continue;
       }
@@ -77,7 +78,8 @@ export function takenTools<From extends Listed>(
 }
 
 /** Why a tool cannot be taken; else it is counted. */
-function faultOf(inputSchema: string, room: Room): string | undefined {
+function faultOf(inputSchema: string | undefined, room: Room): string | undefined {
+  if (inputSchema === undefined) return 'has an input schema that is nested too deeply';
   if (room.tools === 0) {
     return `is one more than the ${MAX_MCP_TOOLS} that all MCP servers of a chat may have`;
   }

@@ -1,11 +1,13 @@
 // What a tool of an MCP server answered, as text for a model: text as it is, structured content as JSON, and in
 // the place of what is no text a note that says what it was.
 import type { CallToolResult, ContentBlock } from '@modelcontextprotocol/client';
+import { jsonText } from './mcp-json.ts';
 
 export function resultText({ content, structuredContent }: CallToolResult): string {
   const parts = content.map(partText);
   if (structuredContent !== undefined) {
-    const json = JSON.stringify(structuredContent);
+    const json =
+      jsonText(structuredContent) ?? '[Structured content, nested too deeply to be read.]';
     // Servers repeat it as text, for clients that know no structured content.
     if (!parts.some((part) => isSameJson(part, json))) parts.push(json);
   }
@@ -42,7 +44,7 @@ function bytesOf(base64: string): number {
 function isSameJson(text: string, json: string): boolean {
   if (text === json) return true;
   try {
-    return JSON.stringify(JSON.parse(text)) === json;
+    return jsonText(JSON.parse(text)) === json;
   } catch {
     return false;
   }
