@@ -253,6 +253,39 @@ test('tools that a server says have changed are listed again before the next tur
   await watchToEnd(client, streamId);
 });
 
+test('a server that has forgotten its session, as after a restart, is given another, and asked again', async () => {
+  let sessions = 0;
+  await using server = await startMcpServer(({ method, headers, id }) => {
+    const session = headers['mcp-session-id'];
+    if (method === 'tools/list') return { result: { tools: [anyTool('look')] } };
+    // Both calls come with the first one, which is known no more.
+    if (method === 'tools/call' && session === 'session 1') {
+      return { raw: (response) => void response.writeHead(404).end() };
+    }
+    if (method === 'tools/call') return textResult(`seen in ${String(session)}`);
+    if (method !== 'initialize') return undefined;
+    const result = {
+      protocolVersion: '2025-06-18',
+      capabilities: { tools: {} },
+      serverInfo: { name: 'forgetful', version: '1' },
+    };
+    return {
+      raw: (response) => {
+        const sessionId = `session ${++sessions}`;
+        response.writeHead(200, {
+          'content-type': 'application/json',
+          'mcp-session-id': sessionId,
+        });
+        response.end(JSON.stringify({ jsonrpc: '2.0', id, result }));
+      },
+    };
+  });
+  const watch = await runToEnd(calling(['s__look'], ['s__look']), [{ name: 's', url: server.url }]);
+  const seen = { text: 'seen in session 2', isError: false };
+  assert.deepEqual(resultsIn(watch.events), [seen, seen]);
+  assert.equal(sessions, 2);
+});
+
 test('law 8: a cancel is sent on to the server, before its session is ended', async () => {
   await using server = await startMcpServer(({ method }) => {
     if (method === 'tools/list') return { result: { tools: [anyTool('wait')] } };

@@ -12,7 +12,8 @@ import type { AddressGuard } from '../address-guard.ts';
 import { wordsOf } from './mcp-failure.ts';
 import { type Listed, takenTools } from './mcp-listing.ts';
 import { resultText } from './mcp-result.ts';
-import { type McpSession, openSession } from './mcp-session.ts';
+import { openLastingSession } from './mcp-lasting-session.ts';
+import type { McpSession } from './mcp-session.ts';
 
 export interface McpRun {
   readonly signal: AbortSignal;
@@ -38,7 +39,7 @@ export async function openMcpTools(
       const field = `request.mcp_servers[${place}]`;
       let session: McpSession | undefined;
       try {
-        session = await openSession(server, guard, run.signal);
+        session = await openLastingSession(server, guard, run.signal);
         const tools = await session.list(run.signal);
         return { server, field, session, withoutSecrets: session.withoutSecrets, tools };
       } catch (error) {
