@@ -5,6 +5,8 @@ import { after, before, test } from 'node:test';
 import { inspect } from 'node:util';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { toJsonString } from '@bufbuild/protobuf';
+import { inputRequired, McpServer } from '@modelcontextprotocol/server';
+import { z } from 'zod';
 import type { ChatRequestSchema, McpServerSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
   ChatStreamStatus,
@@ -29,6 +31,7 @@ import {
   startMcpServer,
   textResult,
 } from '../support/mcp-server.ts';
+import { startModernMcpServer } from '../support/modern-mcp-server.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
@@ -284,6 +287,58 @@ test('a server that has forgotten its session, as after a restart, is given anot
   const seen = { text: 'seen in session 2', isError: false };
   assert.deepEqual(resultsIn(watch.events), [seen, seen]);
   assert.equal(sessions, 2);
+});
+
+test('a server of the revision of 2026-07-28 is used by that: calls, changed tools, a cancel, and no input asked for', async () => {
+  let grown = false;
+  const called = Promise.withResolvers<void>();
+  const left = Promise.withResolvers<void>();
+  const any = { inputSchema: z.object({}) };
+  await using server = await startModernMcpServer(() => {
+    const mcp = new McpServer(
+      { name: 'modern', version: '1' },
+      { capabilities: { tools: { listChanged: true } } },
+    );
+    const said = (text: string) => ({ content: [{ type: 'text' as const, text }] });
+    mcp.registerTool('grow', any, () => {
+      grown = true;
+      server.toolsChanged();
+      return said('grown');
+    });
+    mcp.registerTool('ask', any, () =>
+      inputRequired({
+        inputRequests: {
+          sure: inputRequired.elicit({
+            message: 'Sure?',
+            requestedSchema: z.object({ sure: z.boolean() }),
+          }),
+        },
+      }),
+    );
+    if (!grown) return mcp;
+    mcp.registerTool('wait', any, async (_input, { mcpReq }) => {
+      called.resolve();
+      await new Promise((resolve) => mcpReq.signal.addEventListener('abort', resolve));
+      left.resolve();
+      return said('never heard');
+    });
+    return mcp;
+  });
+  const script: ScriptInput = {
+    ...calling(['s__grow'], ['s__ask']),
+    rounds: [calling(['s__wait'])],
+  };
+  const streamId = await start(script, [{ name: 's', url: server.url }]);
+  assert.deepEqual(await toolsToldOf(), ['s__grow', 's__ask']);
+  assert.deepEqual(await toolsToldOf(2), ['s__grow', 's__ask', 's__wait']);
+  await called.promise;
+  await client.cancelChatStream({ streamId });
+  await left.promise;
+  const watch = await watchToEnd(client, streamId);
+  assert.equal(watch.end().status, ChatStreamStatus.CANCELLED);
+  const [grew, asked] = resultsIn(watch.events);
+  assert.deepEqual(grew, { text: 'grown', isError: false });
+  assert.match(asked?.text ?? '', /Cannot request input/);
 });
 
 test('law 8: a cancel is sent on to the server, before its session is ended', async () => {

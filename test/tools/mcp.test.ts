@@ -1,7 +1,10 @@
 // What models are told of MCP tools: their names, and what they answered.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ProtocolError, SdkError, SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client';
 import * as fc from 'fast-check';
+import { FetchFailure } from '../../src/tools/fetch-failure.ts';
+import { wordsOf } from '../../src/tools/mcp/mcp-failure.ts';
 import { mcpToolName } from '../../src/tools/mcp/mcp-names.ts';
 import { resultText } from '../../src/tools/mcp/mcp-result.ts';
 
@@ -33,6 +36,33 @@ test('names are made to fit, stay apart, and are the same in each run', () => {
       },
     ),
   );
+});
+
+test('what went wrong is told in our own words, whatever the server said', () => {
+  const { RequestTimeout, UnsupportedResultType, ClientHttpNotImplemented } = SdkErrorCode;
+  const told = [
+    new SdkError(RequestTimeout, 'its words'),
+    new SdkError(UnsupportedResultType, 'its words'),
+    new SdkHttpError(ClientHttpNotImplemented, 'its words', {
+      status: 503,
+      statusText: 'its words',
+    }),
+    new SdkHttpError(ClientHttpNotImplemented, 'its words', { status: 403 }),
+    new SdkHttpError(ClientHttpNotImplemented, 'its words', { status: 308 }),
+    new ProtocolError(-32_601, 'its words'),
+    new Error('its words', { cause: new FetchFailure('cannot be reached') }),
+    new SyntaxError('its words'),
+  ].map(wordsOf);
+  assert.deepEqual(told, [
+    'did not answer in time',
+    'asks for more input, by a person or a model, which it cannot have here',
+    'answered with status 503',
+    'refuses the credentials (status 403)',
+    'redirects to another address (status 308), which is not followed; give that one, if it is the right one',
+    'answered with the error -32601',
+    'cannot be reached',
+    'answered with what is no MCP',
+  ]);
 });
 
 test('a result is text: structured content once, and a note for what is no text', () => {

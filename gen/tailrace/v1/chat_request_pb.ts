@@ -485,8 +485,8 @@ export const TableSchema: GenMessage<Table> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_chat_request, 7);
 
 /**
- * A server of the Model Context Protocol, by streamable HTTP, or SSE where it is older. Each run of the chat has
- * one session with it, which is closed at the run's end. Its tools are called `<name>__<tool>`: at most 64
+ * A server of the Model Context Protocol, by streamable HTTP in the revision of 2026-07-28 or one before it, or by
+ * SSE where it is older than that. Each run of the chat has one session with it, which is closed at the run's end. Its tools are called `<name>__<tool>`: at most 64
  * characters of A–Z, a–z, 0–9, _ and -; what does not fit is cut or replaced, and ends in _ and 8 hex digits
  * of a hash. They are listed when a run begins, and again before the next turn when the server says that they
  * have changed; at most 128 of all servers together, their schemas bounded as those of client tools. A result

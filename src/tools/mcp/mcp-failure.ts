@@ -28,8 +28,17 @@ export function wordsOf(error: unknown): string {
   if (error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout) {
     return 'did not answer in time';
   }
+  if (error instanceof SdkError && WANTS_INPUT.has(error.code)) {
+    return 'asks for more input, by a person or a model, which it cannot have here';
+  }
   return 'answered with what is no MCP';
 }
+
+const WANTS_INPUT: ReadonlySet<SdkErrorCode> = new Set([
+  SdkErrorCode.CapabilityNotSupported,
+  SdkErrorCode.InputRequiredRoundsExceeded,
+  SdkErrorCode.UnsupportedResultType,
+]);
 
 export function statusOf(error: unknown): number | undefined {
   if (error instanceof SdkHttpError) return error.status;

@@ -42,12 +42,13 @@ export async function openLastingSession(
   };
   return {
     timeoutMs: current.timeoutMs,
-    list: (signal) => {
-      isNew = false;
-      return withSession((session) => session.list(signal));
-    },
+    list: (signal) => withSession((session) => session.list(signal)),
     call: (tool, input, signal) => withSession((session) => session.call(tool, input, signal)),
-    changed: () => isNew || current.changed(),
+    takeChanged: () => {
+      const was = current.takeChanged() || isNew;
+      isNew = false;
+      return was;
+    },
     withoutSecrets: (text) => current.withoutSecrets(text),
     close: async () => {
       await opening?.catch(() => undefined);

@@ -1,5 +1,6 @@
-// One session with one MCP server, by the official client library: streamable HTTP, and where the server is
-// older than that, SSE. What does not belong here: what becomes of its tools.
+// One session with one MCP server, by the official client library: streamable HTTP, in the revision of 2026-07-28
+// (which knows no sessions: to end one is nothing there) or an older one, and where the server is older than that,
+// SSE. What does not belong here: what becomes of its tools.
 import {
   type CallToolResult,
   Client,
@@ -32,12 +33,12 @@ export interface McpSession {
   readonly list: (signal: AbortSignal) => Promise<readonly Tool[]>;
   /** The same; `signal` is sent on as a cancel. */
   readonly call: (
-    tool: string,
+    tool: Tool,
     input: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
   ) => Promise<CallToolResult>;
-  /** Whether the server has said, since its tools were listed, that there are others. */
-  readonly changed: () => boolean;
+  /** Whether the server has said, since this was asked last, that its tools have changed. */
+  readonly takeChanged: () => boolean;
   /** Takes what the server was given in confidence out of what it says. */
   readonly withoutSecrets: (text: string) => string;
   /** Tells the server that it is over, and is over soon whatever the server does. */
@@ -80,9 +81,14 @@ interface Options {
   readonly authProvider?: NonNullable<ReturnType<typeof authOf>>;
 }
 
-interface Connected {
+interface Begun {
   readonly client: Client;
   readonly transport: Transport;
+  /** Whether its tools have changed since this was called last. */
+  readonly takeChanged: () => boolean;
+}
+
+interface Connected extends Begun {
   /** Ends the session at the server, where that can be said. */
   readonly terminate: () => Promise<void>;
 }
@@ -98,14 +104,14 @@ async function connect(
     onInsufficientScope: 'throw',
   });
   try {
-    const client = await begin(transport, openMs, runSignal);
-    return { client, transport, terminate: () => transport.terminateSession() };
+    const begun = await begin(transport, openMs, runSignal);
+    return { ...begun, terminate: () => transport.terminateSession() };
   } catch (error) {
     if (!isOlder(statusOf(error))) throw error;
     const older = new SSEClientTransport(url, options);
     try {
-      const client = await begin(older, openMs, runSignal);
-      return { client, transport: older, terminate: () => Promise.resolve() };
+      const begun = await begin(older, openMs, runSignal);
+      return { ...begun, terminate: () => Promise.resolve() };
     } catch {
       // It is neither: what it said to the way of today is what is wrong.
       throw error;
@@ -120,12 +126,19 @@ function isOlder(status: number | undefined): boolean {
 
 const ABOUT_THE_CALLER: ReadonlySet<number> = new Set([401, 403, 429]);
 
-async function begin(
-  transport: Transport,
-  openMs: number,
-  runSignal: AbortSignal,
-): Promise<Client> {
-  const client = new Client({ name: 'tailrace', version: '0.1.0' }, { capabilities: {} });
+async function begin(transport: Transport, openMs: number, runSignal: AbortSignal): Promise<Begun> {
+  let changed = false;
+  const onChanged = (): void => {
+    changed = true;
+  };
+  const client = new Client(
+    { name: 'tailrace', version: '0.1.0' },
+    {
+      capabilities: {},
+      versionNegotiation: { mode: 'auto' },
+      listChanged: { tools: { autoRefresh: false, debounceMs: 0, onChanged } },
+    },
+  );
   // What fails is heard by whoever asked; the rest is a server that talks nonsense between.
   Object.assign(client, { onerror: () => undefined });
   const late = AbortSignal.timeout(openMs);
@@ -139,7 +152,15 @@ async function begin(
   try {
     const connected = client.connect(transport, { timeout: openMs, signal });
     await Promise.race([connected, aborted]);
-    return client;
+    return {
+      client,
+      transport,
+      takeChanged: () => {
+        const was = changed;
+        changed = false;
+        return was;
+      },
+    };
   } catch (error) {
     await client.close().catch(() => undefined);
     throw error;
@@ -157,29 +178,33 @@ interface SessionParts {
 }
 
 function sessionOf(
-  { client, transport, terminate }: Connected,
+  { client, transport, takeChanged, terminate }: Connected,
   { timeoutMs, openMs, ending, withoutSecrets }: SessionParts,
 ): McpSession {
-  let changed = false;
-  client.setNotificationHandler('notifications/tools/list_changed', () => {
-    changed = true;
-  });
   const underWay = watchNotifications(transport);
   return {
     timeoutMs,
     withoutSecrets,
-    changed: () => changed,
+    takeChanged,
     list: async (signal) => {
-      changed = false;
       if (client.getServerCapabilities()?.tools === undefined) return [];
       return listAll(client, openMs, signal);
     },
-    call: (tool, input, signal) =>
-      client.callTool(
-        { name: tool, arguments: { ...input } },
-        // Progress is asked for, so that what lies between keeps the connection, and not waited by.
-        { signal, timeout: timeoutMs, onprogress: () => undefined },
-      ),
+    call: (tool, input, signal) => {
+      // A result is the model's to judge: to hold it against a stranger's schema would have no bound.
+      const { outputSchema: _schema, ...toolDefinition } = tool;
+      return client.callTool(
+        { name: tool.name, arguments: { ...input } },
+        {
+          signal,
+          timeout: timeoutMs,
+          // Asked for, so that what lies between keeps the connection; it makes no wait longer.
+          onprogress: () => undefined,
+          // For the headers that a tool wants beside its input.
+          toolDefinition,
+        },
+      );
+    },
     close: async () => {
       const { promise: late, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, MCP_CLOSE_MS);

@@ -58,13 +58,13 @@ export async function openMcpTools(
       server: from.server.name,
       timeoutMs: from.session.timeoutMs,
       idempotent: mayBeRepeated(tool),
-      call: (input, signal) => callOf(from, tool.name, input, signal),
+      call: (input, signal) => callOf(from, tool, input, signal),
     }));
   let current = serverTools();
   return {
     missing,
     current: async () => {
-      const changed = served.filter(({ session }) => session.changed());
+      const changed = served.filter(({ session }) => session.takeChanged());
       if (changed.length === 0) return current;
       await Promise.all(
         changed.map(async (each) => {
@@ -106,7 +106,7 @@ function mayBeRepeated({ annotations }: Tool): boolean {
 
 async function callOf(
   { session, server, withoutSecrets }: Served,
-  tool: string,
+  tool: Tool,
   input: Readonly<Record<string, unknown>>,
   signal: AbortSignal,
 ): Promise<string> {
