@@ -360,6 +360,24 @@ test('law 8: a cancel is sent on to the server, before its session is ended', as
   assert.ok(server.asks.indexOf(cancelled) < server.asks.indexOf(ended));
 });
 
+test('law 8: a cancel while a server is connected to, or lists its tools, ends the chat at once, without a model', async () => {
+  for (const silent of ['initialize', 'tools/list']) {
+    await using server = await startMcpServer(({ method }) =>
+      method === silent ? 'silence' : undefined,
+    );
+    const before = model.requests.length;
+    const streamId = await start({ text: ['done'] }, [
+      { name: 's', url: server.url, required: true },
+    ]);
+    await server.asked(silent, ({ method }) => method === silent);
+    const { chatStream } = await client.cancelChatStream({ streamId });
+    assert.equal(chatStream?.status, ChatStreamStatus.CANCELLED, silent);
+    const watch = await watchToEnd(client, streamId);
+    assert.deepEqual(warningsIn(watch.events), []);
+    assert.equal(model.requests.length, before);
+  }
+});
+
 test('a token by client credentials is got once, and anew where the server refuses it', async () => {
   let given = 0;
   await using server = await startMcpServer(({ path, method, headers }) => {

@@ -34,6 +34,9 @@ async function startAt(port: number, way: 'streamableHttp' | 'sse'): Promise<Eve
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit');
+  // It does not outlive a test that is cut short.
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
   let said = '';
   const listening = Promise.withResolvers<void>();
   const take = (chunk: Buffer): void => {
@@ -44,7 +47,8 @@ async function startAt(port: number, way: 'streamableHttp' | 'sse'): Promise<Eve
   child.stderr.on('data', take);
   void exited.then(() => listening.reject(new Error(`server-everything ended:\n${said}`)));
   const stop = async (): Promise<void> => {
-    child.kill('SIGKILL');
+    process.off('exit', kill);
+    kill();
     await exited;
   };
   try {

@@ -1,12 +1,18 @@
 // What models are told of MCP tools: their names, and what they answered.
 import assert from 'node:assert/strict';
+import { BlockList } from 'node:net';
 import { test } from 'node:test';
+import { create } from '@bufbuild/protobuf';
 import { ProtocolError, SdkError, SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client';
 import * as fc from 'fast-check';
+import { McpServerSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { createAddressGuard } from '../../src/tools/address-guard.ts';
 import { FetchFailure } from '../../src/tools/fetch-failure.ts';
 import { wordsOf } from '../../src/tools/mcp/mcp-failure.ts';
 import { mcpToolName } from '../../src/tools/mcp/mcp-names.ts';
 import { resultText } from '../../src/tools/mcp/mcp-result.ts';
+import { openMcpTools } from '../../src/tools/mcp/mcp-tools.ts';
+import { anyTool, startMcpServer } from '../support/mcp-server.ts';
 
 test('a tool of an MCP server is called <server>__<tool> where that is a name that model servers take', () => {
   assert.equal(mcpToolName('docs', 'search-all', new Set()), 'docs__search-all');
@@ -63,6 +69,38 @@ test('what went wrong is told in our own words, whatever the server said', () =>
     'cannot be reached',
     'answered with what is no MCP',
   ]);
+});
+
+test('only a tool that its server calls reading or idempotent may be called again after a crash', async () => {
+  const hints: Readonly<Record<string, Readonly<Record<string, boolean>>>> = {
+    reads: { readOnlyHint: true },
+    repeats: { readOnlyHint: false, idempotentHint: true },
+    writes: { idempotentHint: false, destructiveHint: false },
+    silent: {},
+  };
+  const tools = Object.entries(hints).map(([name, annotations]) => anyTool(name, { annotations }));
+  await using server = await startMcpServer(({ method }) =>
+    method === 'tools/list' ? { result: { tools } } : undefined,
+  );
+  const allowed = new BlockList();
+  allowed.addAddress('127.0.0.1');
+  const { signal } = new AbortController();
+  await using opened = await openMcpTools(
+    [create(McpServerSchema, { name: 's', url: server.url, timeout: { seconds: 90n } })],
+    new Set(),
+    createAddressGuard(allowed),
+    { signal, warn: ({ message }) => assert.fail(message) },
+  );
+  const found = await opened.current();
+  assert.deepEqual(
+    found.map(({ name, idempotent, timeoutMs, server: of }) => [name, idempotent, timeoutMs, of]),
+    [
+      ['s__reads', true, 90_000, 's'],
+      ['s__repeats', true, 90_000, 's'],
+      ['s__writes', false, 90_000, 's'],
+      ['s__silent', false, 90_000, 's'],
+    ],
+  );
 });
 
 test('a result is text: structured content once, and a note for what is no text', () => {
