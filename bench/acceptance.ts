@@ -6,6 +6,7 @@ import type { ChatRequest } from '../gen/tailrace/v1/chat_request_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../gen/tailrace/v1/content_pb.ts';
 import { traceparentOf } from '../src/chat/trace.ts';
+import { createSealing } from '../src/ops/sealing.ts';
 import { initiateChatStream } from '../src/rpc/initiate-chat-stream.ts';
 import { messageFromBinary, messageFromJson } from '../src/rpc/request-checks.ts';
 import { boundBinaryValues, boundJsonValues } from '../src/rpc/request-values.ts';
@@ -52,6 +53,7 @@ export async function acceptanceCost(
     logger: { debug() {}, info() {}, warn() {}, error() {} },
     models: () => Promise.resolve([TEST_MODEL_INFO]),
     list: { queued: () => 0, position: () => 0 },
+    sealer: createSealing([]),
     maxRequestBytes: 8 * 1024 * 1024,
     readDocuments: (given: ChatRequest) => Promise.resolve(given),
     tokens: { count: () => Promise.resolve(undefined) },

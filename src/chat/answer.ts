@@ -306,8 +306,11 @@ function textOf(block: Block): string {
 }
 
 function toContent(block: Block): ContentBlock {
-  if (block.whole !== undefined) return block.whole.content;
   const citations = block.citations.map((c) => c.citation);
+  if (block.whole !== undefined) {
+    const { content } = block.whole;
+    return citations.length === 0 ? content : { ...content, citations };
+  }
   const text = textOf(block);
   switch (block.kind) {
     case BlockKind.THINKING:

@@ -6,7 +6,7 @@ import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_strea
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 
 export interface CanonicalRequest {
-  /** The encoded request without its stream_id: what the start command carries. */
+  /** The encoded request without its stream_id, as given: with its secrets it goes nowhere (law 10). */
   readonly bytes: Uint8Array;
   /** Lowercase hex SHA-256 of the bytes. */
   readonly hash: string;

@@ -1,6 +1,7 @@
 // The resource ChatStream, folded from the start command and the log; nothing else is asked.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatStreamSchema, ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
@@ -11,6 +12,7 @@ import { AnswerFold } from './answer.ts';
 import type { Command } from './commands.ts';
 import type { LogTail } from './event-log.ts';
 import { MAX_FULL_VIEW_BYTES } from './limits.ts';
+import { redactSecrets } from './secrets.ts';
 import { isTerminal } from './status.ts';
 import { withoutLargeBytes } from './view-bytes.ts';
 
@@ -61,7 +63,9 @@ export function fullView(basic: ChatStream, start: Command, fold: AnswerFold): C
   applyFold(basic, fold);
   basic.latestSequence = Math.max(basic.latestSequence, fold.lastSequence);
   const { request } = fromBinary(InitiateChatStreamRequestSchema, start.data);
-  if (request !== undefined) basic.request = withoutLargeBytes(request);
+  if (request !== undefined) {
+    basic.request = redactSecrets(ChatRequestSchema, withoutLargeBytes(request));
+  }
   if (isTerminal(basic.status)) basic.contentSha256 = fold.contentSha256();
   basic.outputJson = fold.ending?.outputJson ?? '';
   // A request of megabytes would leave no room for its answer: its sender has it. No request is without

@@ -16,7 +16,7 @@ export interface CommandMeta {
   readonly model: string;
   /** The longest run, from its first claim to its end, over all attempts. */
   readonly runTimeoutMs: number;
-  /** start: hex SHA-256 of the canonical request, for idempotent repeats. Else empty. */
+  /** start: the request's identity (seal-request.ts), for idempotent repeats. Else empty. */
   readonly requestHash: string;
   /** start: as given, for lists. Else empty. */
   readonly metadata: Readonly<Record<string, string>>;
@@ -33,7 +33,7 @@ export interface Command {
   /** Its sequence in COMMANDS. */
   readonly sequence: number;
   readonly meta: CommandMeta;
-  /** start: an encoded InitiateChatStreamRequest. Else empty. */
+  /** start: an encoded InitiateChatStreamRequest, its secrets sealed. Else empty. */
   readonly data: Uint8Array;
 }
 

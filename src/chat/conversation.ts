@@ -3,6 +3,7 @@
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { type Message, Role } from '../../gen/tailrace/v1/content_pb.ts';
+import { documentsOf } from './content-places.ts';
 import type { Violation } from './errors.ts';
 import { MAX_METADATA_BYTES } from './limits.ts';
 import { thinkingWish } from './thinking-wish.ts';
@@ -21,8 +22,11 @@ const HONOURED: ReadonlySet<string | undefined> = new Set([
 
 const LATER = 'is not honoured by this version; leave it out';
 
-/** Every set field that this version does not honour, by its path. */
-export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violation[] {
+/** Every set field that this version does not honour, by its path. `serverTools`: the names of those that it has. */
+export function fieldsNotHonoured(
+  initiate: InitiateChatStreamRequest,
+  serverTools: ReadonlySet<string>,
+): Violation[] {
   const found: Violation[] = [];
   const refuse = (path: string): void => {
     found.push({ path, description: LATER });
@@ -30,10 +34,14 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
   const request = initiate.request;
   if (request === undefined) return found;
   for (const [i, tool] of request.tools.entries()) {
-    if (tool.kind.case === 'server') refuse(`request.tools[${i}].server`);
+    const { kind } = tool;
+    if (kind.case === 'server' && !serverTools.has(kind.value.name)) {
+      refuse(`request.tools[${i}].server`);
+    }
   }
-  if (request.toolContext.length > 0) refuse('request.tool_context');
-  if (request.system?.citations?.enabled === true) refuse('request.system.citations.enabled');
+  for (const [i, { item }] of request.toolContext.entries()) {
+    if (item.case === 'database') refuse(`request.tool_context[${i}].database`);
+  }
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {
       const path = `request.messages[${i}].content[${j}]`;
@@ -54,6 +62,7 @@ export function fieldsNotHonoured(initiate: InitiateChatStreamRequest): Violatio
 export function conversationViolations(request: ChatRequest): Violation[] {
   const found: Violation[] = [];
   found.push(...thinkingViolations(request));
+  found.push(...citationViolations(request));
   const last = request.messages.length - 1;
   const begun = request.messages[last];
   if (begun?.role === Role.ASSISTANT && !canGoOn(begun)) {
@@ -106,4 +115,18 @@ function thinkingViolations(request: ChatRequest): Violation[] {
     }
   }
   return found;
+}
+
+function citationViolations(request: ChatRequest): Violation[] {
+  if (request.system?.citations?.enabled !== true) return [];
+  const path = 'request.system.citations.enabled';
+  if (documentsOf(request).next().done === true) {
+    return [{ path, description: 'needs a document in messages or tool_context to be cited' }];
+  }
+  if (request.responseFormat?.format.case === 'jsonSchema') {
+    const description =
+      'does not go together with response_format.json_schema: JSON has no place for citations';
+    return [{ path, description }];
+  }
+  return [];
 }

@@ -37,14 +37,19 @@ export type IdDecision =
   /** Its chat was deleted or has expired, and something of it is still there. */
   | { readonly is: 'retired' }
   /** By a chat with another request. */
-  | { readonly is: 'taken' }
+  | { readonly is: 'taken'; readonly at: ChatAtLeader }
   | { readonly is: 'same'; readonly at: ChatAtLeader };
 
-export function decideId(reading: ChatReading, requestHash: string, nowMs: number): IdDecision {
+/** `identities`: all that the same request may be stored under. */
+export function decideId(
+  reading: ChatReading,
+  identities: readonly string[],
+  nowMs: number,
+): IdDecision {
   if (reading.newest === undefined && reading.tail === undefined) return { is: 'free' };
   const at = chatAt(reading, nowMs);
   if (at === undefined) return { is: 'retired' };
-  return at.start.meta.requestHash === requestHash ? { is: 'same', at } : { is: 'taken' };
+  return { is: identities.includes(at.start.meta.requestHash) ? 'same' : 'taken', at };
 }
 
 /** What follows a start that was not confirmed, given the start that is there. */

@@ -18,7 +18,8 @@ export function documentText(
   return `<document${attributes}>\n${text.trimEnd()}\n</document>`;
 }
 
-function attribute(text: string): string {
+/** Fit for the quotes of an attribute, on one line. */
+export function attribute(text: string): string {
   return text
     .replaceAll('&', '&amp;')
     .replaceAll('"', '&quot;')

@@ -35,7 +35,7 @@ export const REQUEST_BODY_TIMEOUT_MS = 60 * SECOND_MS;
 // Tools
 /** Of one tool's schema, in messages, lists and values inside each other. */
 export const MAX_SCHEMA_DEPTH = 64;
-/** JSON values of one tool's schema: compiling so many takes up to 60 ms. */
+/** JSON values of one tool's schema: checking so many takes up to 10 ms. */
 export const MAX_SCHEMA_VALUES = 1_000;
 /** The same of all tools of a request. */
 export const MAX_SCHEMAS_VALUES = 4_000;
@@ -49,6 +49,8 @@ export const MAX_TOOL_INPUT_CHARS = 192 * 1024;
 /** Ids of tool calls that a model server gives; longer ones are replaced. */
 export const MAX_TOOL_USE_ID_CHARS = 256;
 export const MAX_TOOL_NAME_CHARS = 128;
+/** Of one marker of a citation, its quote included, in UTF-16 units; longer ones are text. */
+export const MAX_CITATION_MARKER_CHARS = 1_024;
 /** Calls of tools that are run here at once, for one chat. */
 export const TOOL_CALLS_AT_ONCE = 8;
 /** One call of a tool that is run here. */
@@ -92,6 +94,64 @@ export const MAX_MCP_HEADER_CHARS = 16 * KiB;
 export const MAX_OAUTH_ANSWER_BYTES = 64 * KiB;
 /** A token is asked for anew so long before it ends. */
 export const OAUTH_EARLY_MS = 30 * SECOND_MS;
+
+// What tools may use
+/** Items of tool_context that are free data: all of it stands before the model in each call. */
+export const MAX_CONTEXT_DATA_BYTES = 256 * KiB;
+/** Of one description in the words that list documents and tables for the model. */
+export const MAX_LISTED_DESCRIPTION_CHARS = 500;
+/** Of such a list; what is beyond is named in short. */
+export const MAX_TOOL_LIST_CHARS = 16 * 1024;
+
+// Search in documents
+/** A passage: a long paragraph. It ends with a paragraph, a line, a sentence or a word, … */
+export const PASSAGE_CHARS = 1_200;
+/** … whichever comes first of these at or beyond this many. */
+export const PASSAGE_LEAST_CHARS = 600;
+export const DEFAULT_PASSAGES = 5;
+export const MAX_PASSAGES = 20;
+export const MAX_SEARCH_QUERY_CHARS = 2_000;
+/** Different words of a query that are looked for, the first ones. */
+export const MAX_SEARCH_WORDS = 64;
+/** An index is made in slices of this length, between which other chats are served. */
+export const INDEX_SLICE_MS = 5;
+/** Of the texts whose indexes a process keeps for the calls to come; an index takes about 3 bytes a unit. */
+export const KEPT_INDEX_CHARS = 32 * 1024 * 1024;
+/** Indexes that are kept, however small. */
+export const KEPT_INDEXES = 256;
+
+// Tables
+export const MAX_TABLES = 50;
+/** Of all tables of a request, as given: reading so much holds a process for 0.1 to 0.25 s. */
+export const MAX_TABLES_BYTES = 4 * MiB;
+/** Of all tables of a request: rows times columns. */
+export const MAX_TABLES_CELLS = 500_000;
+export const MAX_TABLE_COLUMNS = 200;
+export const MAX_COLUMN_NAME_CHARS = 128;
+/** What is known of tables by their text is kept for the chats to come, so many times. */
+export const KNOWN_TABLES = 256;
+export const MAX_TABLE_SQL_CHARS = 20_000;
+/** One query, its tables loaded. */
+export const TABLE_QUERY_MS = 5 * SECOND_MS;
+/** Starting the process and loading the tables. */
+export const TABLE_LOAD_MS = 20 * SECOND_MS;
+/** Rows of one answer. */
+export const MAX_TABLE_RESULT_ROWS = 200;
+/** Of one answer, in UTF-16 units. */
+export const MAX_TABLE_RESULT_CHARS = 32 * 1024;
+/** Of one value in it. */
+export const MAX_TABLE_VALUE_CHARS = 2_000;
+/** A text that SQL makes, in bytes. */
+export const MAX_SQL_VALUE_BYTES = 8 * MiB;
+/** Processes that query tables, for each worker process; they end when there was nothing to do. */
+export const TABLE_PROCESSES = 2;
+export const TABLE_PROCESS_IDLE_MS = 60 * SECOND_MS;
+/** Of a process as a whole: beyond it the query is ended with it. */
+export const TABLE_PROCESS_MEMORY_BYTES = 512 * MiB;
+/** Databases that such a process keeps loaded. */
+export const TABLE_PROCESS_DATABASES = 4;
+/** Queries that wait for a process; the next is an error result. */
+export const MAX_WAITING_QUERIES = 64;
 
 // Images and documents of a request
 /** What the strictest of the well-known model servers take. */
@@ -151,6 +211,8 @@ export const MAX_SCHEMA_PATTERNS = 50;
 /** Their machines' sizes together, repetitions written out: making so much takes up to 0.5 s. */
 export const MAX_SCHEMA_PATTERN_STEPS = 10_000;
 export const MAX_SCHEMA_PATTERN_CHARS = 1_000;
+/** Schemas beside and inside each other in one function of compiled code. */
+export const MAX_SCHEMA_NESTING = 400;
 /** What all schemas that apply to one and the same value may cost, in JSON values of theirs. */
 export const MAX_SCHEMA_COST = 20_000;
 /** What checking an answer may cost, in JSON values of the schema that are looked at: up to 0.3 s. */
@@ -338,6 +400,11 @@ export const EMBEDDED_NATS_STOP_MS = 10 * SECOND_MS;
 export const EMBEDDED_NATS_SYNC_MS = SECOND_MS;
 /** Holds a request of MAX_REQUEST_BYTES with its headers. */
 export const EMBEDDED_NATS_MAX_PAYLOAD_BYTES = MAX_REQUEST_BYTES + MiB;
+
+// Sealing
+export const SEAL_KEY_BYTES = 32;
+/** Each is tried for an id that a caller gives again, and may be what a stored chat was sealed with. */
+export const MAX_SEAL_KEYS = 16;
 
 // The list
 /** Changes go into the list in one transaction with what comes within this time, unless a call waits. */

@@ -29,13 +29,7 @@ export function fitViolations(
     const others = able.length === 0 ? 'no model here can' : `these can: ${listed(able)}`;
     found.push({ path, description: `the model ${model.name} ${what}; ${others}` });
   }
-  const { maxOutputTokens } = model;
-  if (maxOutputTokens !== undefined && (request.maxTokens ?? 0) > maxOutputTokens) {
-    found.push({
-      path: 'request.max_tokens',
-      description: `is ${request.maxTokens}; the model ${model.name} gives at most ${maxOutputTokens} tokens`,
-    });
-  }
+  found.push(...lengthViolations(request, model));
   found.push(...formViolations(request, model));
   if (request.strict) {
     for (const { field, message } of unread(request, model)) {
@@ -46,6 +40,21 @@ export function fitViolations(
     }
   }
   return found;
+}
+
+/** An answer longer than there can be: servers cut it in silence, or fail the call. */
+function lengthViolations(
+  { maxTokens = 0 }: ChatRequest,
+  { name, maxOutputTokens, contextTokens }: ModelInfo,
+): Violation[] {
+  const path = 'request.max_tokens';
+  if (maxOutputTokens !== undefined && maxTokens > maxOutputTokens) {
+    const description = `is ${maxTokens}; the model ${name} gives at most ${maxOutputTokens} tokens`;
+    return [{ path, description }];
+  }
+  if (contextTokens === undefined || maxTokens < contextTokens) return [];
+  const description = `is ${maxTokens}; the context of the model ${name} is ${contextTokens} tokens, the conversation included`;
+  return [{ path, description }];
 }
 
 /** What the server has no form for, so that to leave it out would change the question. */

@@ -1,5 +1,5 @@
-// What a model is told before the conversation: the operator's default prompt, the caller's text, the
-// caller's guidelines, in this order. The same for every attempt of a chat: its date is the day on which
+// What a model is told before the conversation: the operator's default prompt, the caller's text, what
+// tool_context holds, the caller's guidelines, in this order. The same for every attempt of a chat: its date is the day on which
 // the chat was created.
 import type { System } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { Violation } from './errors.ts';
@@ -20,13 +20,14 @@ export interface PromptFacts {
   readonly createdAtMs: number;
 }
 
-/** Empty: no system message is sent. */
+/** Empty: no system message is sent. `context`: of tool-context-text.ts. */
 export function systemText(
   system: System | undefined,
   prompt: DefaultPrompt | undefined,
   facts: PromptFacts,
+  context = '',
 ): string {
-  const parts = [system?.text ?? '', system?.guidelines ?? ''];
+  const parts = [system?.text ?? '', context, system?.guidelines ?? ''];
   if (prompt !== undefined && (system?.useDefaultPrompt ?? prompt.used)) {
     const { tenant, model, createdAtMs } = facts;
     const date = new Date(createdAtMs).toISOString().slice(0, 'yyyy-mm-dd'.length);

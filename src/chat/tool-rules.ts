@@ -41,11 +41,12 @@ function checkTool(
   checkSchema: SchemaChecker,
   report: Report,
 ): number {
-  if (kind.case !== 'client') return 0;
-  const { name, inputSchema } = kind.value;
-  if (names.has(name)) report(`${path}.client.name`, `another tool is called "${name}"`);
+  if (kind.case === undefined) return 0;
+  const { name } = kind.value;
+  if (names.has(name)) report(`${path}.${kind.case}.name`, `another tool is called "${name}"`);
   names.add(name);
-  if (inputSchema === '') return 0;
+  if (kind.case === 'server' || kind.value.inputSchema === '') return 0;
+  const { inputSchema } = kind.value;
   const checked = checkSchema(inputSchema);
   if (checked.ok) return checked.values;
   report(`${path}.client.input_schema`, checked.why);

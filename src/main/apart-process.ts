@@ -1,9 +1,7 @@
 // A process that runs chats apart, one after the other: a worker with one slot that is handed its commands
 // by the worker that started it. Who started it is its only caller: over Node's own channel.
 import { writeFileSync } from 'node:fs';
-import { BlockList } from 'node:net';
 import { APART_ALIVE_MS, HAND_BACK_MS } from '../chat/limits.ts';
-import type { Config } from '../ops/config.ts';
 import { createLogger } from '../ops/logging.ts';
 import type { ApartReport } from '../worker/apart.ts';
 import { commandFeed } from '../worker/apart.ts';
@@ -42,10 +40,7 @@ process.on('message', (message) => {
 setInterval(() => say({ what: 'alive' }), APART_ALIVE_MS);
 
 async function serve(order: Extract<ApartOrder, { readonly do: 'start' }>): Promise<void> {
-  const { models } = order;
-  const fetchAllow = new BlockList();
-  fetchAllow.fromJSON(order.config.fetchAllow);
-  const config: Config = { ...order.config, fetchAllow };
+  const { config, models } = order;
   const logger = createLogger(config.logLevel);
   try {
     await using _tailrace = await startTailrace(config, readFindings(), logger, process.env, {

@@ -134,8 +134,7 @@ function startProcess(config: Config, models: RegistrySpec, logger: Logger): Apa
     }
     done();
   });
-  const fetchAllow = config.fetchAllow.toJSON();
-  tell({ do: 'start', config: { ...config, fetchAllow }, models });
+  tell({ do: 'start', config, models });
   return {
     models,
     isGone: () => gone || stopping,

@@ -3,12 +3,9 @@ import type { Command } from '../chat/commands.ts';
 import type { RegistrySpec } from '../model/registry-spec.ts';
 import type { Config } from '../ops/config.ts';
 
-/** A list of addresses does not go over the channel as it is. */
-export type SentConfig = Omit<Config, 'fetchAllow'> & { readonly fetchAllow: readonly string[] };
-
 export type ApartOrder =
   /** First: where NATS and the models are. No secret lies in the environment for it. */
-  | { readonly do: 'start'; readonly config: SentConfig; readonly models: RegistrySpec }
+  | { readonly do: 'start'; readonly config: Config; readonly models: RegistrySpec }
   /** One at a time: the next when it has said that it is free. */
   | { readonly do: 'run'; readonly command: Command }
   /** Hands the chat back, if there is one, and ends. */

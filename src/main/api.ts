@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { SHUTDOWN_GRACE_MS } from '../chat/limits.ts';
-import { createDocumentReader } from '../documents/document-reader.ts';
+import type { Sealer } from '../chat/sealing-port.ts';
 import { MEMORY, openList } from '../list/sqlite-list.ts';
 import { createTokenCounter } from '../model/tokens/token-counter.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
@@ -16,7 +16,7 @@ import { listen } from '../rpc/listener.ts';
 import { createObserveHub } from '../rpc/observe-hub.ts';
 import { openTokensFile } from '../rpc/tokens-file.ts';
 import { createDocumentFetcher } from '../tools/document-fetcher.ts';
-import { createGuardedFetch } from '../tools/guarded-fetch.ts';
+import type { WebFetchParts } from '../tools/web-fetch.ts';
 import { startSweep } from '../worker/sweep.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -28,9 +28,11 @@ export async function startApi(parts: {
   readonly config: Config;
   readonly nats: NatsAdapter;
   readonly model: ModelClient;
+  readonly sealer: Sealer;
+  readonly outside: WebFetchParts;
   readonly logger: Logger;
 }): Promise<Api> {
-  const { config, nats, model, logger } = parts;
+  const { config, nats, model, sealer, outside, logger } = parts;
   await using stack = new AsyncDisposableStack();
   const tenants = await openTenants(config, logger, stack);
   // The folder is this process's alone only with the embedded server, which locks it.
@@ -46,8 +48,6 @@ export async function startApi(parts: {
     heartbeatMs: config.heartbeatMs,
   });
   stack.defer(() => hub.close());
-  const reader = stack.use(createDocumentReader(logger));
-  const fetcher = createDocumentFetcher(createGuardedFetch(config.fetchAllow));
   const tokens = stack.use(createTokenCounter(logger));
   const stopping = new AbortController();
   let draining = false;
@@ -63,8 +63,9 @@ export async function startApi(parts: {
       hub,
       model,
       logger,
-      documents: { reader, fetcher },
+      documents: { reader: outside.reader, fetcher: createDocumentFetcher(outside.fetch) },
       tokens,
+      sealer,
       maxRequestBytes: nats.maxRequestBytes,
     }),
     observe: hub.observe,

@@ -2,6 +2,8 @@
 // ended in the right order; nothing is decided here.
 import type { Config } from '../ops/config.ts';
 import { ConfigError } from '../ops/config.ts';
+import { sealKeysIn } from '../ops/seal-keys-file.ts';
+import { createSealing } from '../ops/sealing.ts';
 import type { WorkQueue } from '../chat/commands.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
@@ -12,6 +14,10 @@ import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
 import { createAddressGuard } from '../tools/address-guard.ts';
 import { toolOpener } from '../tools/open-tools.ts';
+import { createDocumentReader } from '../documents/document-reader.ts';
+import { listOf } from '../ops/address-ranges.ts';
+import { createGuardedFetch } from '../tools/guarded-fetch.ts';
+import { serverTools } from '../tools/server-tools.ts';
 import { apartProcesses } from './apart-processes.ts';
 import { startApi } from './api.ts';
 import type { SetupFindings } from './findings.ts';
@@ -54,23 +60,43 @@ export async function startTailrace(
     },
   );
   stack.use(nats);
+  const sealKeys =
+    config.nats === undefined
+      ? await sealKeysIn(config.dataDir, config.sealKeys, logger)
+      : config.sealKeys;
+  const sealing = createSealing(sealKeys);
+  const allowed = listOf(config.fetchAllow);
+  const outside = {
+    reader: stack.use(createDocumentReader(logger)),
+    fetch: createGuardedFetch(allowed),
+  };
   const control = startControlLoop({ ...nats, queue: nats.control, logger });
   stack.defer(() => control.stop());
   if (config.roles.has('worker')) {
-    const own = { ...config, roles: WORKER_ALONE, workerSlots: 1, nats: access };
+    const own = { ...config, roles: WORKER_ALONE, workerSlots: 1, nats: access, sealKeys };
     const worker = startWorker({
       log: nats.log,
       queue: only === undefined ? nats.work : only.queue(nats.work),
       slots: config.workerSlots,
+      opener: sealing,
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       models: models.current,
-      openTools: toolOpener(createAddressGuard(config.fetchAllow)),
+      openTools: toolOpener(serverTools(outside), createAddressGuard(allowed)),
       logger,
     });
     stack.defer(() => worker.stop());
   }
   const api = config.roles.has('api')
-    ? stack.use(await startApi({ config, nats, model: models.client, logger }))
+    ? stack.use(
+        await startApi({
+          config,
+          nats,
+          model: models.client,
+          sealer: sealing,
+          outside,
+          logger,
+        }),
+      )
     : undefined;
   const owned = stack.move();
   return {
@@ -122,7 +148,9 @@ async function openOwnNats(
   }
   const dataDir = config.dataDir;
   const sync = config.natsSync;
-  const embedded = await startEmbeddedNats({ program, dataDir, sync, logger, environment });
+  // Whoever has the store is not to have its keys: neither has who looks into nats-server.
+  const { TAILRACE_SEAL_KEYS: _, ...others } = environment;
+  const embedded = await startEmbeddedNats({ program, dataDir, sync, logger, environment: others });
   stack.use(embedded);
   const { url, user, password, diskFreeBytes } = embedded;
   const access = { servers: [url], user, password };

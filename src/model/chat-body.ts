@@ -17,6 +17,7 @@ import { samplingOf } from '../chat/model-fit.ts';
 import { DEFAULT_PRIORITY } from '../chat/limits.ts';
 import { type ModelCall, SAMPLING_FIELDS, type ToolDefinition } from '../chat/model-port.ts';
 import { type DefaultPrompt, systemText } from '../chat/system-text.ts';
+import { contextText } from '../chat/tool-context-text.ts';
 import type { ThinkingWish } from '../chat/thinking-wish.ts';
 import type { Dialect } from './dialects.ts';
 import type { SamplingDefaults } from './registry-spec.ts';
@@ -126,7 +127,8 @@ function choiceOf({ mode, name }: ToolChoice): NonNullable<ChatBody['tool_choice
 
 function messagesOf(call: ModelCall, { dialect, defaultPrompt }: BodyTarget): ChatBody['messages'] {
   const messages: ChatBody['messages'] = [];
-  const system = systemText(call.request.system, defaultPrompt, call);
+  const { request } = call;
+  const system = systemText(request.system, defaultPrompt, call, contextText(request));
   if (system !== '') messages.push({ role: 'system', content: system });
   let documents = 0;
   const next = (): number => ++documents;

@@ -1,7 +1,5 @@
 // The operator's file of model servers and models, YAML or JSON. An error names the line, the path and
 // what would be right; secrets are not in it, only the names of the variables that hold them.
-import type { Document } from 'yaml';
-import { isCollection, isScalar, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { MAX_MODELS_FILE_BYTES } from '../chat/limits.ts';
 import { TOKENIZERS } from '../chat/model-port.ts';
@@ -10,6 +8,7 @@ import type { Fault, Path } from './models-file-prompt.ts';
 import { PROMPT_SETTINGS, promptFaults, promptOf } from './models-file-prompt.ts';
 import type { ModelSpec, RegistrySpec } from './registry-spec.ts';
 import { tagsOf, ThinkingTags } from './think-tags-setting.ts';
+import { readYaml } from './yaml-file.ts';
 
 const name = z
   .string()
@@ -122,14 +121,9 @@ export function readModelsFile(
   if (Buffer.byteLength(text) > MAX_MODELS_FILE_BYTES) {
     throw new ModelsFileError(fileName, [`1: is larger than ${MAX_MODELS_FILE_BYTES} bytes`]);
   }
-  const lines = new LineCounter();
-  // JSON is YAML. Aliases may be followed a bounded number of times.
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  const unreadable = document.errors.map(({ pos, message }) => {
-    return `${lines.linePos(pos[0]).line}: ${message.split('\n')[0] ?? message}`;
-  });
-  if (unreadable.length > 0) throw new ModelsFileError(fileName, unreadable);
-  const parsed = ModelsFile.safeParse(document.toJS({ maxAliasCount: 100 }), {
+  const file = readYaml(text);
+  if (!file.ok) throw new ModelsFileError(fileName, [`${file.place}: is no YAML: ${file.why}`]);
+  const parsed = ModelsFile.safeParse(file.content, {
     // Else what is of a wrong type looks as if it were not there.
     reportInput: true,
   });
@@ -141,7 +135,7 @@ export function readModelsFile(
       fileName,
       faults.map(({ path, wanted, below = 0 }) => {
         const where = path.length === 0 ? 'the file' : pathText(path);
-        const line = lineOf(document, lines, path) + (isBlock(document, path) ? below : 0);
+        const line = file.lineOf(path) + (file.isBlock(path) ? below : 0);
         return `${line}: ${where} ${wanted}`;
       }),
     );
@@ -312,39 +306,6 @@ function specOf(
     defaultModel: file.default_model,
     defaultPrompt: promptOf(file),
   };
-}
-
-/** Of the nearest thing on the way to the path that stands in the file. */
-function lineOf(document: Document.Parsed, lines: LineCounter, path: Path): number {
-  for (let length = path.length; length > 0; length--) {
-    const parent: unknown =
-      length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
-    if (!isCollection(parent)) continue;
-    const key = path[length - 1];
-    for (const [i, item] of parent.items.entries()) {
-      const node: unknown =
-        typeof key === 'number' ? (i === key ? item : undefined) : keyNode(item, key);
-      const start = startOf(node);
-      if (start !== undefined) return lines.linePos(start).line;
-    }
-  }
-  return 1;
-}
-
-/** Whether the text at the path begins on the line after its key. */
-function isBlock(document: Document.Parsed, path: Path): boolean {
-  const node: unknown = document.getIn(path, true);
-  return isScalar(node) && (node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED');
-}
-
-function keyNode(pair: unknown, key: string | undefined): unknown {
-  if (typeof pair !== 'object' || pair === null || !('key' in pair)) return undefined;
-  return String(pair.key) === key ? pair.key : undefined;
-}
-
-function startOf(node: unknown): number | undefined {
-  if (typeof node !== 'object' || node === null || !('range' in node)) return undefined;
-  return Array.isArray(node.range) ? Number(node.range[0]) : undefined;
 }
 
 function pathText(path: Path): string {

@@ -2,8 +2,15 @@
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 
-export const addressRanges = z.string().transform((given, context) => {
-  const list = new BlockList();
+/** Plain data: a configuration goes to other processes as well. */
+export interface AddressRange {
+  readonly address: string;
+  readonly prefix: number;
+  readonly family: 'ipv4' | 'ipv6';
+}
+
+export const addressRanges = z.string().transform((given, context): readonly AddressRange[] => {
+  const ranges: AddressRange[] = [];
   for (const text of given.split(',').map((part) => part.trim())) {
     if (text === '') continue;
     const [, address = '', digits] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
@@ -16,7 +23,14 @@ export const addressRanges = z.string().transform((given, context) => {
       );
       return z.NEVER;
     }
-    list.addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6');
+    ranges.push({ address, prefix, family: family === 4 ? 'ipv4' : 'ipv6' });
   }
-  return list;
+  return ranges;
 });
+
+/** A list of what is allowed, whatever node calls it. */
+export function listOf(ranges: readonly AddressRange[]): BlockList {
+  const list = new BlockList();
+  for (const { address, prefix, family } of ranges) list.addSubnet(address, prefix, family);
+  return list;
+}

@@ -1,6 +1,5 @@
 // The environment, read once at the edge and checked by zod. An error names the variable, what was
 // given and what would be right.
-import type { BlockList } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import {
@@ -9,7 +8,8 @@ import {
   EMBEDDED_WORKER_SLOTS,
   HEARTBEAT_MS,
 } from '../chat/limits.ts';
-import { addressRanges } from './address-ranges.ts';
+import { type AddressRange, addressRanges } from './address-ranges.ts';
+import { parseSealKeys, type SealKey } from './seal-keys.ts';
 
 export type Role = 'api' | 'worker';
 
@@ -44,9 +44,11 @@ export interface Config {
   /** The operator's default prompt as a template. */
   readonly defaultPromptFile: string | undefined;
   readonly tokensFile: string | undefined;
+  /** What secrets are sealed with: the first seals, all open. */
+  readonly sealKeys: readonly SealKey[];
   readonly corsOrigins: readonly string[];
-  /** Where may be fetched from besides public addresses; a list of what is allowed, whatever node calls it. */
-  readonly fetchAllow: BlockList;
+  /** Where may be fetched from besides public addresses. */
+  readonly fetchAllow: readonly AddressRange[];
   readonly workerSlots: number;
   readonly heartbeatMs: number;
   readonly logLevel: LogLevel;
@@ -142,6 +144,13 @@ const syncInterval = z.string().transform((text, context): number | 'always' => 
   return z.NEVER;
 });
 
+const sealKeys = z.string().transform((text, context) => {
+  const keys = parseSealKeys(text);
+  if (!('fault' in keys)) return keys;
+  context.addIssue(keys.fault);
+  return z.NEVER;
+});
+
 const origin = commaList.transform((origins, context) => {
   for (const each of origins) {
     if (each !== '*' && URL.parse(each)?.origin !== each) {
@@ -167,6 +176,7 @@ const Environment = z.object({
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   TAILRACE_TOKENS_FILE: z.string().optional(),
+  TAILRACE_SEAL_KEYS: sealKeys.optional(),
   TAILRACE_CORS_ORIGINS: origin.prefault(''),
   TAILRACE_FETCH_ALLOW: addressRanges.prefault(''),
   TAILRACE_WORKER_SLOTS: wholeNumber(1, 10_000).optional(),
@@ -181,7 +191,11 @@ export class ConfigError extends Error {
   }
 }
 
-const SECRETS: ReadonlySet<string> = new Set(['OPENAI_API_KEY', 'TAILRACE_NATS_URL']);
+const SECRETS: ReadonlySet<string> = new Set([
+  'OPENAI_API_KEY',
+  'TAILRACE_NATS_URL',
+  'TAILRACE_SEAL_KEYS',
+]);
 
 /** Empty variables count as unset. Throws a ConfigError that names every wrong one. */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
@@ -228,6 +242,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     modelsFile: e.TAILRACE_MODELS_FILE,
     defaultPromptFile: e.TAILRACE_DEFAULT_PROMPT_FILE,
     tokensFile: e.TAILRACE_TOKENS_FILE,
+    sealKeys: e.TAILRACE_SEAL_KEYS ?? [],
     corsOrigins: e.TAILRACE_CORS_ORIGINS,
     fetchAllow: e.TAILRACE_FETCH_ALLOW,
     workerSlots:

@@ -8,6 +8,7 @@ import { DOCUMENTS_READ_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { type DocumentSources, readDocuments } from '../chat/read-documents.ts';
+import type { Sealer } from '../chat/sealing-port.ts';
 import { traceparentOf } from '../chat/trace.ts';
 import { tenantOf } from './auth.ts';
 import { cancelChatStream } from './cancel-chat-stream.ts';
@@ -32,6 +33,7 @@ export interface ServiceDeps {
   readonly logger: Logger;
   readonly documents: DocumentSources;
   readonly tokens: TokenCounter;
+  readonly sealer: Sealer;
   readonly maxRequestBytes: number;
 }
 

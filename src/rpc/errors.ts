@@ -25,6 +25,7 @@ export const CODE_OF_REASON: Readonly<Record<ChatErrorReason, Code>> = {
   STREAM_ID_TAKEN: Code.AlreadyExists,
   STREAM_ID_RETIRED: Code.AlreadyExists,
   NOT_WAITING_FOR_TOOL_RESULTS: Code.FailedPrecondition,
+  SEALING_KEY_MISSING: Code.FailedPrecondition,
   CURSOR_EXPIRED: Code.OutOfRange,
   CURSOR_BEYOND_END: Code.OutOfRange,
   REQUEST_TOO_LARGE: Code.ResourceExhausted,

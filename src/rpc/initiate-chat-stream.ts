@@ -36,10 +36,16 @@ import { fitViolations } from '../chat/model-fit.ts';
 import type { ModelInfo } from '../chat/model-port.ts';
 import { readBoth, readView } from '../chat/read-chat.ts';
 import { limitsOf, limitViolations } from '../chat/request-limits.ts';
+import { identitiesOf, sealSecrets } from '../chat/seal-request.ts';
+import type { Sealer } from '../chat/sealing-port.ts';
 import { systemText, systemViolations } from '../chat/system-text.ts';
+import { toolContextViolations } from '../chat/tool-context.ts';
+import { contextText } from '../chat/tool-context-text.ts';
 import { toolViolations } from '../chat/tool-rules.ts';
 import { answerSchema } from '../tools/answer-schema.ts';
 import { checkInputSchema } from '../tools/json-schema.ts';
+import { tableShape } from '../tools/known-tables.ts';
+import { SERVED_TOOLS } from '../tools/server-tools.ts';
 
 export interface InitiateDeps {
   readonly inbox: CommandInbox;
@@ -50,6 +56,7 @@ export interface InitiateDeps {
   readonly readDocuments: (request: ChatRequest) => Promise<ChatRequest>;
   readonly tokens: TokenCounter;
   readonly list: Pick<ChatList, 'queued' | 'position'>;
+  readonly sealer: Sealer;
   readonly maxRequestBytes: number;
 }
 
@@ -60,12 +67,13 @@ export async function initiateChatStream(
   traceparent: string,
 ): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
   const given = call.request ?? create(ChatRequestSchema);
-  const refused = fieldsNotHonoured(call);
+  const refused = fieldsNotHonoured(call, SERVED_TOOLS);
   const violations = [
     ...conversationViolations(given),
     ...contentViolations(given),
     ...toolViolations(given, checkInputSchema),
     ...mcpViolations(given),
+    ...toolContextViolations(given, tableShape),
     ...formatViolations(given, answerSchema),
     ...limitViolations(given),
   ];
@@ -74,6 +82,17 @@ export async function initiateChatStream(
     const reason = violations.length > 0 ? 'INVALID_REQUEST' : 'FIELD_NOT_HONOURED';
     throw invalidRequest(reason, [...violations, ...refused]);
   }
+  return acceptChat(deps, tenant, call, traceparent);
+}
+
+/** For a request that keeps the rules and asks for nothing that is not honoured. */
+export async function acceptChat(
+  deps: InitiateDeps,
+  tenant: string,
+  call: InitiateChatStreamRequest,
+  traceparent: string,
+): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
+  const given = call.request ?? create(ChatRequestSchema);
   const models = await deps.models();
   const model = chooseModel(given.model, models);
   const unset = systemViolations(given.system, model.defaultPrompt);
@@ -82,15 +101,17 @@ export async function initiateChatStream(
   if (unfit.length > 0) throw invalidRequest('MODEL_UNFIT', unfit);
 
   const asGiven = canonicalRequest(call);
-  const { hash } = asGiven;
   const chat: ChatKey = { tenant, streamId: call.streamId ?? uuidV7() };
+  const identities = identitiesOf(call, asGiven.hash, deps.sealer, chat);
   // An id that this server has just made can have no past; one that a caller chose can. Looked up before
   // documents are read, so that a repeat is answered for little.
-  const existing = call.streamId === undefined ? undefined : await findExisting(deps, chat, hash);
+  const existing =
+    call.streamId === undefined ? undefined : await findExisting(deps, chat, identities);
   const createdAtMs = Date.now();
   const request = existing === undefined ? await deps.readDocuments(given) : given;
-  // What is stored is the text; the identity is that of what was given.
-  const bytes = request === given ? asGiven.bytes : canonicalRequest({ ...call, request }).bytes;
+  // What is stored is the text, and no secret; the identity is that of what was given.
+  const stored = sealSecrets(request === given ? call : { ...call, request }, deps.sealer, chat);
+  const bytes = stored === call ? asGiven.bytes : canonicalRequest(stored).bytes;
   const start: Omit<Command, 'sequence'> = {
     chat,
     verb: 'start',
@@ -103,7 +124,7 @@ export async function initiateChatStream(
       traceparent,
       model: model.name,
       runTimeoutMs: limitsOf(request).runTimeoutMs,
-      requestHash: hash,
+      requestHash: identities[0],
       metadata: request.metadata,
       reason: '',
       results: 0,
@@ -114,17 +135,17 @@ export async function initiateChatStream(
     if (bytes.length > deps.maxRequestBytes) {
       throw requestTooLarge(bytes.length, deps.maxRequestBytes);
     }
-    const system = systemText(request.system, model.defaultPrompt, {
-      tenant,
-      model: model.name,
-      createdAtMs,
-    });
+    const facts = { tenant, model: model.name, createdAtMs };
+    const context = contextText(request);
+    const system = systemText(request.system, model.defaultPrompt, facts, context);
     const overflow = await contextViolation(deps.tokens, request, system, model, models);
     if (overflow !== undefined) throw invalidRequest('MODEL_UNFIT', [overflow]);
     if (deps.list.queued(tenant) >= MAX_QUEUED_PER_TENANT) throw queueFull();
   }
   const { created, at } =
-    existing === undefined ? await publishStart(deps, start) : { created: false, at: existing };
+    existing === undefined
+      ? await publishStart(deps, start, identities)
+      : { created: false, at: existing };
   if (created) deps.logger.info(fieldsOf(start), 'a chat was accepted');
   const bare = await readView(deps.log, at.start, at.tail);
   const view = withPosition(bare, at.start, deps.list.position);
@@ -148,6 +169,7 @@ interface Started {
 async function publishStart(
   deps: InitiateDeps,
   start: Omit<Command, 'sequence'>,
+  identities: readonly string[],
 ): Promise<Started> {
   const stored = (sequence: number): Started => {
     return { created: true, at: { start: { ...start, sequence }, tail: undefined } };
@@ -171,7 +193,7 @@ async function publishStart(
         const next = afterStartFailed(outcome.type, found, start.meta.appendId);
         if (next === 'stored') return stored(found?.sequence ?? 0);
         if (next === 'look') {
-          const existing = await findExisting(deps, start.chat, start.meta.requestHash);
+          const existing = await findExisting(deps, start.chat, identities);
           if (existing !== undefined) return { created: false, at: existing };
         }
         cause = outcome.type === 'doubt' ? outcome.cause : undefined;
@@ -192,9 +214,9 @@ async function publishStart(
 async function findExisting(
   deps: InitiateDeps,
   chat: ChatKey,
-  hash: string,
+  identities: readonly string[],
 ): Promise<ChatAtLeader | undefined> {
-  const found = decideId(await readBoth(deps.inbox, deps.log, chat), hash, Date.now());
+  const found = decideId(await readBoth(deps.inbox, deps.log, chat), identities, Date.now());
   switch (found.is) {
     case 'free':
       return undefined;
@@ -206,13 +228,24 @@ async function findExisting(
         `The id "${chat.streamId}" belonged to a chat stream that was deleted or has expired; choose another.`,
         { metadata: { stream_id: chat.streamId } },
       );
-    case 'taken':
+    case 'taken': {
+      const keyId = deps.sealer.missing(found.at.start.meta.requestHash);
+      if (keyId !== undefined) throw cannotCompare(chat, keyId);
       throw new ChatError(
         'STREAM_ID_TAKEN',
         `The id "${chat.streamId}" belongs to a chat stream with another request; choose another id, or send the same request.`,
         { metadata: { stream_id: chat.streamId } },
       );
+    }
   }
+}
+
+function cannotCompare({ streamId }: ChatKey, keyId: string): ChatError {
+  return new ChatError(
+    'SEALING_KEY_MISSING',
+    `The id "${streamId}" belongs to a chat stream with a secret that was sealed by the key "${keyId}", which this server does not have, so it cannot tell whether this is the same request. The operator must keep that key in TAILRACE_SEAL_KEYS for as long as chats live that it sealed.`,
+    { metadata: { stream_id: streamId, key_id: keyId } },
+  );
 }
 
 function queueFull(): ChatError {

@@ -21,7 +21,8 @@ import {
 } from '@bufbuild/protobuf/wkt';
 import type { Violation } from '../chat/errors.ts';
 import { MAX_MESSAGE_DEPTH, MAX_VIOLATIONS } from '../chat/limits.ts';
-import { blockHint, enumHint, unknownFieldHint, WELL_KNOWN_FORMS } from './request-hints.ts';
+import { exampleOf, jsonTextHint, wellKnownForm } from './request-forms.ts';
+import { enumHint, unknownFieldHint } from './request-hints.ts';
 
 interface JsonFindings {
   readonly violations: readonly Violation[];
@@ -67,12 +68,13 @@ export function jsonFindings(schema: DescMessage, json: JsonValue): JsonFindings
     }
     if (desc.typeName.startsWith('google.protobuf.')) {
       if (!reads(desc, value)) {
-        wrong(path, `must be ${WELL_KNOWN_FORMS[desc.typeName] ?? `a ${desc.typeName}`}`);
+        wrong(path, `must be ${wellKnownForm(desc, value)}`);
       }
       return;
     }
     if (!isObject(value)) {
-      wrong(path, `must be an object${not(value)}${blockHint(desc, value)}`);
+      const example = exampleOf(desc);
+      wrong(path, `must be an object${example ? ` such as ${example}` : ''}${not(value)}`);
       return;
     }
     const seen = new Map<object, string>();
@@ -98,7 +100,8 @@ export function jsonFindings(schema: DescMessage, json: JsonValue): JsonFindings
   function fieldValue(field: DescField, value: JsonValue, path: string, depth: number): void {
     if (field.fieldKind === 'list') {
       if (!Array.isArray(value)) {
-        wrong(path, `must be an array${not(value)}${blockHint(field.message, value)}`);
+        const example = exampleOf(field.message);
+        wrong(path, `must be an array${example ? ` such as [${example}]` : ''}${not(value)}`);
         return;
       }
       for (const [index, item] of value.entries()) {
@@ -134,7 +137,7 @@ export function jsonFindings(schema: DescMessage, json: JsonValue): JsonFindings
     } else if (field.scalar !== undefined) {
       const [wrapper, form] = SCALARS[field.scalar] ?? [];
       if (wrapper && (value === null || !reads(wrapper, value))) {
-        wrong(path, `must be ${form}${not(value)}`);
+        wrong(path, `must be ${form}${not(value)}${jsonTextHint(field, value)}`);
       }
     }
   }

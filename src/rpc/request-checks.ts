@@ -17,6 +17,7 @@ import { type ChatError, invalidRequest, type Violation } from '../chat/errors.t
 import { MAX_MESSAGE_DEPTH, MAX_VIOLATIONS } from '../chat/limits.ts';
 import { malformedRequest } from './errors.ts';
 import { jsonFindings } from './json-checks.ts';
+import { exampleOf } from './request-forms.ts';
 
 // Keeps what it has compiled of the rules; compiling takes 100 ms.
 const VALIDATOR = createValidator();
@@ -95,12 +96,18 @@ function brokenRules(schema: DescMessage, message: Message): readonly Violation[
   // A field that breaks two rules, as NaN does, is told once.
   const byPath = new Map<string, string>();
   for (const violation of result.violations.slice(0, MAX_VIOLATIONS)) {
-    const path = pathToString(violation.field);
+    const path = pathOf(violation);
     const before = byPath.get(path);
     const said = inWords(violation);
     byPath.set(path, before === undefined ? said : `${before}, and ${said}`);
   }
   return Array.from(byPath, ([path, description]) => ({ path, description }));
+}
+
+/** A oneof has no name in JSON: it is what it stands in that lacks something. */
+function pathOf({ field }: RuleViolation): string {
+  const path = pathToString(field.at(-1)?.kind === 'oneof' ? field.slice(0, -1) : field);
+  return path === '' ? '(body)' : path;
 }
 
 function inWords(violation: RuleViolation): string {
@@ -110,7 +117,9 @@ function inWords(violation: RuleViolation): string {
     return `must be one of ${names.join(', ')}`;
   }
   if (last?.kind === 'oneof' && violation.ruleId === 'required') {
-    return `one of ${last.fields.map((field) => field.name).join(', ')} must be set`;
+    const names = last.fields.map((field) => field.name).join(', ');
+    const example = exampleOf(last.parent);
+    return `must have one of ${names}${example ? `, as in ${example}` : ''}`;
   }
   return violation.message.replace('does not match regex pattern', 'must match');
 }

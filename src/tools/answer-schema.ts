@@ -1,7 +1,7 @@
 // The schema of an answer: compiled by ajv, and answers checked against it at a bounded cost, since a
 // schema and an answer can be written so that checking would take for ever. Each look at a value is
 // counted; a count, unlike a clock, decides alike on a busy machine.
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import { _, Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import {
   KEPT_ANSWER_SCHEMAS,
   MAX_ANSWER_SCHEMA_VALUES,
@@ -11,9 +11,12 @@ import {
   MAX_SCHEMA_VIOLATION_CHARS,
   MAX_SCHEMA_VIOLATIONS,
 } from '../chat/limits.ts';
-import { type JsonObject, readSchemaText, refused, type Refused } from './json-schema-text.ts';
-import { linearPattern } from './linear-pattern.ts';
-import { COST_KEYWORD, SchemaFault, walkedSchema } from './schema-walk.ts';
+import { areDifferent, oneOfThese } from './json-equality.ts';
+import { readSchemaText, refused, type Refused } from './json-schema-text.ts';
+import { LINEAR_PATTERNS, linearPattern } from './linear-pattern.ts';
+import { checkNesting } from './schema-nesting.ts';
+import { COST_KEYWORD, SchemaFault, walkedSchema, type WalkedSchema } from './schema-walk.ts';
+import { schemaFault } from './schema-words.ts';
 
 export interface AnswerSchema {
   readonly check: (value: unknown) => AnswerVerdict;
@@ -49,22 +52,23 @@ export function answerSchema(
   if (!read.ok) return read;
   let schema: AnswerSchema;
   try {
-    schema = compiled(walkedSchema(read.schema, linearPattern));
+    const walked = walkedSchema(read.schema, LINEAR_PATTERNS);
+    const fault = schemaFault(engine(false, false), walked.schema);
+    if (fault !== undefined) return refused(fault);
+    checkNesting(walked.schema);
+    schema = compiled(walked);
   } catch (error) {
     if (error instanceof SchemaFault) return refused(error.message);
     // The engine's own words for a stack that is full.
     if (error instanceof RangeError) return refused('is too large to be compiled; simplify it');
-    const said = error instanceof Error ? error.message : String(error);
-    return refused(
-      `is no JSON Schema of draft 2020-12: ${cutTo(said, MAX_SCHEMA_VIOLATION_CHARS)}`,
-    );
+    throw error;
   }
   kept.set(text, schema);
   if (kept.size > KEPT_ANSWER_SCHEMAS) kept.delete(kept.keys().next().value ?? '');
   return { ok: true, schema };
 }
 
-function compiled(schema: JsonObject): AnswerSchema {
+function compiled(schema: WalkedSchema): AnswerSchema {
   const first = compile(schema, false);
   // Made when it is needed: most answers fit.
   let all: ValidateFunction | undefined;
@@ -85,20 +89,26 @@ function run(validate: ValidateFunction, value: unknown, budget: number): boolea
   left = budget;
   try {
     return validate(value);
-  } catch (error) {
-    // A schema that goes deeper than the stack has room for costs too much as well.
-    if (error instanceof TooCostly || error instanceof RangeError) return undefined;
-    throw error;
+  } catch {
+    // A schema that goes deeper than the stack has room for costs too much as well. Whatever else compiled
+    // code may throw is about this one answer: no other chat of the process may suffer for it.
+    return undefined;
   } finally {
     left = Infinity;
   }
 }
 
-let ajvs: { readonly first: Ajv2020; readonly all: Ajv2020 } | undefined;
+const engines = new Map<string, Ajv2020>();
 
-function compile(schema: JsonObject, allErrors: boolean): ValidateFunction {
-  ajvs ??= { first: newAjv(false), all: newAjv(true) };
-  const ajv = allErrors ? ajvs.all : ajvs.first;
+function engine(allErrors: boolean, unevaluated: boolean): Ajv2020 {
+  const key = `${allErrors} ${unevaluated}`;
+  const made = engines.get(key) ?? newAjv(allErrors, unevaluated);
+  engines.set(key, made);
+  return made;
+}
+
+function compile({ schema, unevaluated }: WalkedSchema, allErrors: boolean): ValidateFunction {
+  const ajv = engine(allErrors, unevaluated);
   // A name by which it is forgotten again; without one "#" would be the newest schema's.
   const named = { $id: 'answer', ...schema };
   try {
@@ -108,10 +118,12 @@ function compile(schema: JsonObject, allErrors: boolean): ValidateFunction {
   }
 }
 
-function newAjv(allErrors: boolean): Ajv2020 {
+function newAjv(allErrors: boolean, unevaluated: boolean): Ajv2020 {
   const ajv = new Ajv2020({
     allErrors,
     strict: false,
+    // Looked at before, for words of our own.
+    validateSchema: false,
     // A note, as draft 2020-12 has it by default.
     validateFormats: false,
     // 19.99 is a multiple of 0.01.
@@ -120,8 +132,10 @@ function newAjv(allErrors: boolean): Ajv2020 {
     // An answer has what it says, and not what every object inherits.
     ownProperties: true,
     logger: false,
-    code: { optimize: false, regExp: pattern },
+    code: { optimize: false, regExp: pattern, process: withoutInheritedNames },
   });
+  // Else each look at a value notes which of its parts were looked at, for nobody.
+  ajv.opts.unevaluated = unevaluated;
   ajv.addKeyword({
     keyword: COST_KEYWORD,
     before: '$ref',
@@ -140,9 +154,38 @@ function newAjv(allErrors: boolean): Ajv2020 {
     type: 'array',
     schemaType: 'boolean',
     error: { message: 'must NOT have duplicate items' },
-    validate: (unique: boolean, data: unknown[]) => !unique || areDifferent(data),
+    validate: (unique: boolean, data: unknown[]) => !unique || areDifferent(data, spend),
+  });
+  // Its own asks values for methods, which an answer may have as names.
+  ajv.removeKeyword('enum');
+  ajv.addKeyword({
+    keyword: 'enum',
+    schemaType: 'array',
+    error: {
+      message: 'must be equal to one of the allowed values',
+      params: ({ schemaCode }) => _`{allowedValues: ${schemaCode}}`,
+    },
+    compile: (allowed: readonly unknown[]) => oneOfThese(allowed, spend),
+  });
+  ajv.removeKeyword('const');
+  ajv.addKeyword({
+    keyword: 'const',
+    error: {
+      message: 'must be equal to constant',
+      params: ({ schemaCode }) => _`{allowedValue: ${schemaCode}}`,
+    },
+    compile: (allowed: unknown) => oneOfThese([allowed], spend),
   });
   return ajv;
+}
+
+/** The record of names that were looked at is a plain object in ajv's code, which has constructor and toString. */
+function withoutInheritedNames(code: string): string {
+  return code.replaceAll(
+    /"(?:\\.|[^"\\])*"|(\bprops\d+ = (?:props\d+ \|\| )?)\{\}/g,
+    (whole, before: string | undefined) =>
+      before === undefined ? whole : `${before}{__proto__:null}`,
+  );
 }
 
 const pattern = Object.assign(
@@ -165,25 +208,6 @@ const pattern = Object.assign(
 function lookAt(data: unknown): number {
   if (typeof data === 'string') return data.length / 8;
   return typeof data === 'object' && data !== null ? Object.keys(data).length : 0;
-}
-
-function areDifferent(items: readonly unknown[]): boolean {
-  const seen = new Set<string>();
-  for (const item of items) {
-    const text = canonical(item);
-    spend(text.length / 8 + 8);
-    if (seen.has(text)) return false;
-    seen.add(text);
-  }
-  return true;
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }
 
 function sentences(errors: readonly ErrorObject[]): readonly string[] {

@@ -23,6 +23,8 @@ export function readSchemaText(text: string, maxValues: number): SchemaText {
   if (values > maxValues) {
     return refused(`has more than ${maxValues} JSON values`);
   }
+  // It would go to the model server as null.
+  if (hasInfinity(schema)) return refused('has a number that is too large, such as 1e400');
   return { ok: true, schema, values };
 }
 
@@ -40,6 +42,11 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+function hasInfinity(value: unknown): boolean {
+  if (typeof value === 'number') return !Number.isFinite(value);
+  return typeof value === 'object' && value !== null && Object.values(value).some(hasInfinity);
 }
 
 /** Undefined: deeper than that. Counts no further than it must. */

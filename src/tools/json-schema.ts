@@ -1,18 +1,15 @@
-// Schemas of tools, compiled so that what is wrong with one is said before a chat is created.
+// Schemas of tools, checked so that what is wrong with one is said before a chat is created. They are for the
+// model: nothing is held against them here, so that none is compiled.
 import { createHash } from 'node:crypto';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { KNOWN_SCHEMAS, MAX_SCHEMA_VALUES } from '../chat/limits.ts';
-import { type JsonObject, readSchemaText, refused, type Refused } from './json-schema-text.ts';
+import { readSchemaText, refused, type Refused } from './json-schema-text.ts';
+import { TOLD_PATTERNS } from './linear-pattern.ts';
 import { SchemaFault, walkedSchema } from './schema-walk.ts';
+import { schemaFault } from './schema-words.ts';
 
-// Unknown keywords are notes to the model. Nothing is fetched: a reference leads into the schema itself.
-const AJV = new Ajv2020({
-  strict: false,
-  validateFormats: false,
-  inlineRefs: false,
-  logger: false,
-  code: { optimize: false },
-});
+/** Knows the draft's own rules. */
+const AJV = new Ajv2020({ strict: false, validateFormats: false, logger: false });
 
 /** Hashes of texts that were found to be in order, oldest first: the same tools come with every chat. */
 const known = new Map<string, number>();
@@ -33,17 +30,12 @@ export function checkInputSchema(text: string): SchemaCheck {
   if (type !== undefined && type !== 'object') {
     return refused('must be of type "object": the input of a tool is an object');
   }
-  let walked: JsonObject | undefined;
   try {
-    // A name by which it is forgotten again; its own could be another's.
-    walked = { $id: 'tool', ...walkedSchema(schema) };
-    AJV.compile(walked);
+    const fault = schemaFault(AJV, walkedSchema(schema, TOLD_PATTERNS).schema);
+    if (fault !== undefined) return refused(fault);
   } catch (error) {
     if (error instanceof SchemaFault) return refused(error.message);
-    const said = error instanceof Error ? error.message : String(error);
-    return refused(`is no JSON Schema of draft 2020-12: ${said}`);
-  } finally {
-    if (walked !== undefined) AJV.removeSchema(walked);
+    throw error;
   }
   known.set(hash, values);
   if (known.size > KNOWN_SCHEMAS) known.delete(known.keys().next().value ?? '');

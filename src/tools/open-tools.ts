@@ -1,11 +1,15 @@
 // The tools that are run here, opened for one run of a chat: Tailrace's own, and those of MCP servers.
-import type { ToolOpener } from '../chat/tool-port.ts';
+import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ServerTool, ToolOpener } from '../chat/tool-port.ts';
 import type { AddressGuard } from './address-guard.ts';
-import { serverTools } from './server-tools.ts';
 
-export function toolOpener(guard: AddressGuard): ToolOpener {
+/** `ownTools`: those of Tailrace's own that a request asks for. */
+export function toolOpener(
+  ownTools: (request: ChatRequest) => readonly ServerTool[],
+  guard: AddressGuard,
+): ToolOpener {
   return async (request, run) => {
-    const own = serverTools(request);
+    const own = ownTools(request);
     if (request.mcpServers.length === 0) {
       return {
         missing: undefined,

@@ -20,12 +20,14 @@ export class SchemaFault extends Error {
 }
 
 /** Keywords of draft 2020-12: of one schema, a list of them, a map of them, and of anything else. */
-const ONE = wordsOf(
+export const SCHEMA_ONES = wordsOf(
   'additionalProperties contains else if items not propertyNames then',
   'unevaluatedItems unevaluatedProperties',
 );
-const LIST = wordsOf('allOf anyOf oneOf prefixItems');
-const MAP = wordsOf('$defs definitions dependentSchemas patternProperties properties');
+export const SCHEMA_LISTS = wordsOf('allOf anyOf oneOf prefixItems');
+export const SCHEMA_MAPS = wordsOf(
+  '$defs definitions dependentSchemas patternProperties properties',
+);
 const PLAIN = wordsOf(
   '$anchor $ref const dependentRequired enum exclusiveMaximum exclusiveMinimum',
   'maxContains maximum maxItems maxLength maxProperties minContains minimum',
@@ -33,6 +35,8 @@ const PLAIN = wordsOf(
 );
 /** They look at the same value, not at a part of it. */
 const IN_PLACE = wordsOf('allOf anyOf dependentSchemas else if not oneOf then');
+/** ajv does not always know which items they have looked at. */
+const UNCLEAR_ITEMS = ['contains', 'if', 'anyOf', 'oneOf', 'dependentSchemas'];
 const MOVES_THE_BASE = 'moves what references lead to; leave it out';
 const REFUSED: ReadonlyMap<string, string> = new Map([
   ['$id', MOVES_THE_BASE],
@@ -49,33 +53,48 @@ interface Node {
   readonly ref: string | undefined;
 }
 
-/**
- * The schema to be compiled. Throws a SchemaFault. `checkPattern` throws where a pattern will not do;
- * without it patterns are notes.
- */
-export function walkedSchema(
-  schema: JsonObject,
-  checkPattern?: (pattern: string) => { readonly steps: number },
-): JsonObject {
+export interface PatternRules {
+  /** What making it costs, in steps; throws where that is too much for one. */
+  readonly cost: (pattern: string) => number;
+  /** Throws where it will not do. */
+  readonly check: (pattern: string) => void;
+}
+
+export interface WalkedSchema {
+  /** With what counts alone. */
+  readonly schema: JsonObject;
+  /** It says something of properties or items that nothing else in it has looked at. */
+  readonly unevaluated: boolean;
+}
+
+/** Throws a SchemaFault. */
+export function walkedSchema(schema: JsonObject, patterns: PatternRules): WalkedSchema {
   // What names the whole changes nothing inside it.
   const { $id: _id, $schema: _draft, ...inner } = schema;
-  const walk = new Walk(checkPattern);
+  const walk = new Walk(patterns);
   const walked = walk.schema(inner, '');
   walk.checkReferences();
-  return walked;
+  return { schema: walked, unevaluated: walk.unevaluated };
 }
 
 class Walk {
   readonly #nodes = new Map<string, Node>();
   readonly #anchors = new Map<string, string>();
-  readonly #checkPattern: ((pattern: string) => { readonly steps: number }) | undefined;
+  readonly #patternRules: PatternRules;
   #patterns = 0;
   #patternSteps = 0;
   #names = 0;
+  readonly #keywords = new Set<string>();
+  /** Where `unevaluated…` stands first. */
   #unevaluated: string | undefined;
+  #unevaluatedItems: string | undefined;
 
-  constructor(checkPattern: ((pattern: string) => { readonly steps: number }) | undefined) {
-    this.#checkPattern = checkPattern;
+  constructor(patterns: PatternRules) {
+    this.#patternRules = patterns;
+  }
+
+  get unevaluated(): boolean {
+    return this.#unevaluated !== undefined;
   }
 
   schema(schema: JsonObject, at: string): JsonObject {
@@ -87,26 +106,40 @@ class Walk {
       if (why !== undefined) throw new SchemaFault(`${at}/${key}`, why);
       const place = `${at}/${escaped(key)}`;
       if (key.startsWith('unevaluated')) this.#unevaluated ??= place;
+      if (key === 'unevaluatedItems') this.#unevaluatedItems ??= place;
+      this.#keywords.add(key);
       if (key === 'properties' && isObject(value)) this.#names += Object.keys(value).length;
-      if (ONE.has(key)) {
+      if (SCHEMA_ONES.has(key)) {
         if (IN_PLACE.has(key)) inPlace.push(place);
         weight += 1;
         kept.push([key, this.#inner(value, place)]);
-      } else if (LIST.has(key) || MAP.has(key)) {
+      } else if (SCHEMA_LISTS.has(key) || SCHEMA_MAPS.has(key)) {
         const inner = this.#each(value, place, key === 'patternProperties');
         if (IN_PLACE.has(key)) inPlace.push(...inner.places);
         weight += inner.places.length;
         kept.push([key, inner.value]);
       } else if (PLAIN.has(key)) {
         if (key === 'pattern') this.#pattern(value, place);
+        if (key === 'required') checkNames(value, place);
+        if (key === 'dependentRequired' && isObject(value)) checkNamesOf(value, place);
+        if (key === 'enum' && Array.isArray(value) && value.length === 0) {
+          throw new SchemaFault(place, 'is empty, so that nothing fits; name what is allowed');
+        }
         weight += valuesIn(value);
         kept.push([key, value]);
       }
     }
     const { $anchor: anchor, $ref: ref } = schema;
-    if (typeof anchor === 'string') this.#anchors.set(anchor, at);
+    if (typeof anchor === 'string') {
+      const other = this.#anchors.get(anchor);
+      if (other !== undefined) {
+        const where = other === '' ? 'the whole schema' : other;
+        throw new SchemaFault(`${at}/$anchor`, `${where} has the same anchor`);
+      }
+      this.#anchors.set(anchor, at);
+    }
     this.#nodes.set(at, { at, weight, inPlace, ref: typeof ref === 'string' ? ref : undefined });
-    return Object.fromEntries([...kept, [COST_KEYWORD, weight]]);
+    return Object.fromEntries([...kept, ...leastItems(schema), [COST_KEYWORD, weight]]);
   }
 
   /** What is no schema is left for the compiler to complain of. */
@@ -127,6 +160,7 @@ class Walk {
     const places: string[] = [];
     const entries = Object.entries(value).map(([key, each]) => {
       const place = `${at}/${escaped(key)}`;
+      checkName(key, place);
       if (byPattern) this.#pattern(key, place);
       places.push(place);
       return [key, this.#inner(each, place)];
@@ -135,12 +169,13 @@ class Walk {
   }
 
   #pattern(pattern: unknown, at: string): void {
-    if (typeof pattern !== 'string' || this.#checkPattern === undefined) return;
+    if (typeof pattern !== 'string') return;
     if (++this.#patterns > MAX_SCHEMA_PATTERNS) {
       throw new SchemaFault('', `has more than ${MAX_SCHEMA_PATTERNS} patterns`);
     }
     try {
-      this.#patternSteps += this.#checkPattern(pattern).steps;
+      this.#patternSteps += this.#patternRules.cost(pattern);
+      if (this.#patternSteps <= MAX_SCHEMA_PATTERN_STEPS) this.#patternRules.check(pattern);
     } catch (error) {
       throw new SchemaFault(at, error instanceof Error ? error.message : String(error));
     }
@@ -155,8 +190,17 @@ class Walk {
       const why = `is taken beside at most ${MAX_UNEVALUATED_NAMES} named properties; there are ${this.#names}`;
       throw new SchemaFault(this.#unevaluated, why);
     }
+    this.#checkTogether(this.#unevaluated, ['if'], 'say "anyOf"');
+    this.#checkTogether(this.#unevaluatedItems, UNCLEAR_ITEMS, 'say "items"');
     const costs = new Map<string, number | 'open'>();
     for (const at of this.#nodes.keys()) this.#cost(at, costs);
+  }
+
+  #checkTogether(at: string | undefined, unclear: readonly string[], better: string): void {
+    const other = unclear.find((keyword) => this.#keywords.has(keyword));
+    if (at === undefined || other === undefined) return;
+    const why = `is not taken in a schema that says "${other}" as well; ${better}`;
+    throw new SchemaFault(at, why);
   }
 
   /** What it costs to look at one value with all that applies to it. */
@@ -200,6 +244,40 @@ function wordsOf(...lines: readonly string[]): ReadonlySet<string> {
   return new Set(lines.flatMap((line) => line.split(' ')));
 }
 
+/** What contains so many has so many: ajv forgets it of an empty list beside prefixItems. */
+function leastItems(schema: JsonObject): [string, unknown][] {
+  if (!('contains' in schema)) return [];
+  const { minContains = 1, minItems = 0 } = schema;
+  if (typeof minContains !== 'number' || typeof minItems !== 'number') return [];
+  return [['minItems', Math.max(minContains, minItems)]];
+}
+
+/** Names that cannot be checked: they are no property like others, or no text. */
+function checkName(name: unknown, at: string): void {
+  if (name === '__proto__') {
+    throw new SchemaFault(at, 'the name __proto__ cannot be checked; choose another');
+  }
+  if (typeof name === 'string' && !name.isWellFormed()) {
+    throw new SchemaFault(at.toWellFormed(), 'the name is no Unicode: half of a surrogate pair');
+  }
+}
+
+function checkNames(names: unknown, at: string): void {
+  if (!Array.isArray(names)) return;
+  for (const [i, name] of names.entries()) {
+    checkName(name, `${at}/${i}`);
+    if (name === '') throw new SchemaFault(`${at}/${i}`, 'the empty name cannot be required');
+  }
+}
+
+function checkNamesOf(map: JsonObject, at: string): void {
+  for (const [name, wanted] of Object.entries(map)) {
+    const place = `${at}/${escaped(name)}`;
+    checkName(name, place);
+    checkNames(wanted, place);
+  }
+}
+
 function decoded(fragment: string): string | undefined {
   try {
     return decodeURIComponent(fragment);
@@ -209,7 +287,7 @@ function decoded(fragment: string): string | undefined {
 }
 
 /** A step of a JSON pointer (RFC 6901). */
-function escaped(key: string): string {
+export function escaped(key: string): string {
   return key.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 

@@ -2,21 +2,31 @@
 // it use. What does not belong here: how any of them works; each has a file of its own.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { ServerTool } from '../chat/tool-port.ts';
+import { documentSearchTool } from './document-search.ts';
+import { tableQueryTool } from './table-query.ts';
+import { type WebFetchParts, webFetchTool } from './web-fetch.ts';
 
-type Make = (request: ChatRequest) => ServerTool;
+const MAKERS = {
+  document_search: documentSearchTool,
+  table_query: (request) => tableQueryTool(request),
+  web_fetch: (_, outside) => webFetchTool(outside),
+} as const satisfies Readonly<
+  Record<string, (request: ChatRequest, outside: WebFetchParts) => ServerTool>
+>;
 
-const MAKERS: ReadonlyMap<string, Make> = new Map<string, Make>();
+/** The names of the tools that requests may ask for. */
+export const SERVED_TOOLS: ReadonlySet<string> = new Set(Object.keys(MAKERS));
 
-/** Whether there is a tool of that name in this version. */
-export function isServerTool(name: string): boolean {
-  return MAKERS.has(name);
+function isServed(name: string): name is keyof typeof MAKERS {
+  return SERVED_TOOLS.has(name);
 }
 
-/** Those that the request asks for. */
-export function serverTools(request: ChatRequest): ServerTool[] {
-  return request.tools.flatMap(({ kind }) => {
-    if (kind.case !== 'server') return [];
-    const make = MAKERS.get(kind.value.name);
-    return make === undefined ? [] : [make(request)];
-  });
+/** Those that a request asks for; `outside`: the way to the web. */
+export function serverTools(outside: WebFetchParts): (request: ChatRequest) => ServerTool[] {
+  return (request) =>
+    request.tools.flatMap(({ kind }) =>
+      kind.case === 'server' && isServed(kind.value.name)
+        ? [MAKERS[kind.value.name](request, outside)]
+        : [],
+    );
 }

@@ -7,11 +7,13 @@ import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { FailureReason, StopReason, UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ContentBlockSchema, ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
+import type { CitedDocuments } from '../chat/cited-documents.ts';
 import { MAX_DELTA_CHARS, MAX_OUTPUT_CHARS, MAX_OUTPUT_JSON_BYTES } from '../chat/limits.ts';
 import type { ModelSink, ModelUsage, ModelWarning } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
 import type { End } from '../chat/terminal.ts';
 import type { LogWriter } from './log-writer.ts';
+import { CitationFilter } from './citation-filter.ts';
 import { type CallKind, ToolCalls } from './tool-calls.ts';
 import type { ToolSet } from './tool-set.ts';
 
@@ -37,14 +39,19 @@ export interface TurnStart {
   readonly tools: ToolSet;
   /** The text of the turn is wanted as a whole. */
   readonly keepText: boolean;
+  /** What may be cited; undefined: nothing, and what looks like a marker is text. */
+  readonly cited: CitedDocuments | undefined;
 }
 
 export class AnswerSink implements ModelSink {
   readonly #writer: LogWriter;
   readonly #start: TurnStart;
   readonly #calls: ToolCalls;
+  readonly #citations: CitationFilter | undefined;
   /** The block of text or reasoning that is open; calls are open until the turn is over. */
   #open: { readonly index: number; readonly kind: SaidKind } | undefined;
+  /** What the open block has said, in UTF-16 units. */
+  #openChars = 0;
   #whole: string[] = [];
   /** The text of the turn, where it is kept. */
   #text: string[] = [];
@@ -60,20 +67,34 @@ export class AnswerSink implements ModelSink {
     this.#start = start;
     this.#nextIndex = start.nextIndex;
     this.#chars = start.chars;
+    const { cited } = start;
+    this.#citations =
+      cited === undefined
+        ? undefined
+        : new CitationFilter(cited.ids, {
+            text: (text) => this.#say(BlockKind.TEXT, text),
+            cite: (document, quote) => this.#cite(document, cited.quoteOf(document, quote)),
+          });
     this.#calls = new ToolCalls(start.takenIds, start.toolChoice, start.tools);
   }
 
   readonly text = (delta: string): void => {
     if (this.#start.keepText) this.#keep(delta);
-    this.#say(BlockKind.TEXT, delta);
+    if (this.#citations === undefined) this.#say(BlockKind.TEXT, delta);
+    else this.#citations.push(delta);
   };
-  readonly thinking = (delta: string): void => this.#say(BlockKind.THINKING, delta);
+  readonly thinking = (delta: string): void => {
+    this.#citations?.end();
+    this.#say(BlockKind.THINKING, delta);
+  };
   readonly signature = (signature: string): void => {
+    this.#citations?.end();
     // Some servers give it late, or instead of reasoning that may be read: it has a block all the same.
     if (this.#open?.kind !== BlockKind.THINKING) this.#openBlock(BlockKind.THINKING);
     this.#signature = signature;
   };
   readonly toolUse = (call: number, id: string, name: string): void => {
+    this.#citations?.end();
     this.#closeBlock();
     const index = this.#nextIndex++;
     const begun = this.#calls.begin(call, id, name, index);
@@ -137,6 +158,7 @@ export class AnswerSink implements ModelSink {
   finish(outcome: End | { readonly kind: 'wait' | 'tools' }): Usage {
     const { kind } = outcome;
     const goesOn = kind === 'wait' || kind === 'tools';
+    this.#citations?.end();
     this.#closeBlock();
     this.#closeCalls(goesOn || (kind === 'completed' && CALLED.has(outcome.stopReason)));
     const usage = this.#total(kind === 'completed' || goesOn);
@@ -210,6 +232,12 @@ export class AnswerSink implements ModelSink {
     this.#text.push(delta);
   }
 
+  #cite(document: string, quote: string): void {
+    const open = this.#open?.kind === BlockKind.TEXT ? this.#open : this.#openBlock(BlockKind.TEXT);
+    const value = { index: open.index, document, quote, position: this.#openChars };
+    this.#writer.push({ case: 'citation', value });
+  }
+
   #say(kind: SaidKind, delta: string): void {
     if (delta.length === 0) return;
     this.#chars += delta.length;
@@ -222,6 +250,7 @@ export class AnswerSink implements ModelSink {
     }
     const open = this.#open?.kind === kind ? this.#open : this.#openBlock(kind);
     const { index } = open;
+    this.#openChars += delta.length;
     if (this.#start.deltas) this.#pushDeltas(kind, index, delta);
     else this.#whole.push(delta);
   }
@@ -229,6 +258,7 @@ export class AnswerSink implements ModelSink {
   #openBlock(kind: SaidKind): { readonly index: number; readonly kind: SaidKind } {
     this.#closeBlock();
     const index = this.#nextIndex++;
+    this.#openChars = 0;
     const { turn } = this.#start;
     this.#writer.push({ case: 'blockStarted', value: { index, kind, turn } });
     return (this.#open = { index, kind });

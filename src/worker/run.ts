@@ -18,6 +18,7 @@ import type { Logger } from '../chat/logger.ts';
 import type { ModelClient, ModelSink, ModelWarning } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
 import { nextCall } from '../chat/request-limits.ts';
+import { OpenError } from '../chat/sealing-port.ts';
 import type { End } from '../chat/terminal.ts';
 import type { OpenTools } from '../chat/tool-port.ts';
 import { type Judged, judge, schemaNotMet } from './answer-format.ts';
@@ -110,7 +111,7 @@ export async function runChat(
       { ...fieldsOf(command), attempt: writer.attempt, err: error },
       'a run failed inside Tailrace',
     );
-    return await finish(writer, INTERNAL_END, usage ?? create(UsageSchema));
+    return await finish(writer, internalEnd(error), usage ?? create(UsageSchema));
   } finally {
     clearTimeout(timer);
   }
@@ -354,9 +355,12 @@ function missingTools(message: string): End {
   return { kind: 'failed', reason, message, retryable: true };
 }
 
-const INTERNAL_END: End = {
-  kind: 'error',
-  reason: FailureReason.INTERNAL,
-  message: 'Tailrace failed while it ran this chat; the server log has the cause.',
-  retryable: true,
-};
+function internalEnd(error: unknown): End {
+  const { INTERNAL: reason } = FailureReason;
+  // Said to the caller, who can tell the operator: it names the key that is missing.
+  if (error instanceof OpenError) {
+    return { kind: 'error', reason, message: error.message, retryable: false };
+  }
+  const message = 'Tailrace failed while it ran this chat; the server log has the cause.';
+  return { kind: 'error', reason, message, retryable: true };
+}

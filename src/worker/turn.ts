@@ -9,16 +9,20 @@ import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { OpenCalls } from '../chat/answer.ts';
 import { AnswerFold } from '../chat/answer.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
+import { type CitedDocuments, citedDocuments } from '../chat/cited-documents.ts';
 import type { Command, WorkQueue } from '../chat/commands.ts';
+import { documentsById } from '../chat/context-documents.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
 import { APPEND_SETTLE_MS } from '../chat/limits.ts';
 import { foldUpTo } from '../chat/read-log.ts';
 import type { ChatLimits } from '../chat/request-limits.ts';
 import { limitsOf } from '../chat/request-limits.ts';
+import type { Opener } from '../chat/sealing-port.ts';
 import type { OpenTools, ToolOpener } from '../chat/tool-port.ts';
 import { type AnswerFormat, answerFormat, askedAgain, repairRequest } from './answer-format.ts';
 import type { AnswerSink, TurnStart } from './answer-sink.ts';
+import { openSecrets } from './open-secrets.ts';
 import { choiceOfTurn, correction } from './tool-choice.ts';
 import { toolSet } from './tool-set.ts';
 
@@ -31,6 +35,7 @@ export interface OpenChat {
   readonly limits: ChatLimits;
   /** The form that the answer must have; undefined: any. */
   readonly format: AnswerFormat | undefined;
+  readonly cited: CitedDocuments | undefined;
 }
 
 /** The turn that the model is to be asked for, or whose calls are to be answered. */
@@ -54,18 +59,23 @@ export interface TurnDeps {
   readonly queue: Pick<WorkQueue, 'startOf'>;
   /** The tools that are run here of what a request asks for, for as long as a run lasts. */
   readonly openTools: ToolOpener;
+  readonly opener: Opener;
 }
 
 /** Undefined: the chat's start is erased. A short absence of the log is waited for. */
 export async function openChat(
-  deps: Pick<TurnDeps, 'queue'>,
+  deps: Pick<TurnDeps, 'queue' | 'opener'>,
   command: Command,
 ): Promise<OpenChat | undefined> {
   const { chat } = command;
   const start =
     command.verb === 'start' ? command : await patiently(() => deps.queue.startOf(chat));
   if (start === undefined) return undefined;
-  const { request, awaitToolResults } = fromBinary(InitiateChatStreamRequestSchema, start.data);
+  const { request, awaitToolResults } = openSecrets(
+    fromBinary(InitiateChatStreamRequestSchema, start.data),
+    deps.opener,
+    chat,
+  );
   if (request === undefined) throw new Error('The start command holds no request.');
   return {
     request,
@@ -73,13 +83,17 @@ export async function openChat(
     createdAtMs: start.meta.createdAtMs,
     limits: limitsOf(request),
     format: answerFormat(request),
+    cited:
+      request.system?.citations?.enabled === true
+        ? citedDocuments(documentsById(request))
+        : undefined,
   };
 }
 
 /** What comes next after the finished steps up to a record that is stored; undefined: there is none. */
 export async function nextTurn(
   deps: Pick<TurnDeps, 'log'>,
-  { request, format }: OpenChat,
+  { request, format, cited }: OpenChat,
   opened: OpenTools,
   chat: ChatKey,
   upTo: number | undefined,
@@ -104,6 +118,7 @@ export async function nextTurn(
     toolChoice: tools.definitions.length === 0 ? undefined : choice,
     tools,
     keepText: format !== undefined && format.tool === undefined,
+    cited,
     calls,
     used: said.serverCalls(),
     repairs: [],

@@ -36,6 +36,22 @@ export interface Callers extends Disposable {
   ) => Promise<{ readonly api: string; readonly beganMs: number; readonly end: Outcome }>;
 }
 
+/** What a chat has that searches. */
+const SEARCHED = {
+  tools: [{ kind: { case: 'server' as const, value: { name: 'document_search' } } }],
+  toolContext: [
+    {
+      name: 'mill',
+      item: {
+        case: 'document' as const,
+        value: {
+          source: { case: 'text' as const, value: 'Water leaves the mill by the tailrace.' },
+        },
+      },
+    },
+  ],
+};
+
 export function createCallers(
   apis: readonly { readonly name: string; readonly url: string }[],
   history: Recording,
@@ -67,7 +83,7 @@ export function createCallers(
 
   return {
     start: (plan, random) => {
-      const { chat, words, script, deltas, priority } = plan;
+      const { chat, words, script, searches, deltas, priority } = plan;
       const text = JSON.stringify(script);
       const request = {
         messages: [
@@ -76,6 +92,7 @@ export function createCallers(
         stream: deltas,
         priority,
         correlationId: chat,
+        ...(searches > 0 ? SEARCHED : {}),
       };
       return call(
         random,

@@ -85,30 +85,51 @@ function endOf(event: Event): End | undefined {
  * contract alone: the product's own fold is under test as well.
  */
 export function textOf(log: ChatLog): string {
-  let blocks: { readonly sequence: number; readonly index: number; text: Piece[] }[] = [];
-  for (const { event } of log.events.values()) {
-    const { sequence, payload } = event;
-    if (payload.case === 'attemptStarted') {
-      const kept = payload.value.supersedesAfterSequence ?? 0;
-      blocks = blocks.filter((block) => block.sequence <= kept);
-      for (const block of blocks) block.text = block.text.filter((p) => p.sequence <= kept);
-    } else if (payload.case === 'blockStarted' && payload.value.kind === BlockKind.TEXT) {
-      blocks.push({ sequence, index: payload.value.index ?? 0, text: [] });
+  const blocks: { readonly index: number; readonly text: string[] }[] = [];
+  for (const { event } of effective(log)) {
+    const { payload } = event;
+    if (payload.case === 'blockStarted' && payload.value.kind === BlockKind.TEXT) {
+      blocks.push({ index: payload.value.index ?? 0, text: [] });
     } else if (payload.case === 'textDelta') {
       const index = payload.value.index ?? 0;
       const block = blocks.findLast((each) => each.index === index);
-      block?.text.push({ sequence, text: payload.value.text });
+      block?.text.push(payload.value.text);
     } else if (payload.case === 'blockStopped') {
       const content = payload.value.content?.block;
       const index = payload.value.index ?? 0;
       const block = blocks.findLast((each) => each.index === index);
-      if (content?.case === 'text') block?.text.push({ sequence, text: content.value });
+      if (content?.case === 'text') block?.text.push(content.value);
     }
   }
-  return blocks.map((block) => block.text.map((piece) => piece.text).join('')).join('');
+  return blocks.map((block) => block.text.join('')).join('');
 }
 
-interface Piece {
-  readonly sequence: number;
-  readonly text: string;
+/** Calls of tools that Tailrace runs, with how many results each has, lost attempts left out. */
+export function toolResultsOf(log: ChatLog): ReadonlyMap<string, number> {
+  const results = new Map<string, number>();
+  for (const { event } of effective(log)) {
+    const { payload } = event;
+    if (payload.case === 'blockStarted' && payload.value.kind === BlockKind.SERVER_TOOL_USE) {
+      results.set(payload.value.id, 0);
+    }
+    const block = payload.case === 'blockStopped' ? payload.value.content?.block : undefined;
+    if (block?.case !== 'toolResult') continue;
+    const { toolUseId } = block.value;
+    results.set(toolUseId, (results.get(toolUseId) ?? 0) + 1);
+  }
+  return results;
+}
+
+/** What no later attempt has superseded. */
+function effective({ events }: ChatLog): LoggedEvent[] {
+  let kept: LoggedEvent[] = [];
+  for (const each of events.values()) {
+    const { payload } = each.event;
+    if (payload.case === 'attemptStarted') {
+      const until = payload.value.supersedesAfterSequence ?? 0;
+      kept = kept.filter(({ event }) => event.sequence <= until);
+    }
+    kept.push(each);
+  }
+  return kept;
 }

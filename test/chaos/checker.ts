@@ -5,7 +5,7 @@ import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { isTerminal } from '../../src/chat/status.ts';
 import type { ChatHistory } from './chat-history.ts';
 import { chatsOf } from './chat-history.ts';
-import { textOf } from './chat-log.ts';
+import { textOf, toolResultsOf } from './chat-log.ts';
 import { checkAttempts } from './check-attempts.ts';
 import { checkObservation } from './check-observation.ts';
 import type { Attachment, History, Observation } from './history.ts';
@@ -100,7 +100,12 @@ function checkEnd({ starts, log }: ChatHistory, say: Say): void {
   const text = textOf(log);
   const sha256 = createHash('sha256').update(text).digest('hex');
   if (end.value.contentSha256 !== sha256) say('wrong-hash', `of ${text.length} characters`);
+  const results = [...toolResultsOf(log)];
+  const doubled = results.filter(([, count]) => count > 1);
+  if (doubled.length > 0) say('tool-result-doubled', doubled.map(([id]) => id).join(', '));
   if (end.value.status !== ChatStreamStatus.COMPLETED) return;
+  const missing = results.filter(([, count]) => count === 0);
+  if (missing.length > 0) say('tool-result-missing', missing.map(([id]) => id).join(', '));
   const words = [...text.matchAll(/(\d+):\d+ /g)].map((match) => Number(match[1]));
   const wanted = starts[0]?.words ?? 0;
   if (words.length !== wanted || words.some((word, i) => word !== i)) {

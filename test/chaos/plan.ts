@@ -22,6 +22,8 @@ export interface ChatPlan {
   readonly chat: string;
   readonly script: ScriptInput;
   readonly words: number;
+  /** Turns in which the model searches the document of the request, before its answer. */
+  readonly searches: number;
   readonly deltas: boolean;
   readonly priority: number;
   readonly observers: readonly ObserverPlan[];
@@ -54,13 +56,24 @@ export function planOf(seed: number, n: number): ChatPlan {
     };
   });
   const kinds = ['get', 'wait', 'list'] as const;
+  const searches = random.chance(0.15) ? random.whole(1, 3) : 0;
+  const answer: ScriptInput = {
+    tokens: words,
+    interval_ms: lastsMs / words,
+    first_ms: firstMs,
+    id: chat,
+  };
+  const call = { name: 'document_search', input: '{"query":"water"}' };
+  const search: ScriptInput = { tokens: 0, calls: [call, call], id: chat };
+  const more = Array.from({ length: Math.max(searches - 1, 0) }, () => search);
   const fate = random.next();
   const cancels = fate < 0.12;
   const deletes = fate >= 0.12 && fate < 0.17;
   return {
     chat,
-    script: { tokens: words, interval_ms: lastsMs / words, first_ms: firstMs, id: chat },
+    script: searches === 0 ? answer : { ...search, rounds: [...more, answer] },
     words,
+    searches,
     deltas: !random.chance(0.1),
     priority: random.whole(0, 9),
     observers,

@@ -17,6 +17,8 @@ export const RULES = [
   'wrong-last-sequence',
   'wrong-hash',
   'wrong-answer',
+  'tool-result-doubled',
+  'tool-result-missing',
   'cancelled-revived',
   'status-untrue',
   'status-went-back',

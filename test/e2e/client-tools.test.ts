@@ -355,7 +355,7 @@ test('tools and tool calls in a request are checked, each by its path', async ()
     ]);
   }
   assert.deepEqual(
-    await fields({ tools: [{ kind: { case: 'server', value: { name: 'web_fetch' } } }] }),
+    await fields({ tools: [{ kind: { case: 'server', value: { name: 'database_query' } } }] }),
     ['request.tools[0].server'],
   );
   const mode = ToolChoiceMode.NAMED;

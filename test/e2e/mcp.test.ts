@@ -1,6 +1,7 @@
 // MCP servers as a chat has them: the reference server for real, and servers written by hand that do as they
 // like. What any of them does is told to the model or to the observers, and never ends a run.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { inspect } from 'node:util';
 import type { MessageInitShape } from '@bufbuild/protobuf';
@@ -55,6 +56,7 @@ before(async () => {
   tailrace = await startTestTailrace(nats.access, {
     OPENAI_BASE_URL: model.url,
     TAILRACE_FETCH_ALLOW: '127.0.0.1',
+    TAILRACE_SEAL_KEYS: `k1:${randomBytes(32).toString('base64')}`,
   });
   client = grpcClient(tailrace.url);
 });

@@ -152,7 +152,7 @@ function decide(turn: Turn, next: At<'read'>['next'], saw: string, whole: Whole)
   const reading = readingOf(world, whole);
   const now = nowMs(setup, world);
   if (call.verb === 'initiate') {
-    const found = decideId(reading, requestHashOf(call.request ?? 0), now);
+    const found = decideId(reading, [requestHashOf(call.request ?? 0)], now);
     if (found.is !== 'free') return say(turn, saw, found.is);
     const phase: CallPhase = { at: 'publish', job: startJob(turn), expectedLast: 0 };
     emit(`${saw}: the id is free`, inPhase(turn, phase));

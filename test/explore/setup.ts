@@ -159,10 +159,16 @@ export const SMALL: readonly Setup[] = [
     faults: { crash: 1 },
   }),
   setup('tool', { tools: 1, faults: { crash: 2 } }),
-  setup('toolTwice', { tools: 1, faults: { crash: 1, redeliver: 1, timeout: 1, deaf: 1 } }),
+  setup('toolTwice', { tools: 1, faults: { crash: 1, redeliver: 1, deaf: 1 } }),
   setup('toolDrain', { tools: 1, workers: 1, faults: { handBack: 2, crash: 1 } }),
   setup('toolStale', { tools: 1, faults: { stale: 1, crash: 1, ackLost: 1 } }),
-  setup('toolCancel', { tools: 1, loops: 1, calls: [START, CANCEL], faults: { crash: 1 } }),
+  setup('toolCancel', {
+    tools: 1,
+    workers: 1,
+    loops: 1,
+    calls: [START, CANCEL],
+    faults: { crash: 1 },
+  }),
   setup('toolWait', {
     tools: 1,
     waits: 1,
@@ -277,6 +283,8 @@ export const LARGE: readonly Setup[] = [
     calls: [START, CANCEL, DELETE, { ...SAME, after: 2 }],
     faults: { crash: 1 },
   }),
+  setup('toolTwice2', { tools: 1, faults: { crash: 1, redeliver: 1, timeout: 1, deaf: 1 } }),
+  setup('toolCancel2', { tools: 1, loops: 1, calls: [START, CANCEL], faults: { crash: 1 } }),
   setup('wait2', {
     waits: 1,
     sweeps: 1,

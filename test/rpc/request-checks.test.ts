@@ -4,13 +4,16 @@ import { create, type JsonValue, toBinary } from '@bufbuild/protobuf';
 import { WireType } from '@bufbuild/protobuf/wire';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import {
+  GetChatStreamRequestSchema,
   type InitiateChatStreamRequest,
   InitiateChatStreamRequestSchema,
+  ListChatStreamsRequestSchema,
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import { MAX_VIOLATIONS } from '../../src/chat/limits.ts';
 import { messageFromBinary, messageFromJson } from '../../src/rpc/request-checks.ts';
 
+const MESSAGE = '{"role": "ROLE_USER", "content": [{"text": "…"}]}';
 const HI = { role: 'ROLE_USER', content: [{ text: 'hi' }] };
 
 function refusal(read: () => unknown): ChatError {
@@ -65,7 +68,7 @@ test('every unknown field of a JSON body is named, with what was probably meant'
   assert.deepEqual(said(error), {
     'request.messages[0].name': 'there is no such field',
     'request.messages[1].content[0].type':
-      'there is no such field; the kind of a block is the name of its field, as in {"text": "…"}',
+      'there is no such field; the kind is the name of the field, as in {"text": "…"}',
     'request.maxTokns': 'there is no such field; did you mean max_tokens?',
     'request.max_completion_tokens': 'there is no such field; did you mean max_tokens?',
     'request["odd key"]': 'there is no such field',
@@ -107,10 +110,10 @@ test('every wrong type of a JSON body is named by its path, and no value is repe
   assert.equal(error.reason, 'INVALID_REQUEST');
   assert.deepEqual(said(error), {
     stream_id: 'must be a string, not this number',
-    ttl: 'must be a duration such as "30s"',
-    'request.messages[0].content': 'must be an array, not this string; a text is [{"text": "…"}]',
-    'request.messages[1]': 'must be an object, not this string',
-    'request.messages[2]': 'must be an object, not null',
+    ttl: 'must be a duration in seconds such as "30s"',
+    'request.messages[0].content': 'must be an array such as [{"text": "…"}], not this string',
+    'request.messages[1]': `must be an object such as ${MESSAGE}, not this string`,
+    'request.messages[2]': `must be an object such as ${MESSAGE}, not null`,
     'request.temperature': 'must be a number, not this string',
     'request.max_tokens': 'must be a whole number of 32 bits, not this number',
     'request.stream': 'must be true or false, not this string',
@@ -118,9 +121,170 @@ test('every wrong type of a JSON body is named by its path, and no value is repe
     'request.stop': 'must be an array, not this string',
     'request.metadata["a"]': 'must be a string, not this number',
     'request.response_format.tool': 'only one of text and tool may be set',
-    'request.system': 'must be an object, not an array',
+    'request.system': 'must be an object such as {"text": "…"}, not an array',
   });
   assert.doesNotMatch(error.message, /secret/);
+});
+
+/** A request with this beside a conversation, and what is said of it, path by path. */
+const HABITS: readonly (readonly [string, JsonValue, Record<string, string>])[] = [
+  [
+    'a tool without its kind',
+    { tools: [{ name: 'f', description: 'd' }] },
+    {
+      'request.tools[0].name': 'there is no such field; did you mean client.name?',
+      'request.tools[0].description': 'there is no such field; did you mean client.description?',
+      'request.tools[0]':
+        'must have one of client, server, as in {"client": {"name": "…", "input_schema": "{…}"}}',
+    },
+  ],
+  [
+    'a tool as OpenAI takes it',
+    { tools: [{ type: 'function', function: { name: 'f', parameters: {} } }] },
+    {
+      'request.tools[0].type':
+        'there is no such field; the kind is the name of the field, as in {"client": {"name": "…", "input_schema": "{…}"}}',
+      'request.tools[0].function': 'there is no such field; did you mean client?',
+      'request.tools[0]':
+        'must have one of client, server, as in {"client": {"name": "…", "input_schema": "{…}"}}',
+    },
+  ],
+  [
+    'a schema as an object',
+    { tools: [{ client: { name: 'f', input_schema: { type: 'object' } } }] },
+    {
+      'request.tools[0].client.input_schema':
+        'must be a string, not an object; it is given as JSON text, its quotes escaped, as in "{\\"type\\": \\"object\\"}"',
+    },
+  ],
+  [
+    'a system text as a string',
+    { system: 'be kind' },
+    { 'request.system': 'must be an object such as {"text": "…"}, not this string' },
+  ],
+  [
+    'a form of the answer as OpenAI takes it',
+    { response_format: { type: 'json_object' } },
+    {
+      'request.response_format.type':
+        'there is no such field; the kind is the name of the field, as in {"json_schema": {"name": "…", "schema": "{…}"}}',
+      'request.response_format':
+        'must have one of text, json_schema, tool, as in {"json_schema": {"name": "…", "schema": "{…}"}}',
+    },
+  ],
+  [
+    'a choice of tools as a word',
+    { tool_choice: 'auto' },
+    {
+      'request.tool_choice':
+        'must be an object such as {"mode": "TOOL_CHOICE_MODE_AUTO"}, not this string',
+    },
+  ],
+];
+
+for (const [habit, fields, wanted] of HABITS) {
+  test(`${habit} is answered with the right shape, by the names that JSON has`, () => {
+    const error = refusalOf({ request: { messages: [HI], ...(fields as object) } });
+    assert.deepEqual(said(error), wanted);
+  });
+}
+
+test('a duration in other units is told in seconds, and only what is surely meant', () => {
+  const form = 'must be a duration in seconds such as "30s"';
+  for (const [given, meant] of [
+    ['2h', '7200'],
+    ['1h30m', '5400'],
+    ['1 hour 30 minutes', '5400'],
+    ['500ms', '0.5'],
+    ['1.5m', '90'],
+    ['7200', '7200'],
+    [7200, '7200'],
+  ] as const) {
+    const told = said(refusalOf({ ttl: given, request: { messages: [HI] } }));
+    assert.deepEqual(told, { ttl: `${form}; did you mean "${meant}s"?` }, String(given));
+  }
+  for (const given of [
+    'soon',
+    '-2h',
+    '2 fortnights',
+    '',
+    '9'.repeat(39) + 'd',
+    '1'.repeat(38) + '!',
+    1e300,
+    {},
+  ]) {
+    const told = said(refusalOf({ ttl: given, request: { messages: [HI] } }));
+    assert.deepEqual(told, { ttl: form }, JSON.stringify(given));
+  }
+});
+
+function listRefusal(json: JsonValue): Record<string, string> {
+  return said(refusal(() => messageFromJson(ListChatStreamsRequestSchema, json)));
+}
+
+test('a name that is nearly right is answered with the right one', () => {
+  const request = { messages: [HI], temprature: 1, max_toknes: 5, mesages: [], nothing_like_it: 1 };
+  assert.deepEqual(said(refusalOf({ request })), {
+    'request.temprature': 'there is no such field; did you mean temperature?',
+    'request.max_toknes': 'there is no such field; did you mean max_tokens?',
+    'request.mesages': 'there is no such field; did you mean messages?',
+    'request.nothing_like_it': 'there is no such field',
+  });
+  assert.deepEqual(listRefusal({ status: 'RUNNING' }), {
+    status: 'there is no such field; did you mean statuses?',
+  });
+  const get = refusal(() => messageFromJson(GetChatStreamRequestSchema, { id: 'x' }));
+  assert.equal(said(get)['id'], 'there is no such field; did you mean stream_id?');
+});
+
+test('page_size is told by the range that the contract says', () => {
+  for (const size of [-1, 501]) {
+    assert.deepEqual(listRefusal({ page_size: size }), {
+      page_size: 'must be greater than or equal to 0 and less than or equal to 500',
+    });
+  }
+  for (const size of [0, 1, 500]) {
+    assert.equal(messageFromJson(ListChatStreamsRequestSchema, { page_size: size }).pageSize, size);
+  }
+});
+
+test('names that every object inherits are unknown like others', () => {
+  const json = JSON.parse(
+    '{"request": {"constructor": 1, "toString": 1, "__proto__": 1, "messages": [{"role": "constructor", "content": [{"text": "x"}]}]}}',
+  ) as JsonValue;
+  assert.deepEqual(said(refusalOf(json)), {
+    'request.constructor': 'there is no such field',
+    'request.toString': 'there is no such field',
+    'request.__proto__': 'there is no such field',
+    'request.messages[0].role': 'must be one of ROLE_USER, ROLE_ASSISTANT',
+  });
+});
+
+test('a value that is nearly right, or that others call so, is answered with the right one', () => {
+  const status = (name: string): string => `CHAT_STREAM_STATUS_${name}`;
+  for (const [given, meant] of [
+    ['running', 'PROCESSING'],
+    ['STATUS_RUNING', 'PROCESSING'],
+    ['CHAT_STREAM_STATUS_RUNNING', 'PROCESSING'],
+    ['in-progress', 'PROCESSING'],
+    ['CANCELED', 'CANCELLED'],
+    ['queued', 'PENDING'],
+    ['compelted', 'COMPLETED'],
+  ] as const) {
+    const told = listRefusal({ statuses: [given] })['statuses[0]'] ?? '';
+    assert.ok(told.endsWith(`; did you mean ${status(meant)}?`), `${given}: ${told}`);
+  }
+  const far = listRefusal({ statuses: ['BANANA', '', '_', 'X'.repeat(100_000)] });
+  for (const told of Object.values(far)) assert.doesNotMatch(told, /did you mean/);
+  const view = refusal(() =>
+    messageFromJson(GetChatStreamRequestSchema, { stream_id: 'x', view: 'full_view' }),
+  );
+  assert.match(said(view)['view'] ?? '', /did you mean CHAT_STREAM_VIEW_FULL\?$/);
+  const roles = ['USRE', 'asistant', 'systm'].map((role) => ({ ...HI, role }));
+  const told = Object.values(said(refusalOf({ request: { messages: roles } })));
+  assert.match(told[0] ?? '', /did you mean ROLE_USER\?/);
+  assert.match(told[1] ?? '', /did you mean ROLE_ASSISTANT\?/);
+  assert.match(told[2] ?? '', /request\.system\.text/);
 });
 
 test('unknown fields and broken rules are told together', () => {
@@ -147,7 +311,7 @@ test('every broken rule is named by its path', () => {
   });
   assert.deepEqual(Object.keys(said(error)).toSorted(), [
     'request.frequency_penalty',
-    'request.messages[0].content[0].block',
+    'request.messages[0].content[0]',
     'request.messages[0].role',
     'request.stop[1]',
     'request.tool_choice.mode',

@@ -25,9 +25,11 @@ import type { ServerTool, ToolOpener } from '../../src/chat/tool-port.ts';
 import type { Logger } from '../../src/chat/logger.ts';
 import type { ModelClient } from '../../src/chat/model-port.ts';
 import { recordsUpTo } from '../../src/chat/read-log.ts';
+import type { Opener } from '../../src/chat/sealing-port.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
+import { createSealing } from '../../src/ops/sealing.ts';
 import { cancelChatStream } from '../../src/rpc/cancel-chat-stream.ts';
-import { initiateChatStream } from '../../src/rpc/initiate-chat-stream.ts';
+import { initiateChatStream, type InitiateDeps } from '../../src/rpc/initiate-chat-stream.ts';
 import { traceparentOf } from '../../src/chat/trace.ts';
 import { startControlLoop } from '../../src/worker/control-loop.ts';
 import type { Worker } from '../../src/worker/worker.ts';
@@ -67,25 +69,33 @@ export function initiateRequest(init: ChatInit = {}): InitiateChatStreamRequest 
   });
 }
 
+/** Chats of tests carry no secrets, unless they are about them. */
+export const NO_KEYS = createSealing([]);
+
 /** A list that knows of no chat. */
 export const NO_LIST = { queued: () => 0, position: () => 0 };
 
 /** What a test may put in the place of an adapter's own ports, to watch or to hold them. */
 export type Ports = Pick<NatsAdapter, 'inbox' | 'log'>;
 
-export function initiate(
-  ports: Ports,
-  init: ChatInit = {},
-): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
-  const deps = {
+export function initiateDeps(ports: Ports): InitiateDeps {
+  return {
     list: NO_LIST,
     ...ports,
     logger: SILENT,
     models: () => Promise.resolve([TEST_MODEL_INFO]),
     readDocuments: (request: ChatRequest) => Promise.resolve(request),
     tokens: { count: () => Promise.resolve(undefined) },
+    sealer: NO_KEYS,
     maxRequestBytes: 8 * 1024 * 1024,
   };
+}
+
+export function initiate(
+  ports: Ports,
+  init: ChatInit = {},
+): Promise<MessageInitShape<typeof InitiateChatStreamResponseSchema>> {
+  const deps = initiateDeps(ports);
   return initiateChatStream(deps, TENANT, initiateRequest(init), traceparentOf(null));
 }
 
@@ -156,15 +166,17 @@ export function runWorker(
   options: {
     readonly slots?: number;
     readonly logger?: Logger;
+    readonly opener?: Opener;
     readonly tools?: readonly ServerTool[];
   } = {},
 ): TestWorker {
-  const { slots = 8, logger = SILENT, tools = [] } = options;
+  const { slots = 8, logger = SILENT, opener = NO_KEYS, tools = [] } = options;
   const { log, work } = nats;
   const worker = startWorker({
     log,
     queue: work,
     models: () => model,
+    opener,
     openTools: openedTools(tools),
     logger,
     slots,

@@ -101,6 +101,7 @@ export function firstTurn(deltas: boolean): TurnStart {
     toolChoice: undefined,
     tools: { definitions: [], clientNames: new Set(), ours: new Map() },
     keepText: false,
+    cited: undefined,
   };
 }
 

@@ -1,10 +1,14 @@
 // Tailrace in the test's own process, wired as src/main wires it, on a nats-server that the test may
 // look into from outside.
+import { createDocumentReader } from '../../src/documents/document-reader.ts';
+import { listOf } from '../../src/ops/address-ranges.ts';
+import { createGuardedFetch } from '../../src/tools/guarded-fetch.ts';
 import { readConfig } from '../../src/ops/config.ts';
 import { startTailrace } from '../../src/main/tailrace.ts';
 import { startApi, type Api } from '../../src/main/api.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import type { ModelClient } from '../../src/chat/model-port.ts';
+import { NO_KEYS } from './chat-fixtures.ts';
 import { handModel } from './hand-model.ts';
 import { type NatsAccess, SILENT } from './nats.ts';
 import { setUp } from './needs.ts';
@@ -45,5 +49,10 @@ export function startTestApi(
     // The data folder is not its own: with this each api keeps its list in memory.
     TAILRACE_NATS_URL: 'nats://127.0.0.1:1',
   });
-  return startApi({ config, nats, model, logger: SILENT });
+  // Nothing is read or fetched through it: it starts no process.
+  const outside = {
+    reader: createDocumentReader(SILENT),
+    fetch: createGuardedFetch(listOf(config.fetchAllow)),
+  };
+  return startApi({ config, nats, model, sealer: NO_KEYS, outside, logger: SILENT });
 }

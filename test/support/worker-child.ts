@@ -3,6 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { NatsAccess } from './nats.ts';
+import type { OwnName } from './own-tools.ts';
 import { until } from './until.ts';
 
 export interface WorkerOptions {
@@ -13,6 +14,12 @@ export interface WorkerOptions {
   readonly everyMs: number;
   /** It calls a tool first. */
   readonly callsTool?: boolean;
+  /** The tool is the worker's own, and writes a line into a file each time that it is called. */
+  readonly ownTool?: {
+    readonly name: OwnName;
+    readonly idempotent: boolean;
+    readonly countFile: string;
+  };
 }
 
 export type WorkerMessage =

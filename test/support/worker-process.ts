@@ -1,10 +1,12 @@
 // A worker as a process of its own, to be killed and paused: connects to NATS and runs chats with a
 // model that says numbers in a steady rhythm. Started by forkWorker in worker-child.ts.
+import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ModelClient } from '../../src/chat/model-port.ts';
 import { runWorker } from './chat-fixtures.ts';
 import { openAdapter } from './nats.ts';
+import { ownTool } from './own-tools.ts';
 import { TEST_MODEL_INFO } from './test-model.ts';
 import { recordingLogger } from './watch.ts';
 import type { WorkerMessage, WorkerOptions } from './worker-child.ts';
@@ -18,6 +20,7 @@ const {
   words,
   everyMs,
   callsTool = false,
+  ownTool: asked,
 } = JSON.parse(process.argv[2] ?? '') as WorkerOptions;
 
 const model: ModelClient = {
@@ -25,7 +28,8 @@ const model: ModelClient = {
   generate: async ({ messages }, sink, signal) => {
     tell({ type: 'call' });
     if (callsTool && messages.length === 1) {
-      sink.toolUse(0, 'call_1', 'look');
+      sink.toolUse(0, 'call_1', asked?.name ?? 'look');
+      sink.toolInput(0, '{"of":"it"}');
       return { stopReason: StopReason.TOOL_USE };
     }
     signal.addEventListener('abort', () => tell({ type: 'aborted', why: String(signal.reason) }));
@@ -39,7 +43,21 @@ const model: ModelClient = {
 
 const adapter = await openAdapter(access, `worker ${process.pid}`);
 const logger = recordingLogger((line) => tell({ type: 'said', message: line.message }));
-const worker = runWorker(adapter, model, { slots, logger });
+const tools =
+  asked === undefined
+    ? []
+    : [
+        ownTool(
+          asked.name,
+          () => {
+            // Before anything else can happen to this process.
+            appendFileSync(asked.countFile, 'called\n');
+            return Promise.resolve('well');
+          },
+          { idempotent: asked.idempotent },
+        ),
+      ];
+const worker = runWorker(adapter, model, { slots, logger, tools });
 tell({ type: 'ready', owner: worker.owner });
 process.on('message', () => {
   void worker

@@ -2,8 +2,6 @@
 // be made to take for ever.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import * as fc from 'fast-check';
 import {
   MAX_ANSWER_SCHEMA_VALUES,
   MAX_SCHEMA_PATTERNS,
@@ -33,17 +31,73 @@ const doubling = (levels: number): Record<string, unknown> =>
     }),
   );
 
+const named = (count: number, value: unknown): Record<string, unknown> =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, value]));
+
 const REFUSED: readonly (readonly [unknown, RegExp])[] = [
   ['', /JSON text of an object/],
   ['true', /JSON text of an object/],
   ['[]', /JSON text of an object/],
   ['{"type":', /JSON text of an object/],
-  [{ type: 'strin' }, /no JSON Schema of draft 2020-12: .*type must be/],
-  [{ properties: 5 }, /properties must be object/],
-  [{ properties: { a: 5 } }, /properties\/a must be object,boolean/],
-  [{ items: [{ type: 'string' }] }, /items must be object,boolean/],
-  [{ required: ['a', 'a'] }, /required must NOT have duplicate items/],
-  [{ maxLength: -1 }, /maxLength must be >= 0/],
+  [
+    { type: 'strin' },
+    /no JSON Schema of draft 2020-12: at \/type: must be one of array, boolean, integer, null, number, object, string$/,
+  ],
+  [{ type: ['string', 'strin'] }, /: at \/type\/1: must be one of array, /],
+  [{ type: [] }, /: at \/type: must have at least 1 item$/],
+  [{ properties: 5 }, /: at \/properties: must be an object$/],
+  [{ properties: { a: 5 } }, /: at \/properties\/a: must be a schema: an object, true or false$/],
+  [{ items: [{ type: 'string' }] }, /: at \/items: must be a schema: an object, true or false$/],
+  [{ required: 'a' }, /: at \/required: must be an array$/],
+  [{ required: [1] }, /: at \/required\/0: must be a string$/],
+  [{ required: ['a', 'a'] }, /: at \/required: must not have the same item twice$/],
+  [{ maxLength: -1 }, /: at \/maxLength: must be at least 0$/],
+  [{ maxLength: 'x' }, /: at \/maxLength: must be a whole number$/],
+  ['{"multipleOf":1e-400}', /: at \/multipleOf: must be above 0$/],
+  [{ properties: { a: { $anchor: '1' } } }, /: at \/properties\/a\/\$anchor: must match \^/],
+  ['{"items":{"maximum":1e400}}', /^has a number that is too large, such as 1e400$/],
+  [{ items: { enum: [] } }, /^at \/items\/enum: is empty, so that nothing fits/],
+  [
+    { allOf: [{ $anchor: 'a' }, { $anchor: 'a' }] },
+    /^at \/allOf\/1\/\$anchor: \/allOf\/0 has the same anchor$/,
+  ],
+  ['{"properties":{"__proto__":{}}}', /^at \/properties\/__proto__: the name __proto__ cannot be/],
+  ['{"items":{"patternProperties":{"__proto__":{}}}}', /the name __proto__ cannot be checked/],
+  ['{"$defs":{"__proto__":{}}}', /^at \/\$defs\/__proto__: the name __proto__ cannot be checked/],
+  [{ required: ['a', '__proto__'] }, /^at \/required\/1: the name __proto__ cannot be checked/],
+  ['{"dependentRequired":{"__proto__":["a"]}}', /the name __proto__ cannot be checked/],
+  [
+    { dependentRequired: { a: ['__proto__'] } },
+    /^at \/dependentRequired\/a\/0: the name __proto__/,
+  ],
+  [{ required: [''] }, /^at \/required\/0: the empty name cannot be required$/],
+  ['{"properties":{"\\ud800":{}}}', /the name is no Unicode: half of a surrogate pair$/],
+  [
+    { contains: { type: 'string' }, items: { unevaluatedItems: false } },
+    /^at \/items\/unevaluatedItems: is not taken in a schema that says "contains" as well/,
+  ],
+  [
+    { oneOf: [true, { unevaluatedItems: false }], unevaluatedItems: false },
+    /^at \/(oneOf\/1\/)?unevaluatedItems: is not taken in a schema that says "oneOf" as well; say "items"$/,
+  ],
+  [
+    { if: { properties: { a: {} } }, unevaluatedProperties: false },
+    /^at \/unevaluatedProperties: is not taken in a schema that says "if" as well; say "anyOf"$/,
+  ],
+  ...(['oneOf', 'anyOf', 'allOf', 'prefixItems'] as const).map(
+    (word) =>
+      [
+        { items: { [word]: Array.from({ length: 401 }, (_, i) => ({ const: i })) } },
+        /^at \/items: has more than 400 schemas beside and inside each other; move parts of it to \$defs$/,
+      ] as const,
+  ),
+  [{ properties: named(401, { type: 'string' }) }, /^has more than 400 schemas beside and inside/],
+  [{ properties: named(401, false) }, /^has more than 400 schemas beside and inside/],
+  [{ dependentRequired: named(401, ['b']) }, /^has more than 400 schemas beside and inside/],
+  [
+    { pattern: '\\p{L}'.repeat(166), allOf: [{ pattern: '\\p{L}'.repeat(166) }] },
+    /patterns of more than 10000 steps together/,
+  ],
   [nested(65), /more than 64 levels/],
   [{ enum: Array(MAX_ANSWER_SCHEMA_VALUES).fill(1) }, /more than 4000 JSON values/],
   [{ $ref: 'https://example.com/a' }, /at \/\$ref: leads out of the schema; nothing is fetched/],
@@ -186,7 +240,7 @@ const COSTLY: readonly (readonly [string, unknown, unknown])[] = [
   ],
   [
     'a length counted again and again',
-    { allOf: Array.from({ length: 1_000 }, () => ({ maxLength: 1_000_000 })) },
+    { allOf: Array.from({ length: 390 }, () => ({ maxLength: 1_000_000 })) },
     'é'.repeat(600_000),
   ],
   [
@@ -206,6 +260,55 @@ test('an answer has what it says, and not what every object inherits', () => {
   assert.equal(check({ required: ['toString'] }, {}).fits, false);
   assert.equal(check({ properties: { constructor: { type: 'string' } } }, {}).fits, true);
   assert.equal(check({ dependentRequired: { toString: ['x'] } }, {}).fits, true);
+});
+
+test('names that every object inherits are names like others in an answer', () => {
+  const odd: unknown = JSON.parse(
+    '{"toString":1,"valueOf":{},"constructor":"x","hasOwnProperty":0,"__proto__":{"a":1}}',
+  );
+  assert.equal(check({ const: odd }, odd).fits, true);
+  assert.equal(check({ enum: [{}, { a: 1 }] }, odd).fits, false);
+  assert.equal(check({ const: {} }, JSON.parse('{"__proto__":{}}')).fits, false);
+  assert.equal(check({ uniqueItems: true }, [odd, odd]).fits, false);
+  assert.equal(check({ additionalProperties: false }, JSON.parse('{"__proto__":1}')).fits, false);
+  for (const name of ['toString', 'constructor', '__defineGetter__']) {
+    const answer: unknown = JSON.parse(`{"${name}":1}`);
+    const strict = { unevaluatedProperties: false, patternProperties: { '^a': {} } };
+    assert.equal(check(strict, answer).fits, false, name);
+    assert.equal(check({ ...strict, patternProperties: { [name]: {} } }, answer).fits, true, name);
+  }
+});
+
+test('a caller’s name that looks like code is a name', () => {
+  const name = '"; props0 = {} || props1 = {}; //`${1}\u2028*/';
+  const schema = { patternProperties: { '^a': {} }, properties: { [name]: { type: 'string' } } };
+  const strict = { ...schema, unevaluatedProperties: false, required: [name] };
+  assert.equal(check(strict, { [name]: 'x' }).fits, true);
+  assert.equal(check(strict, { [name]: 1 }).fits, false);
+  assert.equal(check(strict, { [`${name} `]: 'x' }).fits, false);
+});
+
+test('an empty list contains nothing, and numbers too large for JSON are equal to themselves alone', () => {
+  const contains = { prefixItems: [{ type: 'string' }], contains: { type: 'number' } };
+  assert.equal(check(contains, []).fits, false);
+  assert.equal(check({ ...contains, minContains: 0 }, []).fits, true);
+  assert.equal(check({ uniqueItems: true }, JSON.parse('[1e400, null]')).fits, true);
+  assert.equal(check({ uniqueItems: true }, JSON.parse('[1e400, 1e500]')).fits, false);
+  assert.equal(check({ enum: [0] }, JSON.parse('-0')).fits, true);
+});
+
+test('as many schemas side by side as are taken can be checked', () => {
+  for (const schema of [
+    { properties: named(400, { type: 'string' }) },
+    { oneOf: Array.from({ length: 399 }, (_, i) => ({ properties: { k1: { const: `${i}` } } })) },
+    { dependentRequired: named(400, ['k1']) },
+    {
+      properties: named(4, { $ref: '#/$defs/a' }),
+      $defs: { a: { properties: named(390, { type: 'string' }) } },
+    },
+  ]) {
+    assert.notEqual(check(schema, { k1: '7' }).fits, undefined, Object.keys(schema)[0]);
+  }
 });
 
 test('usual patterns are taken, their repetitions counted as they are nested', () => {
@@ -228,69 +331,4 @@ test('a pattern that would send a backtracking engine astray is matched', () => 
 test('a check that was given up leaves the next one its whole budget', () => {
   assert.equal(check(TREE, deep(150)).fits, undefined);
   assert.equal(check({ items: { type: 'integer' } }, Array(100_000).fill(1)).fits, true);
-});
-
-// Against ajv as it is, without bounds.
-const scalar = fc.oneof(
-  fc.integer({ min: -3, max: 3 }),
-  fc.boolean(),
-  fc.constant(null),
-  fc.constantFrom('', 'a', 'ab'),
-);
-const { value: anyValue } = fc.letrec<{ value: unknown }>((tie) => ({
-  value: fc.oneof(
-    { maxDepth: 3 },
-    scalar,
-    fc.array(tie('value'), { maxLength: 3 }),
-    // As JSON.parse makes them: ajv takes objects of different prototypes for different.
-    fc.dictionary(fc.constantFrom('a', 'b', 'c'), tie('value'), {
-      maxKeys: 3,
-      noNullPrototype: true,
-    }),
-  ),
-}));
-const BRANCHES = ['if', 'then', 'else'];
-const { schema: anySchema } = fc.letrec<{ schema: unknown }>((tie) => {
-  const list = fc.array(tie('schema'), { minLength: 1, maxLength: 2 });
-  return {
-    schema: fc.oneof(
-      { maxDepth: 3 },
-      fc.boolean(),
-      fc.record({ type: fc.constantFrom('string', 'integer', 'object', 'array', 'null') }),
-      fc.record({ enum: fc.uniqueArray(scalar, { minLength: 1, maxLength: 3 }) }),
-      fc.record({ minimum: fc.integer({ min: -2, max: 2 }), maxLength: fc.nat(2) }),
-      fc.record({ pattern: fc.constantFrom('^a', 'b$', '[^a]') }),
-      fc.record({ uniqueItems: fc.boolean(), minItems: fc.nat(2) }),
-      fc.record({ const: scalar }),
-      fc.record({ items: tie('schema'), contains: tie('schema') }, { requiredKeys: [] }),
-      fc.record({ prefixItems: list, items: tie('schema') }, { requiredKeys: ['prefixItems'] }),
-      fc.record(
-        {
-          properties: fc.dictionary(fc.constantFrom('a', 'b'), tie('schema'), { maxKeys: 2 }),
-          required: fc.constantFrom([], ['a']),
-          additionalProperties: tie('schema'),
-        },
-        { requiredKeys: [] },
-      ),
-      fc.record({ allOf: list }),
-      fc.record({ anyOf: list, unevaluatedProperties: fc.boolean() }),
-      fc.record({ oneOf: list }),
-      fc.record({ not: tie('schema') }),
-      fc
-        .tuple(tie('schema'), tie('schema'), tie('schema'))
-        .map((each): unknown => Object.fromEntries(each.map((schema, i) => [BRANCHES[i], schema]))),
-    ),
-  };
-});
-
-test('any schema and any answer: the verdict is that of ajv without bounds', () => {
-  const plain = new Ajv2020({ strict: false, validateFormats: false, logger: false });
-  fc.assert(
-    fc.property(anySchema, anyValue, (schema, value) => {
-      const whole = { anyOf: [schema] };
-      const { fits } = check(whole, value);
-      assert.equal(fits, plain.validate(whole, value));
-    }),
-    { numRuns: 500 },
-  );
 });

@@ -80,6 +80,36 @@ function trueEvents(status: ChatStreamStatus = COMPLETED): SeenEvent[] {
   ];
 }
 
+const CALL: Payload = {
+  case: 'blockStarted',
+  value: {
+    index: 1,
+    kind: BlockKind.SERVER_TOOL_USE,
+    turn: 1,
+    id: 'call',
+    name: 'document_search',
+  },
+};
+const RESULT: Payload = {
+  case: 'blockStopped',
+  value: { index: 2, content: { block: { case: 'toolResult', value: { toolUseId: 'call' } } } },
+};
+
+/** A life with a call of a tool and this many results. */
+function withTool(results: number): SeenEvent[] {
+  const payloads = [
+    START,
+    CALL,
+    STOP,
+    { ...BLOCK, value: { index: 2, kind: BlockKind.TOOL_RESULT, turn: 1, id: 'call' } },
+    ...Array.from({ length: results }, () => RESULT),
+    BLOCK,
+    say(WORDS),
+  ] as Payload[];
+  const events = payloads.map((payload, i) => seen(i + 1, payload, STARTED_MS + 50 * i));
+  return [...events, seen(events.length + 1, endOf(COMPLETED, events.length + 1), ENDED_MS)];
+}
+
 function attachment(events: readonly SeenEvent[], change: Partial<Attachment> = {}): Attachment {
   const afterSequence = (events[0]?.sequence ?? 1) - 1;
   return {
@@ -356,6 +386,24 @@ const FALSE_HISTORIES: Readonly<Record<Rule, readonly (() => History)[]>> = {
       return lifeOf(events);
     },
   ],
+  'tool-result-doubled': [
+    () => lifeOf(withTool(2)),
+    // The result of a finished step, and one more of the attempt that took over.
+    () => {
+      const events = withTool(1);
+      const history = lifeOf([
+        ...events.slice(0, 5),
+        seen(6, { case: 'attemptStarted', value: { supersedesAfterSequence: 5 } }, 17_000, 2),
+        seen(7, RESULT, 17_100, 2),
+        seen(8, BLOCK, 17_200, 2),
+        seen(9, say(WORDS), 17_300, 2),
+        seen(10, endOf(COMPLETED, 10), 17_400, 2),
+      ]);
+      history.faults.push(fault('kill-worker', 'worker-1#1', 2_000));
+      return history;
+    },
+  ],
+  'tool-result-missing': [() => lifeOf(withTool(0))],
   'cancelled-revived': [
     () => {
       const history = lifeOf();
@@ -503,4 +551,18 @@ test('recovery is counted from the kill to the next claim', () => {
   assert.equal(recovery.killedWorkerAlone.count, 3);
   history.faults.push(fault('kill-nats', 'nats-1#1', 21_000, 23_000));
   assert.equal(recoveryOf(history, chatsOf(history)).killedWorkerAlone.count, 2);
+});
+
+test('a call of a tool with its one result is no violation, and a superseded result is none either', () => {
+  assert.deepEqual(rules(lifeOf(withTool(1))), []);
+  const history = lifeOf([
+    ...withTool(1).slice(0, 5),
+    seen(6, { case: 'attemptStarted', value: { supersedesAfterSequence: 3 } }, 17_000, 2),
+    seen(7, RESULT, 17_100, 2),
+    seen(8, BLOCK, 17_200, 2),
+    seen(9, say(WORDS), 17_300, 2),
+    seen(10, endOf(COMPLETED, 10), 17_400, 2),
+  ]);
+  history.faults.push(fault('kill-worker', 'worker-1#1', 2_000));
+  assert.deepEqual(rules(history), []);
 });

@@ -1,6 +1,7 @@
 // Configuration: each variable once wrong, and the error names it, what was given and what would be right.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { listOf } from '../../src/ops/address-ranges.ts';
 import { ConfigError, readConfig } from '../../src/ops/config.ts';
 
 function wrong(env: Readonly<Record<string, string>>): string {
@@ -39,6 +40,7 @@ test('every fixed name is read', () => {
     TAILRACE_WORKER_SLOTS: '7',
     TAILRACE_HEARTBEAT_MS: '1000',
     TAILRACE_STORE_MAX_BYTES: '20GiB',
+    TAILRACE_SEAL_KEYS: `k1:${Buffer.alloc(32, 1).toString('base64')}`,
   });
   assert.deepEqual(config.listen, { host: '::1', port: 0 });
   assert.equal(config.dataDir, '/data');
@@ -52,6 +54,7 @@ test('every fixed name is read', () => {
   assert.equal(config.workerSlots, 7);
   assert.equal(config.heartbeatMs, 1_000);
   assert.equal(config.storeMaxBytes, 20 * 2 ** 30);
+  assert.deepEqual(config.sealKeys, [{ id: 'k1', bytes: Buffer.alloc(32, 1) }]);
 });
 
 test('the embedded nats-server syncs each second, as often as is said, or always', () => {
@@ -65,16 +68,17 @@ test('the ranges that may be fetched from are those that are named, and none by 
   const { fetchAllow } = readConfig({
     TAILRACE_FETCH_ALLOW: '10.1.0.0/16, 192.168.1.7 ,fd00:1::/48, ::1',
   });
+  const list = listOf(structuredClone(fetchAllow));
   for (const address of ['10.1.0.0', '10.1.255.255', '192.168.1.7']) {
-    assert.ok(fetchAllow.check(address, 'ipv4'), address);
+    assert.ok(list.check(address, 'ipv4'), address);
   }
   for (const address of ['fd00:1::7', '::1', '::ffff:10.1.0.1']) {
-    assert.ok(fetchAllow.check(address, 'ipv6'), address);
+    assert.ok(list.check(address, 'ipv6'), address);
   }
   for (const address of ['10.2.0.0', '192.168.1.8', '127.0.0.1']) {
-    assert.ok(!fetchAllow.check(address, 'ipv4'), address);
+    assert.ok(!list.check(address, 'ipv4'), address);
   }
-  assert.deepEqual(readConfig({}).fetchAllow.rules, []);
+  assert.deepEqual(readConfig({}).fetchAllow, []);
 });
 
 const WRONG: readonly (readonly [string, string, RegExp])[] = [
@@ -120,6 +124,12 @@ test('a wrong secret is not shown', () => {
     /^TAILRACE_NATS_URL is a value that is not shown; it must be nats:\/\/host:port/,
   );
   assert.ok(!message.includes('s3cret'));
+  const keys = wrong({ TAILRACE_SEAL_KEYS: 'k1:c2VjcmV0' });
+  assert.match(
+    keys,
+    /^TAILRACE_SEAL_KEYS is a value that is not shown; it must be keys such as k1:<base64 of 32 bytes>.*openssl rand -base64 32/,
+  );
+  assert.ok(!keys.includes('c2VjcmV0'));
 });
 
 test('all wrong variables are named at once, unknown ones too', () => {

@@ -13,6 +13,7 @@ import { modelInfo } from '../support/test-model.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
 
+const NO_TOOLS: ReadonlySet<string> = new Set();
 const text = (value: string) => ({ block: { case: 'text', value } }) as const;
 const user = (value: string) => ({ role: Role.USER, content: [text(value)] });
 const assistant = (value: string) => ({ role: Role.ASSISTANT, content: [text(value)] });
@@ -25,7 +26,7 @@ test('a text chat whose last message is the user’s is in order', () => {
   const messages = [user('a'), assistant('b'), user('c')];
   assert.deepEqual(conversationViolations(create(ChatRequestSchema, { messages })), []);
   assert.deepEqual(
-    fieldsNotHonoured(initiateRequest({ request: { temperature: 0, topK: 1 } })),
+    fieldsNotHonoured(initiateRequest({ request: { temperature: 0, topK: 1 } }), NO_TOOLS),
     [],
   );
 });
@@ -71,6 +72,23 @@ test('what the model’s server has no form for is refused by its path', () => {
   ]);
 });
 
+test('max_tokens beyond what the model gives, or its context holds, is refused with both numbers', () => {
+  const said = (maxTokens: number, fields: Parameters<typeof modelInfo>[1]): string[] => {
+    const request = create(ChatRequestSchema, { messages: [user('a')], maxTokens });
+    const model = modelInfo('m', fields);
+    return fitViolations(request, model, [model]).map((v) => `${v.path}: ${v.description}`);
+  };
+  assert.deepEqual(said(1_001, { maxOutputTokens: 1_000, contextTokens: 4_096 }), [
+    'request.max_tokens: is 1001; the model m gives at most 1000 tokens',
+  ]);
+  assert.deepEqual(said(4_096, { contextTokens: 4_096 }), [
+    'request.max_tokens: is 4096; the context of the model m is 4096 tokens, the conversation included',
+  ]);
+  assert.deepEqual(said(4_095, { contextTokens: 4_096 }), []);
+  assert.deepEqual(said(1_000, { maxOutputTokens: 1_000 }), []);
+  assert.deepEqual(said(2_000_000_000, {}), []);
+});
+
 test('every field that is not honoured yet is named, all at once', () => {
   const request = create(InitiateChatStreamRequestSchema, {
     request: {
@@ -102,7 +120,10 @@ test('every field that is not honoured yet is named, all at once', () => {
         { kind: { case: 'client', value: { name: 'f' } } },
         { kind: { case: 'server', value: { name: 'web_fetch' } } },
       ],
-      toolContext: [{ name: 'd', item: { case: 'data', value: '{}' } }],
+      toolContext: [
+        { name: 'd', item: { case: 'data', value: '{}' } },
+        { name: 'b', item: { case: 'database', value: { connectionString: 'postgres://h' } } },
+      ],
       responseFormat: { format: { case: 'jsonSchema', value: { name: 'n', schema: '{}' } } },
       system: {
         text: 'fine',
@@ -111,11 +132,10 @@ test('every field that is not honoured yet is named, all at once', () => {
       },
     },
   });
-  assert.deepEqual(paths(fieldsNotHonoured(request)).toSorted(), [
+  assert.deepEqual(paths(fieldsNotHonoured(request, NO_TOOLS)).toSorted(), [
     'request.messages[1].content[2].tool_result.content[0].document',
     'request.messages[1].content[3].tool_use.server',
-    'request.system.citations.enabled',
-    'request.tool_context',
+    'request.tool_context[1].database',
     'request.tools[1].server',
   ]);
 });

@@ -181,7 +181,7 @@ test('id: free, the same, taken, or retired', () => {
     hash = 'hash',
     first = newest,
   ): string => {
-    return decideId({ newest, start: first, tail }, hash, NOW_MS).is;
+    return decideId({ newest, start: first, tail }, [hash], NOW_MS).is;
   };
   assert.equal(is(undefined), 'free');
   assert.equal(is(start), 'same');

@@ -35,6 +35,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   fflate: ['documents'],
   'gpt-tokenizer': ['model'],
   '@modelcontextprotocol/': ['tools'],
+  papaparse: ['tools'],
 };
 const CHAT_PACKAGES = ['@bufbuild/protobuf', '@bufbuild/protovalidate'];
 /** Pure: computing, no reading, writing, waiting or asking the machine. */

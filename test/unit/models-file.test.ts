@@ -113,7 +113,24 @@ const WRONG: readonly (readonly [string, (text: string) => string, RegExp])[] = 
     (t) => t.replace('aliases: [fast, q]', 'thinking_tags: { open: "a b", close: c }'),
     /:11: models\[0\]\.thinking_tags/,
   ],
-  ['not YAML', () => 'servers: [', /^models\.yaml:1: /],
+  ['not YAML', (t) => t.replace('dialect: vllm', '}'), /^models\.yaml:\d+:\d+: is no YAML: .+$/],
+  ['what breaks in several places', () => '{"servers":[}', /^models\.yaml:1:13: is no YAML: .+$/],
+  ['a key that is there twice', () => 'a: 1\na: 2', /^models\.yaml:2:1: is no YAML: .+$/],
+  [
+    'a second document',
+    () => 'a: 1\n---\nb: 2\n',
+    /^models\.yaml:2:1: is no YAML: the file has more than one document$/,
+  ],
+  [
+    'an alias of nothing',
+    () => 'a: 1\nb: *x\n',
+    /^models\.yaml:2:4: is no YAML: nothing before it has the anchor of this alias$/,
+  ],
+  [
+    'a bomb of aliases',
+    () => `a: &a [x,x,x,x]\nb: &b [${'*a,'.repeat(20)}]\nc: [${'*b,'.repeat(20)}]\n`,
+    /^models\.yaml:1: is no YAML: its aliases make more than 100 copies$/,
+  ],
   ['no servers', () => 'models: []', /models\.yaml:1: servers is missing/],
   [
     'an unknown setting',

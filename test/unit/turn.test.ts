@@ -6,7 +6,7 @@ import { canonicalRequest } from '../../src/chat/canonical.ts';
 import type { Command } from '../../src/chat/commands.ts';
 import { continueCommand } from '../../src/chat/next-command.ts';
 import { openChat } from '../../src/worker/turn.ts';
-import { chatKey, initiateRequest } from '../support/chat-fixtures.ts';
+import { chatKey, initiateRequest, NO_KEYS } from '../support/chat-fixtures.ts';
 
 test('the day that a default prompt tells is the chat’s own, also after a wait for tools', async () => {
   const { bytes, hash } = canonicalRequest(initiateRequest());
@@ -32,7 +32,7 @@ test('the day that a default prompt tells is the chat’s own, also after a wait
   };
   const later: Command = { ...continueCommand(start, 7), sequence: 2 };
   assert.notEqual(later.meta.createdAtMs, start.meta.createdAtMs);
-  const deps = { queue: { startOf: async () => Promise.resolve(start) } };
+  const deps = { queue: { startOf: async () => Promise.resolve(start) }, opener: NO_KEYS };
   for (const command of [start, later]) {
     const opened = await openChat(deps, command);
     assert.equal(opened?.createdAtMs, start.meta.createdAtMs);

@@ -64,7 +64,8 @@ export type ChatRequest = Message<"tailrace.v1.ChatRequest"> & {
   toolChoice?: ToolChoice | undefined;
 
   /**
-   * What the tools may use: documents, databases, tables, data. At most 1,000 items.
+   * What the tools may use: documents, databases, tables, data. At most 1,000 items. Each item's tool is
+   * among `tools`, and each tool has an item.
    *
    * @generated from field: repeated tailrace.v1.ToolContextItem tool_context = 6;
    */
@@ -165,7 +166,8 @@ export type ChatRequest = Message<"tailrace.v1.ChatRequest"> & {
   frequencyPenalty?: number | undefined;
 
   /**
-   * The longest answer of one model call, in tokens. At least 1. Default: the model server's.
+   * The longest answer of one model call, in tokens. At least 1, at most what the model gives and less
+   * than its context, where they are known (ListModels). Default: the model server's.
    *
    * @generated from field: optional int32 max_tokens = 20;
    */
@@ -276,7 +278,8 @@ export type ClientTool = Message<"tailrace.v1.ClientTool"> & {
   /**
    * JSON Schema (draft 2020-12; draft-07 where its $schema says so) of the input, as JSON text: an
    * object of type "object", references only into itself, at most 64 levels deep, 1,000 JSON values,
-   * 4,000 in all tools of a request. Empty: the tool has no input.
+   * 4,000 in all tools of a request; 50 patterns of at most 1,000 characters each. Empty: the tool has no
+   * input.
    *
    * @generated from field: string input_schema = 3;
    */
@@ -361,7 +364,8 @@ export const ToolChoiceSchema: GenMessage<ToolChoice> = /*@__PURE__*/
  */
 export type ToolContextItem = Message<"tailrace.v1.ToolContextItem"> & {
   /**
-   * What the model calls it. 1 to 128 characters.
+   * What the model calls it. 1 to 128 characters, unique in the request. A table's is made of letters,
+   * digits and _ in SQL; other characters become _.
    *
    * @generated from field: string name = 1;
    */
@@ -397,7 +401,7 @@ export type ToolContextItem = Message<"tailrace.v1.ToolContextItem"> & {
     case: "database";
   } | {
     /**
-     * A table, for table_query.
+     * A table, for table_query. At most 50, 4 MiB and 500,000 values together.
      *
      * @generated from field: tailrace.v1.Table table = 5;
      */
@@ -405,7 +409,7 @@ export type ToolContextItem = Message<"tailrace.v1.ToolContextItem"> & {
     case: "table";
   } | {
     /**
-     * Free data as JSON text, shown to the model.
+     * Free data as JSON text, shown to the model in the system text. At most 256 KiB in all items.
      *
      * @generated from field: string data = 6;
      */
@@ -463,7 +467,8 @@ export const DatabaseSchema: GenMessage<Database> = /*@__PURE__*/
  */
 export type Table = Message<"tailrace.v1.Table"> & {
   /**
-   * csv (first row: names) or json (an array of objects).
+   * csv (first row: names; commas, or where the names have none semicolons or tabs) or json (an array of
+   * objects). At most 200 columns.
    *
    * @generated from field: string format = 1;
    */
@@ -680,7 +685,8 @@ export type JsonSchemaFormat = Message<"tailrace.v1.JsonSchemaFormat"> & {
   name: string;
 
   /**
-   * JSON Schema (draft 2020-12) as JSON text: at most 4,000 JSON values, 64 levels deep, 50 patterns.
+   * JSON Schema (draft 2020-12) as JSON text: at most 4,000 JSON values, 64 levels deep, 50 patterns, and
+   * 400 schemas beside and inside each other outside of `$defs`.
    * References lead into the schema itself. Patterns are matched in linear time, so they have no
    * lookahead, lookbehind or backreference. `format` is a note, as the draft has it by default.
    *
@@ -728,8 +734,8 @@ export const ToolFormatSchema: GenMessage<ToolFormat> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_chat_request, 13);
 
 /**
- * What the model is told before the conversation. Order: the operator's default prompt, `text`,
- * `guidelines`, an empty line between them.
+ * What the model is told before the conversation. Order: the operator's default prompt, `text`, what
+ * tool_context holds, `guidelines`, an empty line between them.
  *
  * @generated from message tailrace.v1.System
  */
@@ -778,7 +784,9 @@ export const SystemSchema: GenMessage<System> = /*@__PURE__*/
  */
 export type Citations = Message<"tailrace.v1.Citations"> & {
   /**
-   * True: the model is told to cite, and citation events are made. Default false.
+   * True: the model is told to cite the request's documents, its markers are taken out of the text, and
+   * each becomes a citation event. Needs a document. Not together with response_format.json_schema.
+   * Default false.
    *
    * @generated from field: bool enabled = 1;
    */

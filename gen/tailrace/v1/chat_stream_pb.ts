@@ -259,7 +259,7 @@ export type ChatStream = Message<"tailrace.v1.ChatStream"> & {
   contentSha256: string;
 
   /**
-   * FULL: the request as accepted; secrets redacted, large bytes replaced by size and SHA-256, documents
+   * FULL: the request as accepted; secrets as "[redacted]", large bytes replaced by size and SHA-256, documents
    * as the text that was read out of them. Without messages where they would take half of the 3 MiB;
    * unset where the rest of it would.
    *

@@ -409,7 +409,7 @@ export const WaitChatStreamResponseSchema: GenMessage<WaitChatStreamResponse> = 
  */
 export type ListChatStreamsRequest = Message<"tailrace.v1.ListChatStreamsRequest"> & {
   /**
-   * The most streams in the answer: 1 to 500. Default 50.
+   * The most streams in the answer: 0 to 500. 0 is the default, 50.
    *
    * @generated from field: int32 page_size = 1;
    */

@@ -384,14 +384,14 @@ export const ThinkingBlockSchema: GenMessage<ThinkingBlock> = /*@__PURE__*/
  */
 export type Citation = Message$1<"tailrace.v1.Citation"> & {
   /**
-   * The document's id in the request's context.
+   * The document's id: d1, d2, … in the request's order, those of messages before those of tool_context.
    *
    * @generated from field: string document = 1;
    */
   document: string;
 
   /**
-   * The quoted words.
+   * The quoted words; empty where the document does not have the words that the model gave, or it gave none.
    *
    * @generated from field: string quote = 2;
    */

@@ -414,14 +414,14 @@ export type CitationEvent = Message<"tailrace.v1.CitationEvent"> & {
   index?: number | undefined;
 
   /**
-   * The document's id in the request's context.
+   * The document's id: d1, d2, … in the request's order, those of messages before those of tool_context.
    *
    * @generated from field: string document = 2;
    */
   document: string;
 
   /**
-   * The quoted words.
+   * The quoted words; empty where the document does not have the words that the model gave, or it gave none.
    *
    * @generated from field: string quote = 3;
    */

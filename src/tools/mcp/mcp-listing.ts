@@ -10,12 +10,9 @@ import {
   MAX_SCHEMAS_VALUES,
 } from '../../chat/limits.ts';
 import type { ModelWarning } from '../../chat/model-port.ts';
-import { checkInputSchema } from '../json-schema.ts';
-import { isObject } from '../json-schema-text.ts';
-import { linearPattern } from '../linear-pattern.ts';
-import { SchemaFault, walkedSchema } from '../schema-walk.ts';
 import { jsonText } from './mcp-json.ts';
 import { mcpToolName } from './mcp-names.ts';
+import { checkToolSchema } from './mcp-schema.ts';
 
 export interface Listed {
   readonly server: McpServer;
@@ -83,29 +80,14 @@ function faultOf(inputSchema: string | undefined, room: Room): string | undefine
   if (room.tools === 0) {
     return `is one more than the ${MAX_MCP_TOOLS} that all MCP servers of a chat may have`;
   }
-  const checked = checkInputSchema(inputSchema);
+  const checked = checkToolSchema(inputSchema);
   if (!checked.ok) return `has an input schema that ${checked.why}`;
-  const pattern = patternFault(inputSchema);
-  if (pattern !== undefined) return `has an input schema with what cannot be checked: ${pattern}`;
   if (checked.values > room.values) {
     return `has an input schema that is too large: all of a chat may have ${MAX_SCHEMAS_VALUES} JSON values together`;
   }
   room.tools--;
   room.values -= checked.values;
   return undefined;
-}
-
-/** Calls are held against the schema, and patterns of strangers only in linear time. */
-function patternFault(inputSchema: string): string | undefined {
-  const schema: unknown = JSON.parse(inputSchema);
-  if (!isObject(schema)) return undefined;
-  try {
-    walkedSchema(schema, linearPattern);
-    return undefined;
-  } catch (error) {
-    if (error instanceof SchemaFault) return error.message;
-    throw error;
-  }
 }
 
 function descriptionOf({ description, title, name, annotations }: Tool): string {
