@@ -5,6 +5,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { ChatRequestSchema } from '../gen/tailrace/v1/chat_request_pb.ts';
 import { documentSearchTool } from '../src/tools/document-search.ts';
 import { summary } from './stats.ts';
+import { traceparentOf } from '../src/chat/trace.ts';
 
 const PAGES = 1_000;
 const PAGE_CHARS = 3_000;
@@ -58,7 +59,7 @@ const before = process.memoryUsage.rss();
 const delay = monitorEventLoopDelay({ resolution: 1 });
 delay.enable();
 const begun = performance.now();
-await tool.call({ query: word() }, signal);
+await tool.call({ query: word() }, signal, traceparentOf(null));
 const indexMs = performance.now() - begun;
 delay.disable();
 const mib = (process.memoryUsage.rss() - before) / 1024 / 1024;
@@ -70,7 +71,7 @@ for (const words of [1, 5, 20, 64]) {
   for (let i = 0; i < QUERIES; i++) {
     const query = Array.from({ length: words }, word).join(' ');
     const asked = performance.now();
-    await tool.call({ query, limit: 20 }, signal);
+    await tool.call({ query, limit: 20 }, signal, traceparentOf(null));
     times.push(performance.now() - asked);
   }
   const { p50, p99, max } = summary(times);

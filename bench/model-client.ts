@@ -10,6 +10,7 @@ import OpenAI from 'openai';
 import { create } from '@bufbuild/protobuf';
 import { ChatRequestSchema } from '../gen/tailrace/v1/chat_request_pb.ts';
 import { MessageSchema, Role } from '../gen/tailrace/v1/content_pb.ts';
+import { untracedSpan } from '../src/chat/span.ts';
 import { traceparentOf } from '../src/chat/trace.ts';
 import { createRegistry } from '../src/model/registry.ts';
 import { oneServer } from '../src/model/registry-spec.ts';
@@ -76,7 +77,7 @@ const ours: Reader = async (script, token) => {
     answeredBy: undefined,
     tools: [],
     toolChoice: undefined,
-    traceparent: traceparentOf(null),
+    span: untracedSpan(traceparentOf(null)),
     limits: { firstTokenTimeoutMs: 60_000, idleTimeoutMs: 60_000, outputTokens: undefined },
   };
   const sink = {

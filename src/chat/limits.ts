@@ -427,3 +427,13 @@ export const START_DEADLINE_MS = HOUR_MS;
 /** A worker keeps its own run timeout; the sweep comes after it. */
 export const RUN_TIMEOUT_GRACE_MS = 30 * SECOND_MS;
 export const SWEEP_BATCH = 100;
+
+// Traces
+/** Spans that wait for the collector; those that come then are dropped. */
+export const SPAN_QUEUE = 2_048;
+export const SPAN_BATCH = 512;
+export const SPAN_SEND_EVERY_MS = 5 * SECOND_MS;
+/** Of one field of a span. */
+export const SPAN_FIELD_CHARS = 1_024;
+/** What is left of them is sent at a stop, which waits no longer than this. */
+export const SPAN_FLUSH_MS = 2 * SECOND_MS;

@@ -3,6 +3,7 @@ import type { FailureReason, StopReason } from '../../gen/tailrace/v1/chat_strea
 import type { ChatRequest, ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
 import type { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
+import type { Span } from './span.ts';
 import type { DefaultPrompt } from './system-text.ts';
 
 /** The request's fields of sampling, as the contract spells them. */
@@ -124,8 +125,8 @@ export interface ModelCall {
   readonly turn: number;
   /** Goes upstream as a request header, so that both logs can be held together. */
   readonly correlationId: string;
-  /** Of the chat's trace (W3C); each call is a span of its own in it. */
-  readonly traceparent: string;
+  /** Of the run: each call of a model server is a span of its own in it. */
+  readonly span: Span;
   readonly limits: CallLimits;
 }
 

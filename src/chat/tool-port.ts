@@ -20,9 +20,13 @@ export interface ServerTool {
   /**
    * `input`: fits the schema. Resolves with text for the model, cut to a bound by whoever calls. Rejects
    * with ToolFailure for what the model is to know; anything else is a fault of ours. Ends soon after
-   * `signal` aborts.
+   * `signal` aborts. `traceparent` (W3C): of the call's span, for whatever the tool asks in turn.
    */
-  readonly call: (input: Readonly<Record<string, unknown>>, signal: AbortSignal) => Promise<string>;
+  readonly call: (
+    input: Readonly<Record<string, unknown>>,
+    signal: AbortSignal,
+    traceparent: string,
+  ) => Promise<string>;
 }
 
 /** What a chat's tools stand on while a run lasts: sessions with the servers that have them. */

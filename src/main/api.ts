@@ -4,6 +4,7 @@ import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { SHUTDOWN_GRACE_MS } from '../chat/limits.ts';
 import type { Sealer } from '../chat/sealing-port.ts';
+import type { Tracer } from '../chat/span.ts';
 import { MEMORY, openList } from '../list/sqlite-list.ts';
 import { createTokenCounter } from '../model/tokens/token-counter.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
@@ -30,9 +31,10 @@ export async function startApi(parts: {
   readonly model: ModelClient;
   readonly sealer: Sealer;
   readonly outside: WebFetchParts;
+  readonly tracer: Tracer;
   readonly logger: Logger;
 }): Promise<Api> {
-  const { config, nats, model, sealer, outside, logger } = parts;
+  const { config, nats, model, sealer, outside, tracer, logger } = parts;
   await using stack = new AsyncDisposableStack();
   const tenants = await openTenants(config, logger, stack);
   // The folder is this process's alone only with the embedded server, which locks it.
@@ -70,6 +72,7 @@ export async function startApi(parts: {
     }),
     observe: hub.observe,
     tenants,
+    tracer,
     serving: {
       current: () => nats.connected() && !draining,
       subscribe: (listener) => {

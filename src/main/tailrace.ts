@@ -4,6 +4,8 @@ import type { Config } from '../ops/config.ts';
 import { ConfigError } from '../ops/config.ts';
 import { sealKeysIn } from '../ops/seal-keys-file.ts';
 import { createSealing } from '../ops/sealing.ts';
+import { readTracing } from '../ops/tracing-settings.ts';
+import { openTracing } from '../ops/tracing.ts';
 import type { WorkQueue } from '../chat/commands.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
@@ -45,8 +47,9 @@ export async function startTailrace(
   environment: Readonly<Record<string, string | undefined>>,
   only?: Only,
 ): Promise<Tailrace> {
-  // Ended in reverse: first the port, then the worker, then what they stand on.
+  // Ended in reverse: first the port, then the worker, then what they stand on; their spans last.
   await using stack = new AsyncDisposableStack();
+  const { tracer } = stack.use(await openTracing(readTracing(environment), logger));
   const opening = openOwnNats(config, findings, logger, environment, stack);
   const modelling =
     only === undefined
@@ -82,6 +85,7 @@ export async function startTailrace(
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       models: models.current,
       openTools: toolOpener(serverTools(outside), createAddressGuard(allowed)),
+      tracer,
       logger,
     });
     stack.defer(() => worker.stop());
@@ -94,6 +98,7 @@ export async function startTailrace(
           model: models.client,
           sealer: sealing,
           outside,
+          tracer,
           logger,
         }),
       )

@@ -5,6 +5,7 @@ import { ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
+import { UNTRACED } from '../chat/span.ts';
 import { DEFAULT_TENANT, makeToken, tenantsByToken } from '../rpc/auth.ts';
 import { createHttpHandler, type HttpHandlerOptions } from '../rpc/http-handler.ts';
 import { listen } from '../rpc/listener.ts';
@@ -35,7 +36,12 @@ export async function warmUp(
   const { token, line } = makeToken(DEFAULT_TENANT);
   const rows = parseTokens(line, 'warm-up');
   const tenants = tenantsByToken(() => rows);
-  const handler = createHttpHandler({ ...edge, tenants, logError: () => undefined });
+  const handler = createHttpHandler({
+    ...edge,
+    tenants,
+    tracer: UNTRACED,
+    logError: () => undefined,
+  });
   await using listener = await listen({ host: '127.0.0.1', port: 0, handler, logError });
   const client = createClient(ChatStreamService, createGrpcTransport({ baseUrl: listener.url }));
   const headers = { authorization: `Bearer ${token}` };

@@ -15,9 +15,11 @@ import {
   MODEL_TAIL_MS,
 } from '../chat/limits.ts';
 import type { ModelFailure, ModelOutcome, ModelSink } from '../chat/model-port.ts';
+import type { Span } from '../chat/span.ts';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { childOf } from '../chat/trace.ts';
 import type { Admission, Lane, Ticket } from './admission.ts';
+import type { CallSpan } from './call-span.ts';
+import { beginCallSpan } from './call-span.ts';
 import type { ChatBody } from './chat-body.ts';
 import { failedTry, firstTokenTimeout, listTimeout, notAStream, unreadable } from './failure.ts';
 import type { FirstTokenClock } from './first-token.ts';
@@ -49,8 +51,10 @@ export interface ServerCall {
   readonly correlationId: string;
   /** How the model marks reasoning within its text; undefined: it does not, or its server takes it out. */
   readonly thinkTags: ThinkTags | undefined;
-  /** Of the chat's trace. */
-  readonly traceparent: string;
+  /** Of the run. */
+  readonly span: Span;
+  /** The kind of its server. */
+  readonly provider: string;
   /** In the line of all calls. */
   readonly place: number;
   readonly lanes: { readonly model: Lane; readonly server: Lane };
@@ -133,7 +137,19 @@ export function createServerClient(
     }
 
     async function callOnce(ticket: Ticket): Promise<ModelOutcome> {
-      const headers = { ...correlation, traceparent: childOf(call.traceparent) };
+      const span = beginCallSpan(call, server.baseUrl);
+      try {
+        const outcome = await ask(ticket, span);
+        span.answered(outcome);
+        return outcome;
+      } catch (error) {
+        span.failed(stop.signal.aborted ? stop.signal.reason : failedTry(error).failure);
+        throw error;
+      }
+    }
+
+    async function ask(ticket: Ticket, span: CallSpan): Promise<ModelOutcome> {
+      const headers = { ...correlation, traceparent: span.traceparent };
       const response = await openai.chat.completions
         .create(body, { signal: stop.signal, headers })
         .asResponse();
@@ -145,12 +161,13 @@ export function createServerClient(
         throw notAStream(response.headers.get('content-type') ?? '', await response.text());
       }
       return await readAnswer(stream, {
-        sink,
+        sink: span.watching(sink),
         asked: { stops: stopsOf(body), tools: (body.tools?.length ?? 0) > 0, thinkTags },
         signal: stop.signal,
         onFirstToken() {
           begun = true;
           clearTimeout(firstTokenTimer);
+          span.firstToken();
         },
         idleTimeoutMs,
         tailMs,

@@ -135,6 +135,10 @@ export class ChatFeed {
     return this.#deps.list.position(this.#start.priority, this.#start.sequence);
   }
 
+  get correlationId(): string {
+    return this.#start?.meta.correlationId ?? '';
+  }
+
   get ring(): readonly FeedRecord[] {
     return this.#ring;
   }

@@ -20,6 +20,7 @@ import { listChatStreams } from './list-chat-streams.ts';
 import { listModels, modelsOrUnavailable } from './list-models.ts';
 import type { ObserveHub } from './observe-hub.ts';
 import { submitToolResults } from './submit-tool-results.ts';
+import { spanOf } from './rpc-span.ts';
 import { waitChatStream } from './wait-chat-stream.ts';
 
 export interface ServiceDeps {
@@ -52,7 +53,7 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
         },
         tenantOf(context.values),
         request,
-        traceparentOf(context.requestHeader.get('traceparent')),
+        spanOf(context.values)?.traceparent ?? traceparentOf(null),
       ),
     getChatStream: async ({ streamId, view }, context) => {
       const chat = { tenant: tenantOf(context.values), streamId };
@@ -70,10 +71,12 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
     listChatStreams: (request, context) =>
       listChatStreams(deps.list, tenantOf(context.values), request),
     deleteChatStream: async ({ streamId }, context) => {
-      await deleteChatStream(
+      const { meta } = await deleteChatStream(
         { ...deps, ring: deps.control.ring },
         { tenant: tenantOf(context.values), streamId },
       );
+      // Its answer has nothing to tell it by.
+      spanOf(context.values)?.about(meta);
       return {};
     },
     submitToolResults: async (request, context) => ({

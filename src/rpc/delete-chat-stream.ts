@@ -16,10 +16,11 @@ export interface DeleteDeps extends CarryOutDeps {
   readonly logger: Logger;
 }
 
-export async function deleteChatStream(deps: DeleteDeps, chat: ChatKey): Promise<void> {
+export async function deleteChatStream(deps: DeleteDeps, chat: ChatKey): Promise<Command> {
   const command = await commandDelete(deps, chat);
   await carryOutDelete(deps, command);
   deps.logger.info(fieldsOf(command), 'a chat was deleted');
+  return command;
 }
 
 async function commandDelete(deps: DeleteDeps, chat: ChatKey): Promise<Command> {

@@ -58,7 +58,7 @@ export type LogError = (error: unknown) => void;
 export function toConnectError(error: unknown, logError: LogError): ConnectError {
   // Connect's own: deadlines, cancellation, protocol errors.
   if (error instanceof ConnectError) return error;
-  if (callerLeft(error)) return new ConnectError('The caller left.', Code.Canceled);
+  if (callerLeft(error)) return callerGone();
   if (!(error instanceof ChatError)) {
     logError(error);
     return wireError(
@@ -67,6 +67,10 @@ export function toConnectError(error: unknown, logError: LogError): ConnectError
   }
   if (error.reason === 'INTERNAL' || error.cause !== undefined) logError(error);
   return wireError(error);
+}
+
+export function callerGone(): ConnectError {
+  return new ConnectError('The caller left.', Code.Canceled);
 }
 
 /** Node's word for a stream whose other side went away: no fault of anyone's. */

@@ -21,9 +21,10 @@ import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.
 import { file_tailrace_v1_error } from '../../gen/tailrace/v1/error_pb.ts';
 import { ChatError } from '../chat/errors.ts';
 import { MAX_CONTROL_REQUEST_BYTES } from '../chat/limits.ts';
+import type { Tracer } from '../chat/span.ts';
 import { type Caller, setTenant, type Tenants } from './auth.ts';
 import { applyCors } from './cors.ts';
-import { callerLeft, grpcMessage, toConnectError } from './errors.ts';
+import { callerGone, callerLeft, grpcMessage, toConnectError } from './errors.ts';
 import { healthService, type ServingStatus } from './health.ts';
 import { edgeInterceptor, refusalGate, setReading } from './interceptor.ts';
 import type { HttpHandler, HttpRequest, HttpResponse } from './listener.ts';
@@ -39,6 +40,7 @@ import {
 import { descriptorIndex, reflectionV1, reflectionV1Alpha } from './reflection.ts';
 import { dropBody } from './request-body.ts';
 import { warmUpChecks } from './request-checks.ts';
+import { beginRpcSpan, type RpcSpan, setSpan } from './rpc-span.ts';
 import {
   COMPRESSIONS,
   formOfQuery,
@@ -58,6 +60,7 @@ export interface HttpHandlerOptions {
   readonly observe: OpenObserve;
   readonly tenants: Tenants;
   readonly serving: ServingStatus;
+  readonly tracer: Tracer;
   readonly corsOrigins: readonly string[];
   /** Gets defects and causes, which callers are not told, and the rpc's name. */
   readonly logError: (error: unknown, rpc: string) => void;
@@ -66,7 +69,7 @@ export interface HttpHandlerOptions {
 }
 
 export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
-  const { tenants, logError, shutdownSignal } = options;
+  const { tenants, tracer, logError, shutdownSignal } = options;
   const routes = new Map(connectHandlers(options).map((handler) => [handler.requestPath, handler]));
   const observePath = `/${ChatStreamService.typeName}/${ChatStreamService.method.observeChatStream.name}`;
   const observeDeps = {
@@ -94,8 +97,12 @@ export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
     if (req.method === 'GET') res.setHeader('cache-control', 'no-store');
     const caller = route.service === Health ? ANYBODY : callerOf(tenants, req);
     continueBody(req, res, caller);
-    if (path === observePath) void handleObserve(req, res, form, caller, observeDeps);
-    else void handleByConnect(route, form, caller, req, res, logError);
+    const span =
+      route.service === ChatStreamService
+        ? beginRpcSpan(tracer, route.method, form, caller, req)
+        : undefined;
+    if (path === observePath && span) void handleObserve(req, res, form, caller, span, observeDeps);
+    else void handleByConnect(route, form, caller, span, req, res, logError);
   };
 }
 
@@ -174,11 +181,20 @@ async function handleByConnect(
   route: Route,
   form: WireForm,
   caller: Caller,
+  span: RpcSpan | undefined,
   req: HttpRequest,
   res: HttpResponse,
   logError: HttpHandlerOptions['logError'],
 ): Promise<void> {
   const values = createContextValues();
+  if (span) {
+    setSpan(values, span);
+    // Connect's own promise of the answer never resolves.
+    res.once('close', () => {
+      if (!res.writableEnded) span.refused(callerGone());
+      span.end();
+    });
+  }
   const log = (error: unknown) => logError(error, route.method.name);
   try {
     let call = requestOf(req, res, values);
@@ -198,7 +214,9 @@ async function handleByConnect(
         call = withoutBody(call, form);
       }
     } catch (error) {
-      setReading(values, { refusal: toConnectError(error, log) });
+      const refusal = toConnectError(error, log);
+      span?.refused(refusal);
+      setReading(values, { refusal });
       call = withoutBody(call, form);
       // At once: who is still sending takes in the answer when the body is through.
       dropBody(req);

@@ -10,6 +10,7 @@ import {
   type Interceptor,
 } from '@connectrpc/connect';
 import { type LogError, toConnectError } from './errors.ts';
+import { spanOf } from './rpc-span.ts';
 
 /** What became of a request before Connect saw it. */
 export type Reading =
@@ -40,9 +41,14 @@ export function edgeInterceptor(logError: (error: unknown, rpc: string) => void)
       }
       const reading = req.contextValues.get(READING);
       const message = reading && 'message' in reading ? reading.message : req.message;
-      return await beforeDeadline(next({ ...req, message }), req.signal);
+      spanOf(req.contextValues)?.about(message);
+      const answer = await beforeDeadline(next({ ...req, message }), req.signal);
+      if (!answer.stream) spanOf(req.contextValues)?.about(answer.message);
+      return answer;
     } catch (error) {
-      throw toConnectError(error, log);
+      const told = toConnectError(error, log);
+      spanOf(req.contextValues)?.refused(told);
+      throw told;
     }
   };
 }

@@ -7,16 +7,19 @@ import {
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { Caller } from './auth.ts';
-import { type LogError, toConnectError } from './errors.ts';
+import { callerGone, type LogError, toConnectError } from './errors.ts';
 import type { HttpRequest, HttpResponse } from './listener.ts';
 import type { Frame } from './observe-frames.ts';
 import { deadlineExceeded, dropBody } from './request-body.ts';
 import { MAX_TIMER_MS, readRequest, timeoutMsOf } from './request-reader.ts';
+import type { RpcSpan } from './rpc-span.ts';
 import { streamWriter } from './stream-writer.ts';
 import type { WireForm } from './wire-form.ts';
 
 /** An observer's place in a chat. Frames are pulled from it as fast as the socket takes them. */
 export interface ObserveSource {
+  /** Of the chat; empty where it has none. */
+  readonly correlationId: string;
   /** The next frame, or undefined: nothing now, or the end. */
   next(): Frame | undefined;
   /** Asked after `next` had nothing and `end` was not set: calls back once when that has changed. */
@@ -50,6 +53,7 @@ export async function handleObserve(
   res: HttpResponse,
   form: WireForm,
   caller: Caller,
+  span: RpcSpan,
   deps: ObserveDeps,
 ): Promise<void> {
   const writer = streamWriter(res, form);
@@ -58,9 +62,11 @@ export async function handleObserve(
   let source: ObserveSource | undefined;
   let over = false;
 
-  function stop(): boolean {
+  function stop(error?: ConnectError): boolean {
     if (over) return false;
     over = true;
+    if (error) span.refused(error);
+    span.end();
     clearTimeout(timer);
     deps.shutdownSignal.removeEventListener('abort', onShutdown);
     source?.close();
@@ -68,7 +74,7 @@ export async function handleObserve(
     return true;
   }
   function finish(error?: ConnectError): void {
-    if (stop()) writer.end(error);
+    if (stop(error)) writer.end(error);
   }
   function fail(error: unknown): void {
     finish(toConnectError(error, deps.logError));
@@ -98,8 +104,9 @@ export async function handleObserve(
     return false;
   }
 
-  res.once('close', stop);
-  res.on('error', stop);
+  const onGone = (): void => void stop(callerGone());
+  res.once('close', onGone);
+  res.on('error', onGone);
   if (deps.shutdownSignal.aborted) onShutdown();
   deps.shutdownSignal.addEventListener('abort', onShutdown);
   try {
@@ -109,6 +116,7 @@ export async function handleObserve(
       timer = setTimeout(() => finish(deadlineExceeded()), timeoutMs);
     }
     const request = await readRequest(ChatStreamService.method.observeChatStream, req, form);
+    span.about(request);
     if (over) return;
     const opened = await deps.open({ tenant: caller.tenant, request, signal: call.signal });
     if (over) {
@@ -116,6 +124,7 @@ export async function handleObserve(
       return;
     }
     source = opened;
+    span.about(opened);
     pump(opened);
   } catch (error) {
     fail(error);

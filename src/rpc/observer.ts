@@ -38,6 +38,10 @@ export class Observer implements ObserveSource, FeedListener {
     feed.listeners.add(this);
   }
 
+  get correlationId(): string {
+    return this.#feed.correlationId;
+  }
+
   get end(): { readonly error?: ChatError } | undefined {
     return this.#end;
   }

@@ -5,6 +5,7 @@ import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import type { Settled } from '../chat/append.ts';
 import type { OpenCall } from '../chat/answer.ts';
 import { MAX_TOOL_RESULT_CHARS, TOOL_CALL_TIMEOUT_MS, TOOL_CALLS_AT_ONCE } from '../chat/limits.ts';
+import type { Span } from '../chat/span.ts';
 import { ToolFailure } from '../chat/tool-port.ts';
 import { readToolInput } from '../tools/tool-input.ts';
 import type { LogWriter } from './log-writer.ts';
@@ -20,6 +21,8 @@ export interface ToolRun {
   /** How often each tool has answered in this chat. */
   readonly used: ReadonlyMap<string, number>;
   readonly signal: AbortSignal;
+  /** Of the run. */
+  readonly span: Span;
   /** A fault of ours or of the tool's, which the model is told of in few words. */
   readonly onFault: (call: ToolUseBlock, error: unknown) => void;
 }
@@ -110,16 +113,31 @@ async function resultOf(
   const { timeoutMs = TOOL_CALL_TIMEOUT_MS } = tool;
   const timeout = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([run.signal, timeout]);
+  const span = run.span.child(`execute_tool ${tool.name}`, 'internal', {
+    'gen_ai.operation.name': 'execute_tool',
+    'gen_ai.tool.name': tool.name,
+    'gen_ai.tool.call.id': call.id,
+  });
+  let fault: string | undefined;
   try {
-    return { text: await untilAborted(tool.call(input.value, signal), signal), isError: false };
+    const answer = tool.call(input.value, signal, span.traceparent);
+    return { text: await untilAborted(answer, signal), isError: false };
   } catch (error) {
+    fault = 'ABORTED';
     run.signal.throwIfAborted();
+    fault = timeout.aborted
+      ? 'TIMEOUT'
+      : error instanceof ToolFailure
+        ? 'TOOL_FAILURE'
+        : 'INTERNAL';
     if (timeout.aborted) {
       return failure(`${tool.name} did not answer within ${timeoutMs / 1_000} s.`);
     }
     run.onFault(call, error);
     if (error instanceof ToolFailure) return failure(error.message);
     return failure(`${tool.name} failed inside. Trying again may or may not help.`);
+  } finally {
+    span.end(fault);
   }
 }
 

@@ -19,6 +19,7 @@ import type { ModelClient, ModelSink, ModelWarning } from '../chat/model-port.ts
 import { ModelFailure } from '../chat/model-port.ts';
 import { nextCall } from '../chat/request-limits.ts';
 import { OpenError } from '../chat/sealing-port.ts';
+import type { Span } from '../chat/span.ts';
 import type { End } from '../chat/terminal.ts';
 import type { OpenTools } from '../chat/tool-port.ts';
 import { type Judged, judge, schemaNotMet } from './answer-format.ts';
@@ -54,6 +55,7 @@ export type RunResult =
 export interface RunDeps extends TurnDeps {
   readonly model: ModelClient;
   readonly logger: Logger;
+  readonly span: Span;
 }
 
 /** What a turn came to. tools: calls that are answered here come next. */
@@ -194,6 +196,7 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
         nextIndex: turn.nextIndex,
         used: turn.used,
         signal,
+        span: deps.span,
         onFault: ({ id, name }, err) => {
           const fields = { ...fieldsOf(command), attempt: writer.attempt, tool: name, call: id };
           deps.logger.warn({ ...fields, err }, 'a call of a tool failed');
@@ -260,7 +263,7 @@ async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
     const { request, limits, createdAtMs } = chat;
     const next = nextCall(limits, turn.usage, turn.turn);
     if (!next.may) return { kind: 'completed', stopReason: next.stopReason };
-    const { model, correlationId, traceparent } = command.meta;
+    const { model, correlationId } = command.meta;
     const { firstTokenTimeoutMs, idleTimeoutMs } = limits;
     const call = {
       model,
@@ -273,7 +276,7 @@ async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
       createdAtMs,
       turn: turn.turn,
       correlationId,
-      traceparent,
+      span: deps.span,
       limits: { firstTokenTimeoutMs, idleTimeoutMs, outputTokens: next.outputTokens },
     };
     const taking: ModelSink = sink;

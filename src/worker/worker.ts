@@ -26,17 +26,20 @@ import {
 import { fieldsOf } from '../chat/log-fields.ts';
 import type { ModelClient } from '../chat/model-port.ts';
 import { encodeBatch } from '../chat/record.ts';
+import type { Tracer } from '../chat/span.ts';
 import type { Apart } from './apart.ts';
 import { runApart } from './apart.ts';
 import { claimMark, claimPayload } from './claim.ts';
 import { isFull, LogWriter } from './log-writer.ts';
 import type { RunDeps, RunResult } from './run.ts';
 import { lossBy, runChat, RunStop } from './run.ts';
+import { inRunSpan } from './run-span.ts';
 import { startTaking } from './take.ts';
 
 const STORE_FULL = 'the store is full';
 
-export interface WorkerDeps extends Omit<RunDeps, 'model'> {
+export interface WorkerDeps extends Omit<RunDeps, 'model' | 'span'> {
+  readonly tracer: Tracer;
   /** The models as they are now; a run keeps to what it began with. */
   readonly models: () => ModelClient;
   readonly queue: WorkQueue;
@@ -144,9 +147,12 @@ export function startWorker(deps: WorkerDeps): Worker {
       const settled = await claim(run, decision.claim);
       if (settled === 'moved') continue;
       if (settled === 'unavailable') return;
-      const means = { ...deps, model: deps.models() };
-      const result = await runChat(means, run.command, settled.writer, settled.mark, run.abort);
-      return conclude(run, result, settled.mark.attempt);
+      const { writer, mark } = settled;
+      const result = await inRunSpan(deps.tracer, run.command, mark.attempt, (span) => {
+        const means = { ...deps, model: deps.models(), span };
+        return runChat(means, run.command, writer, mark, run.abort);
+      });
+      return conclude(run, result, mark.attempt);
     }
   };
 

@@ -48,5 +48,5 @@ await using opened = await openMcpTools([server], new Set(), createAddressGuard(
   },
 });
 for (const tool of await opened.current()) {
-  process.stdout.write(`${tool.name}: ${await tool.call(INPUTS[tool.name] ?? {}, signal)}\n`);
+  process.stdout.write(`${tool.name}: ${await tool.call(INPUTS[tool.name] ?? {}, signal, '')}\n`);
 }

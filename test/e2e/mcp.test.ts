@@ -236,6 +236,10 @@ test('a run has one session with a server, with the headers and the token on eac
   assert.equal(of('initialize').length, 1);
   assert.equal(of('tools/list').length, 1);
   assert.equal(of('tools/call').length, 3);
+  for (const { params } of of('tools/call')) {
+    const { traceparent } = params['_meta'] as { traceparent?: string };
+    assert.match(traceparent ?? '', /^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$/);
+  }
   for (const ask of server.asks) {
     assert.equal(ask.headers['x-key'], 'of-the-caller');
     assert.equal(ask.headers.authorization, 'Bearer a-token-of-it');

@@ -23,7 +23,7 @@ test('law 2: own late append found after a delete: it is no success, and nothing
   await using adapter = await nats.open();
   await using other = await nats.open('other');
   const chat = await startChat(adapter);
-  const remove = (): Promise<void> =>
+  const remove = (): Promise<unknown> =>
     deleteChatStream({ ...other, ring: other.control.ring, logger: SILENT }, chat);
   let deltas = 0;
   let tried = 0;

@@ -42,7 +42,7 @@ function means(nats: NatsAdapter): CarryOutDeps {
   return { ...nats, ring: nats.control.ring };
 }
 
-function remove(nats: NatsAdapter, chat: ChatKey): Promise<void> {
+function remove(nats: NatsAdapter, chat: ChatKey): Promise<unknown> {
   return deleteChatStream({ ...means(nats), logger: SILENT }, chat);
 }
 

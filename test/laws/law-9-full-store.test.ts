@@ -73,7 +73,7 @@ async function fillWithStarts(adapter: NatsAdapter, bytes: number): Promise<Chat
   }
 }
 
-function deleteChat(adapter: NatsAdapter, chat: ChatKey): Promise<void> {
+function deleteChat(adapter: NatsAdapter, chat: ChatKey): Promise<unknown> {
   return deleteChatStream({ ...adapter, ring: adapter.control.ring, logger: SILENT }, chat);
 }
 

@@ -227,7 +227,7 @@ test('each call carries the chat’s trace to the model server, as a span of its
   assert.equal(sent.length, 2);
   for (const header of sent) {
     assert.match(header, /^00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-01$/);
-    assert.notEqual(header, call.traceparent);
+    assert.notEqual(header, call.span.traceparent);
   }
   assert.notEqual(sent[0], sent[1]);
 });

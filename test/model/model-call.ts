@@ -3,6 +3,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { FIRST_TOKEN_TIMEOUT_MS, IDLE_TIMEOUT_MS } from '../../src/chat/limits.ts';
+import { untracedSpan } from '../../src/chat/span.ts';
 import type { ModelCall, ModelSink, ModelUsage, ModelWarning } from '../../src/chat/model-port.ts';
 import { createRegistry, type RegistryPolicy } from '../../src/model/registry.ts';
 import { oneServer } from '../../src/model/registry-spec.ts';
@@ -36,7 +37,7 @@ export function modelCall(said: string | ScriptInput, request: RequestInit = {})
     createdAtMs: Date.UTC(2026, 10, 23, 8),
     turn: 1,
     correlationId,
-    traceparent: TRACEPARENT,
+    span: untracedSpan(TRACEPARENT),
     limits: {
       firstTokenTimeoutMs: FIRST_TOKEN_TIMEOUT_MS,
       idleTimeoutMs: IDLE_TIMEOUT_MS,

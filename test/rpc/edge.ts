@@ -26,6 +26,7 @@ import type { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { ChatError } from '../../src/chat/errors.ts';
+import { UNTRACED } from '../../src/chat/span.ts';
 import { ONE_TENANT, tenantOf } from '../../src/rpc/auth.ts';
 import {
   type ChatStreamHandlers,
@@ -62,6 +63,7 @@ export async function startEdge(more: Partial<HttpHandlerOptions> = {}): Promise
     handlers: HANDLERS,
     observe: () => Promise.reject(new Error('not in this test')),
     tenants: ONE_TENANT,
+    tracer: UNTRACED,
     serving: { current: () => true, subscribe: () => () => {} },
     corsOrigins: [],
     logError: (error) => logged.push(error),
@@ -148,6 +150,7 @@ export function testSource(frames: readonly Frame[] = []): TestSource {
     call?.();
   }
   return {
+    correlationId: '',
     closed: closed.promise,
     get taken() {
       return taken;

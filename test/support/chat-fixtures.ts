@@ -30,6 +30,8 @@ import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { createSealing } from '../../src/ops/sealing.ts';
 import { cancelChatStream } from '../../src/rpc/cancel-chat-stream.ts';
 import { initiateChatStream, type InitiateDeps } from '../../src/rpc/initiate-chat-stream.ts';
+import type { Tracer } from '../../src/chat/span.ts';
+import { UNTRACED } from '../../src/chat/span.ts';
 import { traceparentOf } from '../../src/chat/trace.ts';
 import { startControlLoop } from '../../src/worker/control-loop.ts';
 import type { Worker } from '../../src/worker/worker.ts';
@@ -168,9 +170,10 @@ export function runWorker(
     readonly logger?: Logger;
     readonly opener?: Opener;
     readonly tools?: readonly ServerTool[];
+    readonly tracer?: Tracer;
   } = {},
 ): TestWorker {
-  const { slots = 8, logger = SILENT, opener = NO_KEYS, tools = [] } = options;
+  const { slots = 8, logger = SILENT, opener = NO_KEYS, tools = [], tracer = UNTRACED } = options;
   const { log, work } = nats;
   const worker = startWorker({
     log,
@@ -178,6 +181,7 @@ export function runWorker(
     models: () => model,
     opener,
     openTools: openedTools(tools),
+    tracer,
     logger,
     slots,
   });

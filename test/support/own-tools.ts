@@ -20,7 +20,7 @@ export interface CountedTool extends ServerTool {
 
 export function ownTool(
   name: OwnName,
-  answer: (input: Readonly<Record<string, unknown>>, signal: AbortSignal) => Promise<string>,
+  answer: ServerTool['call'],
   given: Partial<Pick<ServerTool, 'idempotent' | 'inputSchema'>> = {},
 ): CountedTool {
   const calls: Readonly<Record<string, unknown>>[] = [];
@@ -31,9 +31,9 @@ export function ownTool(
     idempotent: true,
     ...given,
     calls,
-    call: (input, signal) => {
+    call: (input, ...rest) => {
       calls.push(input);
-      return answer(input, signal);
+      return answer(input, ...rest);
     },
   };
 }

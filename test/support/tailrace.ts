@@ -7,6 +7,7 @@ import { readConfig } from '../../src/ops/config.ts';
 import { startTailrace } from '../../src/main/tailrace.ts';
 import { startApi, type Api } from '../../src/main/api.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
+import { UNTRACED } from '../../src/chat/span.ts';
 import type { ModelClient } from '../../src/chat/model-port.ts';
 import { NO_KEYS } from './chat-fixtures.ts';
 import { handModel } from './hand-model.ts';
@@ -54,5 +55,13 @@ export function startTestApi(
     reader: createDocumentReader(SILENT),
     fetch: createGuardedFetch(listOf(config.fetchAllow)),
   };
-  return startApi({ config, nats, model, sealer: NO_KEYS, outside, logger: SILENT });
+  return startApi({
+    config,
+    nats,
+    model,
+    sealer: NO_KEYS,
+    outside,
+    tracer: UNTRACED,
+    logger: SILENT,
+  });
 }

@@ -11,6 +11,7 @@ import { indexDocuments } from '../../src/tools/document-index.ts';
 import { documentSearchTool } from '../../src/tools/document-search.ts';
 import { createKeptIndexes, indexKey } from '../../src/tools/kept-indexes.ts';
 import { passagesOf } from '../../src/tools/passages.ts';
+import { TRACEPARENT } from '../model/model-call.ts';
 
 interface Found {
   readonly passages: readonly {
@@ -48,7 +49,9 @@ async function search(
   documents: readonly Given[],
   input: Readonly<Record<string, unknown>>,
 ): Promise<Found> {
-  return JSON.parse(await documentSearchTool(requestOf(documents)).call(input, signal)) as Found;
+  return JSON.parse(
+    await documentSearchTool(requestOf(documents)).call(input, signal, TRACEPARENT),
+  ) as Found;
 }
 
 const filler = (words: number): string =>
@@ -189,7 +192,7 @@ test('a document is cut at an empty line, else a line, a sentence, a word, else 
 
 test('documents of the messages count on in the ids, as they do in the prompt', async () => {
   const tool = documentSearchTool(requestOf([{ text: 'oak' }], ['one', 'two']));
-  const { passages } = JSON.parse(await tool.call({ query: 'oak' }, signal)) as Found;
+  const { passages } = JSON.parse(await tool.call({ query: 'oak' }, signal, TRACEPARENT)) as Found;
   assert.equal(passages[0]?.document, 'd3');
 });
 
@@ -219,11 +222,13 @@ test('the description lists the documents for the model, bounded, and the schema
 test('an aborted call ends with the signal’s reason, and the index is made all the same', async () => {
   const tool = documentSearchTool(requestOf([{ text: `${filler(50_000)} heron` }]));
   const abort = new AbortController();
-  const call = tool.call({ query: 'heron' }, abort.signal);
+  const call = tool.call({ query: 'heron' }, abort.signal, TRACEPARENT);
   abort.abort(new Error('enough'));
   await assert.rejects(call, /enough/);
-  await assert.rejects(tool.call({ query: 'heron' }, abort.signal), /enough/);
-  const { passages } = JSON.parse(await tool.call({ query: 'heron' }, signal)) as Found;
+  await assert.rejects(tool.call({ query: 'heron' }, abort.signal, TRACEPARENT), /enough/);
+  const { passages } = JSON.parse(
+    await tool.call({ query: 'heron' }, signal, TRACEPARENT),
+  ) as Found;
   assert.equal(passages.length, 1);
 });
 

@@ -17,6 +17,7 @@ import { ToolFailure } from '../../src/chat/tool-port.ts';
 import { openTables, type QueryAnswer } from '../../src/tools/table-database.ts';
 import { createTableEngine } from '../../src/tools/table-engine.ts';
 import { tableQueryTool } from '../../src/tools/table-query.ts';
+import { TRACEPARENT } from '../model/model-call.ts';
 
 interface Result {
   readonly columns: readonly string[];
@@ -53,7 +54,7 @@ test('tables of CSV and JSON are joined in SQL, and the answer is columns and ro
   const tool = tableQueryTool(requestOf({ 'my sales': SALES, regions }), engine);
   const sql =
     'SELECT region, sum(amount) AS total FROM my_sales JOIN regions USING (name) GROUP BY 1';
-  assert.deepEqual(JSON.parse(await tool.call({ sql }, signal)), {
+  assert.deepEqual(JSON.parse(await tool.call({ sql }, signal, TRACEPARENT)), {
     columns: ['region', 'total'],
     rows: [
       ['north', 2.5],
@@ -216,11 +217,11 @@ test('numbers that JSON or JavaScript has not come as text, bytes as hex', () =>
 test('a query without end is ended, and the next one is answered', async () => {
   await using engine = createTableEngine({ processes: 1, queryMs: 1_000 });
   const tool = tableQueryTool(requestOf({ sales: SALES }), engine);
-  await assert.rejects(tool.call({ sql: ENDLESS }, signal), (error) => {
+  await assert.rejects(tool.call({ sql: ENDLESS }, signal, TRACEPARENT), (error) => {
     return error instanceof ToolFailure && /longer than 1 s/.test(error.message);
   });
   const { rows } = JSON.parse(
-    await tool.call({ sql: 'SELECT count(*) FROM sales' }, signal),
+    await tool.call({ sql: 'SELECT count(*) FROM sales' }, signal, TRACEPARENT),
   ) as Result;
   assert.deepEqual(rows, [[3]]);
 });
@@ -230,10 +231,10 @@ test('a query that fills the memory is ended, and the process that runs chats li
   const tool = tableQueryTool(requestOf({ sales: SALES }), engine);
   const sql =
     'WITH RECURSIVE c(x) AS (SELECT randomblob(1000000) UNION ALL SELECT randomblob(1000000) FROM c) SELECT x FROM c ORDER BY x';
-  await assert.rejects(tool.call({ sql }, signal), (error) => {
+  await assert.rejects(tool.call({ sql }, signal, TRACEPARENT), (error) => {
     return error instanceof ToolFailure && /more than 200 MiB/.test(error.message);
   });
-  assert.match(await tool.call({ sql: 'SELECT 1' }, signal), /"rows":\[\[1\]\]/);
+  assert.match(await tool.call({ sql: 'SELECT 1' }, signal, TRACEPARENT), /"rows":\[\[1\]\]/);
 });
 
 test('a fault of ours is no word to the model', async () => {
@@ -249,17 +250,17 @@ test('a fault of ours is no word to the model', async () => {
 test('an abort ends a running query with its process, and one that waits without', async () => {
   await using engine = createTableEngine({ processes: 1, queryMs: 60_000 });
   const tool = tableQueryTool(requestOf({ sales: SALES }), engine);
-  await tool.call({ sql: 'SELECT 1' }, signal);
+  await tool.call({ sql: 'SELECT 1' }, signal, TRACEPARENT);
   const [running, queued] = [new AbortController(), new AbortController()];
-  const endless = tool.call({ sql: ENDLESS }, running.signal);
-  const behind = tool.call({ sql: 'SELECT 1' }, queued.signal);
-  const last = tool.call({ sql: 'SELECT 2' }, signal);
+  const endless = tool.call({ sql: ENDLESS }, running.signal, TRACEPARENT);
+  const behind = tool.call({ sql: 'SELECT 1' }, queued.signal, TRACEPARENT);
+  const last = tool.call({ sql: 'SELECT 2' }, signal, TRACEPARENT);
   queued.abort(new Error('not wanted'));
   await assert.rejects(behind, /not wanted/);
   running.abort(new Error('cancelled'));
   await assert.rejects(endless, /cancelled/);
   assert.match(await last, /"rows":\[\[2\]\]/);
-  await assert.rejects(tool.call({ sql: 'SELECT 1' }, running.signal), /cancelled/);
+  await assert.rejects(tool.call({ sql: 'SELECT 1' }, running.signal, TRACEPARENT), /cancelled/);
 });
 
 test('more queries than may wait are an error result', async () => {
@@ -267,9 +268,9 @@ test('more queries than may wait are an error result', async () => {
   const tool = tableQueryTool(requestOf({ sales: SALES }), engine);
   const abort = new AbortController();
   const ended = Promise.allSettled(
-    [ENDLESS, ENDLESS].map((sql) => tool.call({ sql }, abort.signal)),
+    [ENDLESS, ENDLESS].map((sql) => tool.call({ sql }, abort.signal, TRACEPARENT)),
   );
-  await assert.rejects(tool.call({ sql: 'SELECT 1' }, signal), (error) => {
+  await assert.rejects(tool.call({ sql: 'SELECT 1' }, signal, TRACEPARENT), (error) => {
     return error instanceof ToolFailure && /try again/.test(error.message);
   });
   abort.abort();
@@ -288,7 +289,7 @@ test('chats with other tables share processes and see their own alone', async ()
   for (let round = 0; round < 2; round++) {
     const answers = await Promise.all(
       tools.map(async (tool) => {
-        const text = await tool.call({ sql: 'SELECT n FROM t' }, signal);
+        const text = await tool.call({ sql: 'SELECT n FROM t' }, signal, TRACEPARENT);
         return (JSON.parse(text) as Result).rows;
       }),
     );
@@ -303,7 +304,7 @@ test('chats with other tables share processes and see their own alone', async ()
 test('a process that has nothing to do ends', async () => {
   await using engine = createTableEngine({ idleMs: 0 });
   const tool = tableQueryTool(requestOf({ sales: SALES }), engine);
-  await tool.call({ sql: 'SELECT 1' }, signal);
+  await tool.call({ sql: 'SELECT 1' }, signal, TRACEPARENT);
   const { promise, resolve } = Promise.withResolvers<undefined>();
   const look = (): void => {
     if (engine.processes() === 0) resolve(undefined);
@@ -311,5 +312,5 @@ test('a process that has nothing to do ends', async () => {
   };
   look();
   await promise;
-  assert.match(await tool.call({ sql: 'SELECT 1' }, signal), /"rows":\[\[1\]\]/);
+  assert.match(await tool.call({ sql: 'SELECT 1' }, signal, TRACEPARENT), /"rows":\[\[1\]\]/);
 });

@@ -14,6 +14,7 @@ import { createGuardedFetch } from '../../src/tools/guarded-fetch.ts';
 import { checkInputSchema } from '../../src/tools/json-schema.ts';
 import { webFetchTool } from '../../src/tools/web-fetch.ts';
 import { SILENT } from '../support/nats.ts';
+import { TRACEPARENT } from '../model/model-call.ts';
 
 const NEVER = new AbortController().signal;
 const LONG = `${'a'.repeat(48 * 1_024 - 1)}\u{1F30A} and so on`;
@@ -64,7 +65,7 @@ after(async () => {
 });
 
 async function failure(url: string): Promise<string> {
-  const error: unknown = await tool.call({ url }, NEVER).then(
+  const error: unknown = await tool.call({ url }, NEVER, TRACEPARENT).then(
     () => assert.fail('it was read'),
     (found: unknown) => found,
   );
@@ -78,21 +79,21 @@ test('its schema is one that tools may have, and asks for a url', () => {
 
 test('a page is its title, the address that it was at in the end, and its text', async () => {
   assert.equal(
-    await tool.call({ url: `${base}/page` }, NEVER),
+    await tool.call({ url: `${base}/page` }, NEVER, TRACEPARENT),
     `Title: Mills of Köln\nAddress: ${base}/page\n\n# Mills\n\nOne & two [/two]`,
   );
   assert.equal(
-    await tool.call({ url: `${base}/moved` }, NEVER),
+    await tool.call({ url: `${base}/moved` }, NEVER, TRACEPARENT),
     `Address: ${base}/data\n\n{"a":1}`,
   );
   assert.match(
-    await tool.call({ url: `${base}/mill.pdf` }, NEVER),
+    await tool.call({ url: `${base}/mill.pdf` }, NEVER, TRACEPARENT),
     /^Address: [^ ]+\/mill\.pdf\n\nPage 1 line 1: the river/,
   );
 });
 
 test('a long page is cut between characters, and says so', async () => {
-  const answer = await tool.call({ url: `${base}/long` }, NEVER);
+  const answer = await tool.call({ url: `${base}/long` }, NEVER, TRACEPARENT);
   const [, text = '', note] = answer.split('\n\n');
   assert.equal(text, 'a'.repeat(48 * 1_024 - 1));
   assert.equal(note, `[The page goes on: these are 49151 of its ${LONG.length} characters.]`);
@@ -120,11 +121,18 @@ test('what cannot be fetched or read is told in words for the model', async () =
 test('a reader that is busy is a failure to tell; a caller that leaves, and a fault of ours, come through', async () => {
   const reads = (why: Error): Promise<string> => {
     const failing: DocumentReader = { read: async () => Promise.reject(why) };
-    return webFetchTool({ fetch, reader: failing }).call({ url: `${base}/page` }, NEVER);
+    return webFetchTool({ fetch, reader: failing }).call(
+      { url: `${base}/page` },
+      NEVER,
+      TRACEPARENT,
+    );
   };
   await assert.rejects(reads(new ChatError('QUEUE_FULL', 'busy')), /^ToolFailure: Too many pages/);
   const fault = new Error('a fault of ours');
   await assert.rejects(reads(fault), fault);
   const left = new Error('left');
-  await assert.rejects(tool.call({ url: `${base}/page` }, AbortSignal.abort(left)), left);
+  await assert.rejects(
+    tool.call({ url: `${base}/page` }, AbortSignal.abort(left), TRACEPARENT),
+    left,
+  );
 });

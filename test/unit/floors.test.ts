@@ -29,6 +29,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'node-llama-cpp': ['model'],
   '@connectrpc/': ['rpc', 'main'],
   pino: ['ops'],
+  '@opentelemetry/': ['ops'],
   'pdfjs-dist': ['documents'],
   mammoth: ['documents'],
   'html-to-text': ['documents'],

@@ -43,7 +43,8 @@ export async function openLastingSession(
   return {
     timeoutMs: current.timeoutMs,
     list: (signal) => withSession((session) => session.list(signal)),
-    call: (tool, input, signal) => withSession((session) => session.call(tool, input, signal)),
+    call: (tool, input, signal, traceparent) =>
+      withSession((session) => session.call(tool, input, signal, traceparent)),
     takeChanged: () => {
       const was = current.takeChanged() || isNew;
       isNew = false;

@@ -8,6 +8,7 @@ import {
   SSEClientTransport,
   StreamableHTTPClientTransport,
   type Tool,
+  TRACEPARENT_META_KEY,
   type Transport,
 } from '@modelcontextprotocol/client';
 import { durationMs } from '@bufbuild/protobuf/wkt';
@@ -31,11 +32,12 @@ export interface McpSession {
   readonly timeoutMs: number;
   /** Rejects with what the library or the fetch rejects with. */
   readonly list: (signal: AbortSignal) => Promise<readonly Tool[]>;
-  /** The same; `signal` is sent on as a cancel. */
+  /** The same; `signal` is sent on as a cancel, and `traceparent` with the call, where there is one. */
   readonly call: (
     tool: Tool,
     input: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
+    traceparent: string,
   ) => Promise<CallToolResult>;
   /** Whether the server has said, since this was asked last, that its tools have changed. */
   readonly takeChanged: () => boolean;
@@ -190,11 +192,15 @@ function sessionOf(
       if (client.getServerCapabilities()?.tools === undefined) return [];
       return listAll(client, openMs, signal);
     },
-    call: (tool, input, signal) => {
+    call: (tool, input, signal, traceparent) => {
       // A result is the model's to judge: to hold it against a stranger's schema would have no bound.
       const { outputSchema: _schema, ...toolDefinition } = tool;
       return client.callTool(
-        { name: tool.name, arguments: { ...input } },
+        {
+          name: tool.name,
+          arguments: { ...input },
+          ...(traceparent === '' ? {} : { _meta: { [TRACEPARENT_META_KEY]: traceparent } }),
+        },
         {
           signal,
           timeout: timeoutMs,

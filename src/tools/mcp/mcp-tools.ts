@@ -58,7 +58,7 @@ export async function openMcpTools(
       server: from.server.name,
       timeoutMs: from.session.timeoutMs,
       idempotent: mayBeRepeated(tool),
-      call: (input, signal) => callOf(from, tool, input, signal),
+      call: (input, ...how) => callOf(from, tool, input, ...how),
     }));
   let current = serverTools();
   return {
@@ -109,10 +109,11 @@ async function callOf(
   tool: Tool,
   input: Readonly<Record<string, unknown>>,
   signal: AbortSignal,
+  traceparent: string,
 ): Promise<string> {
   let result: CallToolResult;
   try {
-    result = await session.call(tool, input, signal);
+    result = await session.call(tool, input, signal, traceparent);
   } catch (error) {
     signal.throwIfAborted();
     const said =

@@ -1,0 +1,21 @@
+// Tracing as the rest of the house gets it. Without a collector to send to, nothing of the SDK is loaded.
+import type { Logger } from '../chat/logger.ts';
+import type { Tracer } from '../chat/span.ts';
+import { UNTRACED } from '../chat/span.ts';
+import type { TracingSettings } from './tracing-settings.ts';
+
+/** Disposing it sends what is left, within a bound. */
+export interface Tracing extends AsyncDisposable {
+  readonly tracer: Tracer;
+}
+
+export async function openTracing(
+  settings: TracingSettings | undefined,
+  logger: Logger,
+): Promise<Tracing> {
+  if (settings === undefined) {
+    return { tracer: UNTRACED, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  const { openOtlpTracing } = await import('./otlp-tracing.ts');
+  return openOtlpTracing(settings, logger);
+}
