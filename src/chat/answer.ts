@@ -36,6 +36,7 @@ interface Block {
   readonly sequence: number;
   readonly id: string;
   readonly name: string;
+  readonly server: string;
   parts: Part[];
   citations: { readonly sequence: number; readonly citation: Citation }[];
   whole: { readonly sequence: number; readonly content: ContentBlock } | undefined;
@@ -105,6 +106,7 @@ export class AnswerFold {
           sequence,
           id: payload.value.id,
           name: payload.value.name,
+          server: payload.value.server,
           parts: [],
           citations: [],
           whole: undefined,
@@ -340,7 +342,10 @@ function toContent(block: Block): ContentBlock {
     case BlockKind.TOOL_USE:
     case BlockKind.SERVER_TOOL_USE:
       return create(ContentBlockSchema, {
-        block: { case: 'toolUse', value: { id: block.id, name: block.name, input: text } },
+        block: {
+          case: 'toolUse',
+          value: { id: block.id, name: block.name, input: text, server: block.server },
+        },
       });
     case BlockKind.TOOL_RESULT:
       return create(ContentBlockSchema, {

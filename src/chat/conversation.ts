@@ -42,7 +42,6 @@ export function fieldsNotHonoured(
   for (const [i, { item }] of request.toolContext.entries()) {
     if (item.case === 'database') refuse(`request.tool_context[${i}].database`);
   }
-  if (request.mcpServers.length > 0) refuse('request.mcp_servers');
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {
       const path = `request.messages[${i}].content[${j}]`;

@@ -69,6 +69,35 @@ export const READ_AGAIN_TRIES = 250;
 /** Results of client tools without a continue after this long: whoever took them is gone. */
 export const CONTINUE_GRACE_MS = 2 * SECOND_MS;
 
+// MCP servers
+/** The longest wait for one answer, where a request says nothing; and the most that it may say. */
+export const MCP_TIMEOUT_MS = TOOL_CALL_TIMEOUT_MS;
+export const MAX_MCP_TIMEOUT_MS = 600 * SECOND_MS;
+/** To connect and to list the tools, each; a shorter wait of the request's own counts. */
+export const MCP_OPEN_MS = 20 * SECOND_MS;
+/** How long a chat's end waits for its sessions to be closed. */
+export const MCP_CLOSE_MS = SECOND_MS;
+/** Of one answer; of the stream by which a server speaks of its own accord as well. */
+export const MAX_MCP_ANSWER_BYTES = 4 * MiB;
+/** How often one session opens such a stream: a server may end it as soon as it is open. */
+export const MAX_MCP_STREAMS = 32;
+/** Tools of all MCP servers of a chat together: model servers take no more. */
+export const MAX_MCP_TOOLS = 128;
+/** Pages of the list of one server's tools, and tools on them. */
+export const MAX_MCP_PAGES = 32;
+export const MAX_MCP_LISTED_TOOLS = 1_000;
+/** The names of such tools, as the strictest of the well-known model servers take them. */
+export const MAX_MCP_TOOL_NAME_CHARS = 64;
+/** Of a tool's description, in UTF-16 units; the rest is cut off. */
+export const MAX_MCP_DESCRIPTION_CHARS = 8 * KiB;
+/** Of what a failed call says, in UTF-16 units. */
+export const MAX_MCP_ERROR_CHARS = 8 * KiB;
+/** Headers of one server, names and values. */
+export const MAX_MCP_HEADER_CHARS = 16 * KiB;
+export const MAX_OAUTH_ANSWER_BYTES = 64 * KiB;
+/** A token is asked for anew so long before it ends. */
+export const OAUTH_EARLY_MS = 30 * SECOND_MS;
+
 // What tools may use
 /** Items of tool_context that are free data: all of it stands before the model in each call. */
 export const MAX_CONTEXT_DATA_BYTES = 256 * KiB;

@@ -110,6 +110,9 @@ function needs(request: ChatRequest): Need[] {
   if (request.tools.length > 0) {
     found.push({ path: 'request.tools', capability: 'tools', what: 'cannot call tools' });
   }
+  if (request.mcpServers.length > 0) {
+    found.push({ path: 'request.mcp_servers', capability: 'tools', what: 'cannot call tools' });
+  }
   if (request.responseFormat?.format.case === 'jsonSchema') {
     const path = 'request.response_format.json_schema';
     found.push({ path, capability: 'jsonSchema', what: 'cannot keep to a JSON schema' });

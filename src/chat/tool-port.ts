@@ -1,5 +1,7 @@
 // What a tool that Tailrace runs is to a run: a name and a schema for the model, and a call that answers
 // with text. What does not belong here: any tool; they are in src/tools.
+import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ModelWarning } from './model-port.ts';
 
 /** A tool as one chat has it: what it may use is bound in. */
 export interface ServerTool {
@@ -11,6 +13,10 @@ export interface ServerTool {
   readonly inputSchema: string;
   /** Whether a call whose fate is not known may be made again: it reads, or does the same twice. */
   readonly idempotent: boolean;
+  /** The MCP server that has it, by the request's name; undefined: it is Tailrace's own. */
+  readonly server?: string;
+  /** The longest wait for one call; undefined: TOOL_CALL_TIMEOUT_MS. */
+  readonly timeoutMs?: number;
   /**
    * `input`: fits the schema. Resolves with text for the model, cut to a bound by whoever calls. Rejects
    * with ToolFailure for what the model is to know; anything else is a fault of ours. Ends soon after
@@ -22,6 +28,26 @@ export interface ServerTool {
     traceparent: string,
   ) => Promise<string>;
 }
+
+/** What a chat's tools stand on while a run lasts: sessions with the servers that have them. */
+export interface OpenTools extends AsyncDisposable {
+  /** Why the chat cannot go on: what it requires is not to be had. */
+  readonly missing: string | undefined;
+  /** As they are now: a server may say that its own have changed. Does not reject. */
+  readonly current: () => Promise<readonly ServerTool[]>;
+}
+
+/**
+ * Opens the tools that are run here of what a request asks for. `warn`: of what is missing; the chat goes on.
+ * Does not reject: after `signal` aborts it comes soon to what there is.
+ */
+export type ToolOpener = (
+  request: ChatRequest,
+  run: {
+    readonly signal: AbortSignal;
+    readonly warn: (warning: ModelWarning) => void;
+  },
+) => Promise<OpenTools>;
 
 /** What a call came to that failed, in words for the model: what was wrong and what would be right. */
 export class ToolFailure extends Error {

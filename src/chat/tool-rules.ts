@@ -29,7 +29,7 @@ export function toolViolations(request: ChatRequest, checkSchema: SchemaChecker)
       break;
     }
   }
-  if (request.toolChoice !== undefined) checkChoice(request.toolChoice, request.tools, report);
+  if (request.toolChoice !== undefined) checkChoice(request.toolChoice, request, report);
   return found;
 }
 
@@ -53,19 +53,25 @@ function checkTool(
   return 0;
 }
 
-function checkChoice(choice: ToolChoice, tools: readonly Tool[], report: Report): void {
-  if (tools.length === 0) report('request.tool_choice', 'needs tools to choose among');
+function checkChoice(choice: ToolChoice, { tools, mcpServers }: ChatRequest, report: Report): void {
+  const none = tools.length === 0 && mcpServers.length === 0;
+  if (none) report('request.tool_choice', 'needs tools to choose among');
   if (choice.name !== '' && choice.mode !== ToolChoiceMode.NAMED) {
     report('request.tool_choice.name', 'is only for TOOL_CHOICE_MODE_NAMED');
   }
-  if (choice.mode !== ToolChoiceMode.NAMED || tools.length === 0) return;
+  if (choice.mode !== ToolChoiceMode.NAMED || none) return;
   const names = tools.flatMap(({ kind }) => (kind.value === undefined ? [] : [kind.value.name]));
   if (!names.includes(choice.name)) {
     const what =
       choice.name === '' ? 'is required with' : 'is no tool of the request; it must be, with';
+    // What an MCP server has is known when a run begins, and is too late to be refused then.
+    const are =
+      names.length === 0
+        ? 'there are none but those of MCP servers'
+        : `they are: ${names.join(', ')}`;
     report(
       'request.tool_choice.name',
-      `${what} TOOL_CHOICE_MODE_NAMED; the tools are: ${names.join(', ')}`,
+      `${what} TOOL_CHOICE_MODE_NAMED, one of request.tools; ${are}`,
     );
   }
 }

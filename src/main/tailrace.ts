@@ -14,6 +14,8 @@ import { startEmbeddedNats } from '../nats/embedded-server.ts';
 import type { RegistrySpec } from '../model/registry-spec.ts';
 import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
+import { createAddressGuard } from '../tools/address-guard.ts';
+import { toolOpener } from '../tools/open-tools.ts';
 import { createDocumentReader } from '../documents/document-reader.ts';
 import { listOf } from '../ops/address-ranges.ts';
 import { createGuardedFetch } from '../tools/guarded-fetch.ts';
@@ -66,9 +68,10 @@ export async function startTailrace(
       ? await sealKeysIn(config.dataDir, config.sealKeys, logger)
       : config.sealKeys;
   const sealing = createSealing(sealKeys);
+  const allowed = listOf(config.fetchAllow);
   const outside = {
     reader: stack.use(createDocumentReader(logger)),
-    fetch: createGuardedFetch(listOf(config.fetchAllow)),
+    fetch: createGuardedFetch(allowed),
   };
   const control = startControlLoop({ ...nats, queue: nats.control, logger });
   stack.defer(() => control.stop());
@@ -81,7 +84,7 @@ export async function startTailrace(
       opener: sealing,
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       models: models.current,
-      tools: serverTools(outside),
+      openTools: toolOpener(serverTools(outside), createAddressGuard(allowed)),
       tracer,
       logger,
     });

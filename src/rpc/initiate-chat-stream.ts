@@ -31,6 +31,7 @@ import {
 import { formatViolations } from '../chat/format-rules.ts';
 import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
+import { mcpViolations } from '../chat/mcp-rules.ts';
 import { fitViolations } from '../chat/model-fit.ts';
 import type { ModelInfo } from '../chat/model-port.ts';
 import { readBoth, readView } from '../chat/read-chat.ts';
@@ -71,6 +72,7 @@ export async function initiateChatStream(
     ...conversationViolations(given),
     ...contentViolations(given),
     ...toolViolations(given, checkInputSchema),
+    ...mcpViolations(given),
     ...toolContextViolations(given, tableShape),
     ...formatViolations(given, answerSchema),
     ...limitViolations(given),

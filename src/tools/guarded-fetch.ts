@@ -3,7 +3,7 @@
 // dispatchers, and `lookup` is all that it takes to connect to exactly the addresses that were checked. Each
 // call has a connection of its own and no proxy. What does not belong here: what the bytes mean.
 import type { LookupAddress } from 'node:dns';
-import { type IncomingMessage, request as httpRequest } from 'node:http';
+import { type IncomingMessage, type OutgoingHttpHeaders, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { BlockList, LookupFunction } from 'node:net';
 import {
@@ -84,7 +84,24 @@ export function createGuardedFetch(
   };
 }
 
-function parsed(address: string): URL {
+/** What is asked for at an address, beside the address. */
+export interface Ask {
+  readonly method: string;
+  readonly headers: OutgoingHttpHeaders;
+  readonly body?: string;
+}
+
+const PAGE: Ask = {
+  method: 'GET',
+  headers: {
+    accept: 'text/markdown, text/html;q=0.9, application/pdf;q=0.9, text/*;q=0.8, */*;q=0.5',
+    'accept-encoding': 'gzip, deflate, br',
+    'user-agent': 'Tailrace',
+  },
+};
+
+/** Throws FetchFailure. */
+export function parsed(address: string): URL {
   const url = URL.parse(address);
   if (url === null || !['http:', 'https:'].includes(url.protocol)) {
     throw new FetchFailure('is no http or https address');
@@ -96,10 +113,12 @@ function parsed(address: string): URL {
   return url;
 }
 
-async function answerAt(
+/** One request and the beginning of its answer, whatever it is. Rejects with FetchFailure. */
+export async function answerAt(
   url: URL,
   guard: AddressGuard,
   signal: AbortSignal,
+  ask: Ask = PAGE,
 ): Promise<IncomingMessage> {
   const addresses = await guard.addressesOf(url.hostname, signal);
   if (addresses === undefined) {
@@ -108,7 +127,7 @@ async function answerAt(
     );
   }
   try {
-    return await send(url, addresses, signal);
+    return await send(url, addresses, signal, ask);
   } catch (error) {
     throw new FetchFailure(noAnswer(error), { cause: error });
   }
@@ -118,6 +137,7 @@ function send(
   url: URL,
   addresses: readonly LookupAddress[],
   signal: AbortSignal,
+  { method, headers, body }: Ask,
 ): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
@@ -125,11 +145,8 @@ function send(
     maxHeaderSize: MAX_FETCH_HEADER_BYTES,
     signal,
     lookup: only(addresses),
-    headers: {
-      accept: 'text/markdown, text/html;q=0.9, application/pdf;q=0.9, text/*;q=0.8, */*;q=0.5',
-      'accept-encoding': 'gzip, deflate, br',
-      'user-agent': 'Tailrace',
-    },
+    method,
+    headers,
   });
   request.once('response', resolve);
   request.once('upgrade', (_, socket) => {
@@ -138,7 +155,7 @@ function send(
   });
   // Also after the answer has begun: its reader hears of it by the answer.
   request.on('error', reject);
-  request.end();
+  request.end(body);
   return promise;
 }
 

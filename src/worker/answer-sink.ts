@@ -15,6 +15,7 @@ import type { End } from '../chat/terminal.ts';
 import type { LogWriter } from './log-writer.ts';
 import { CitationFilter } from './citation-filter.ts';
 import { type CallKind, ToolCalls } from './tool-calls.ts';
+import type { ToolSet } from './tool-set.ts';
 
 type SaidKind = typeof BlockKind.TEXT | typeof BlockKind.THINKING;
 type Kind = SaidKind | CallKind;
@@ -34,8 +35,8 @@ export interface TurnStart {
   /** Ids of tool calls that the chat has, those of turns that were asked for again included. */
   readonly takenIds: ReadonlySet<string>;
   readonly toolChoice: ToolChoice | undefined;
-  /** Names of the tools that the client runs. */
-  readonly clientTools: ReadonlySet<string>;
+  /** That the model may call. */
+  readonly tools: ToolSet;
   /** The text of the turn is wanted as a whole. */
   readonly keepText: boolean;
   /** What may be cited; undefined: nothing, and what looks like a marker is text. */
@@ -74,7 +75,7 @@ export class AnswerSink implements ModelSink {
             text: (text) => this.#say(BlockKind.TEXT, text),
             cite: (document, quote) => this.#cite(document, cited.quoteOf(document, quote)),
           });
-    this.#calls = new ToolCalls(start.takenIds, start.toolChoice, start.clientTools);
+    this.#calls = new ToolCalls(start.takenIds, start.toolChoice, start.tools);
   }
 
   readonly text = (delta: string): void => {
@@ -100,7 +101,7 @@ export class AnswerSink implements ModelSink {
     const { turn } = this.#start;
     this.#writer.push({
       case: 'blockStarted',
-      value: { index, kind: begun.kind, turn, id: begun.id, name },
+      value: { index, kind: begun.kind, turn, id: begun.id, name, server: begun.server },
     });
   };
   readonly toolInput = (call: number, json: string): void => {
@@ -185,9 +186,8 @@ export class AnswerSink implements ModelSink {
     for (const call of this.#calls.all()) {
       // Many servers write nothing for a tool without input, which is no JSON.
       if (whole) this.toolInput(call.number, call.missing());
-      const value = { id: call.id, name: call.name, input: call.input() };
-      this.#close(call.kind, call.index, value.input, {
-        block: { case: 'toolUse', value },
+      this.#close(call.kind, call.index, call.input(), {
+        block: { case: 'toolUse', value: call.block() },
       });
     }
   }

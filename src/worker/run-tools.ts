@@ -133,7 +133,8 @@ async function resultOf(
   }
   const input = readToolInput(tool.inputSchema, call.input);
   if (!input.ok) return failure(input.why);
-  const timeout = AbortSignal.timeout(TOOL_CALL_TIMEOUT_MS);
+  const { timeoutMs = TOOL_CALL_TIMEOUT_MS } = tool;
+  const timeout = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([run.signal, timeout]);
   const span = run.span.child(`execute_tool ${tool.name}`, 'internal', {
     'gen_ai.operation.name': 'execute_tool',
@@ -153,7 +154,7 @@ async function resultOf(
         ? 'TOOL_FAILURE'
         : 'INTERNAL';
     if (timeout.aborted) {
-      return failure(`${tool.name} did not answer within ${TOOL_CALL_TIMEOUT_MS / 1_000} s.`);
+      return failure(`${tool.name} did not answer within ${timeoutMs / 1_000} s.`);
     }
     run.onFault(call, error);
     if (error instanceof ToolFailure) return failure(error.message);

@@ -15,12 +15,13 @@ import { runDueMs, runTimeout, toolDeadlineMs } from '../chat/deadlines.ts';
 import type { StatusMark } from '../chat/event-log.ts';
 import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
-import type { ModelClient, ModelSink } from '../chat/model-port.ts';
+import type { ModelClient, ModelSink, ModelWarning } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
 import { nextCall } from '../chat/request-limits.ts';
 import { OpenError } from '../chat/sealing-port.ts';
 import type { Span } from '../chat/span.ts';
 import type { End } from '../chat/terminal.ts';
+import type { OpenTools } from '../chat/tool-port.ts';
 import { type Judged, judge, schemaNotMet } from './answer-format.ts';
 import { AnswerSink } from './answer-sink.ts';
 import type { LogWriter } from './log-writer.ts';
@@ -81,12 +82,22 @@ export async function runChat(
     // Erased: the chat is deleted, and the fence says so to whoever appends.
     if (chat === undefined) return lost('its start is erased: the chat is deleted');
     const upTo = isFirstStep(mark) ? undefined : writer.storeSequence;
-    let turn = await nextTurn(deps, chat, command.chat, upTo);
+    const warnings: ModelWarning[] = [];
+    await using opened = await deps.openTools(chat.request, {
+      signal: abort.signal,
+      warn: (warning) => void warnings.push(warning),
+    });
+    const run: Run = { deps, command, chat, opened, writer, mark, warnings, signal: abort.signal };
+    let turn = await nextTurn(deps, chat, opened, command.chat, upTo);
     begun = true;
     writer.resume(turn.textHash);
-    const run: Run = { deps, command, chat, writer, mark, signal: abort.signal };
+    if (opened.missing !== undefined && !abort.signal.aborted) {
+      tellWarnings(run);
+      return await finish(writer, missingTools(opened.missing), turn.usage ?? create(UsageSchema));
+    }
     for (;;) {
       usage = turn.usage;
+      tellWarnings(run);
       const step = turn.calls === undefined ? askModel : answerCalls;
       const next: Next = await step(run, turn);
       if ('result' in next) return next.result;
@@ -112,9 +123,19 @@ interface Run {
   readonly deps: RunDeps;
   readonly command: Command;
   readonly chat: OpenChat;
+  readonly opened: OpenTools;
   readonly writer: LogWriter;
   readonly mark: StatusMark;
+  /** Of the tools, not told yet: they belong before the turn that does without. */
+  readonly warnings: ModelWarning[];
   readonly signal: AbortSignal;
+}
+
+function tellWarnings({ deps, command, writer, warnings }: Run): void {
+  for (const { reason, message, field } of warnings.splice(0)) {
+    writer.push({ case: 'warning', value: { reason, message, field } });
+    deps.logger.warn({ ...fieldsOf(command), attempt: writer.attempt, field }, message);
+  }
 }
 
 /** What follows: another turn, or the run is over. */
@@ -170,7 +191,7 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
     settled = await runTools(
       {
         writer,
-        tools: chat.tools,
+        tools: turn.tools,
         turn: turn.turn,
         nextIndex: turn.nextIndex,
         used: turn.used,
@@ -197,13 +218,13 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
 
 /** A step is in the log: the next turn is read out of it, as whoever took over would. */
 async function goOn(
-  { deps, chat, command, writer }: Run,
+  { deps, chat, opened, command, writer }: Run,
   turn: Turn,
   settled: Settled,
 ): Promise<Next> {
   if (isFull(settled)) return { result: await handBack(writer) };
   if (settled.type !== 'stored') return { result: lost(lossBy(settled)) };
-  const next = await nextTurn(deps, chat, command.chat, settled.storeSequence);
+  const next = await nextTurn(deps, chat, opened, command.chat, settled.storeSequence);
   next.answeredBy = turn.answeredBy;
   return { turn: next };
 }
@@ -240,7 +261,7 @@ async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
   const { attempt, runTimeoutMs } = run.mark;
   try {
     signal.throwIfAborted();
-    const { request, limits, createdAtMs, tools } = chat;
+    const { request, limits, createdAtMs } = chat;
     const next = nextCall(limits, turn.usage, turn.turn);
     if (!next.may) return { kind: 'completed', stopReason: next.stopReason };
     const { model, correlationId } = command.meta;
@@ -250,7 +271,7 @@ async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
       answeredBy: turn.answeredBy,
       request,
       messages: turn.messages,
-      tools: tools.definitions,
+      tools: turn.tools.definitions,
       toolChoice: turn.toolChoice,
       tenant: command.chat.tenant,
       createdAtMs,
@@ -331,6 +352,11 @@ export function lossBy({ type }: Settled): string {
 async function handBack(writer: LogWriter): Promise<RunResult> {
   const settled = await writer.handBack();
   return settled.type === 'stored' ? { type: 'handed-back' } : lost(lossBy(settled));
+}
+
+function missingTools(message: string): End {
+  const reason = FailureReason.MCP_SERVER_UNAVAILABLE;
+  return { kind: 'failed', reason, message, retryable: true };
 }
 
 function internalEnd(error: unknown): End {

@@ -1,4 +1,5 @@
 // The tool calls of one model turn while they come in: their ids, their input, and their bounds.
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import { randomUUID } from 'node:crypto';
 import type { ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
@@ -14,6 +15,7 @@ import {
 } from '../chat/limits.ts';
 import { ModelFailure } from '../chat/model-port.ts';
 import { checkCall } from './tool-choice.ts';
+import type { ToolSet } from './tool-set.ts';
 
 const EMPTY_INPUT = '{}';
 
@@ -24,15 +26,18 @@ class ToolCall {
   readonly kind: CallKind;
   readonly id: string;
   readonly name: string;
+  /** The MCP server that has the tool; empty for other tools. */
+  readonly server: string;
   readonly index: number;
   readonly #pieces: string[] = [];
 
-  constructor(number: number, kind: CallKind, id: string, name: string, index: number) {
-    this.number = number;
-    this.kind = kind;
-    this.id = id;
-    this.name = name;
-    this.index = index;
+  constructor(begun: Pick<ToolCall, 'number' | 'kind' | 'id' | 'name' | 'server' | 'index'>) {
+    this.number = begun.number;
+    this.kind = begun.kind;
+    this.id = begun.id;
+    this.name = begun.name;
+    this.server = begun.server;
+    this.index = begun.index;
   }
 
   add(json: string): void {
@@ -41,6 +46,10 @@ class ToolCall {
 
   input(): string {
     return this.#pieces.join('');
+  }
+
+  block(): MessageInitShape<typeof ToolUseBlockSchema> {
+    return { id: this.id, name: this.name, input: this.input(), server: this.server };
   }
 
   /** What makes JSON of an input for which nothing came. */
@@ -52,18 +61,14 @@ class ToolCall {
 export class ToolCalls {
   readonly #taken: Set<string>;
   readonly #choice: ToolChoice | undefined;
-  readonly #clientTools: ReadonlySet<string>;
+  readonly #tools: ToolSet;
   readonly #calls = new Map<number, ToolCall>();
   #chars = 0;
 
-  constructor(
-    takenIds: ReadonlySet<string>,
-    choice: ToolChoice | undefined,
-    clientTools: ReadonlySet<string>,
-  ) {
+  constructor(takenIds: ReadonlySet<string>, choice: ToolChoice | undefined, tools: ToolSet) {
     this.#taken = new Set(takenIds);
     this.#choice = choice;
-    this.#clientTools = clientTools;
+    this.#tools = tools;
   }
 
   begin(number: number, id: string, name: string, index: number): ToolCall {
@@ -75,8 +80,10 @@ export class ToolCalls {
       throw tooLarge(`called a tool by a name of more than ${MAX_TOOL_NAME_CHARS} characters`);
     }
     // What is no tool of the client's is answered here, if only that there is no such tool.
-    const kind = this.#clientTools.has(name) ? BlockKind.TOOL_USE : BlockKind.SERVER_TOOL_USE;
-    const call = new ToolCall(number, kind, this.#ownId(id), name, index);
+    const { clientNames, ours } = this.#tools;
+    const kind = clientNames.has(name) ? BlockKind.TOOL_USE : BlockKind.SERVER_TOOL_USE;
+    const server = ours.get(name)?.tool.server ?? '';
+    const call = new ToolCall({ number, kind, id: this.#ownId(id), name, server, index });
     this.#calls.set(number, call);
     return call;
   }
@@ -115,9 +122,7 @@ export class ToolCalls {
   }
 
   toolUses(): ToolUseBlock[] {
-    return this.all().map((call) =>
-      create(ToolUseBlockSchema, { id: call.id, name: call.name, input: call.input() }),
-    );
+    return this.all().map((call) => create(ToolUseBlockSchema, call.block()));
   }
 
   /** Whether some of them are answered here. */

@@ -14,12 +14,12 @@ const FORCED: ReadonlySet<ToolChoiceMode> = new Set([ToolChoiceMode.ANY, ToolCho
  * until then others may be called.
  */
 export function choiceOfTurn(
-  { toolChoice: choice, tools }: ChatRequest,
+  { toolChoice: choice, tools, mcpServers }: ChatRequest,
   answer: string | undefined,
   called: boolean,
 ): ToolChoice | undefined {
   if (answer !== undefined) {
-    const only = tools.length === 1;
+    const only = tools.length === 1 && mcpServers.length === 0;
     return create(ToolChoiceSchema, {
       mode: only ? ToolChoiceMode.NAMED : ToolChoiceMode.ANY,
       ...(only ? { name: answer } : {}),

@@ -8,7 +8,7 @@ export interface ToolSet {
   /** For the model, in the request's order. */
   readonly definitions: readonly ToolDefinition[];
   readonly clientNames: ReadonlySet<string>;
-  /** Run here, by name. */
+  /** Run here, by name; those of MCP servers too. */
   readonly ours: ReadonlyMap<string, OwnTool>;
 }
 
@@ -18,7 +18,7 @@ export interface OwnTool {
   readonly maxUses: number | undefined;
 }
 
-/** `ours`: the tools of Tailrace's own that this chat may use. */
+/** `ours`: the tools of Tailrace's own that this chat may use, and those of its MCP servers. */
 export function toolSet(request: ChatRequest, ours: readonly ServerTool[]): ToolSet {
   const definitions: ToolDefinition[] = [];
   const clientNames = new Set<string>();
@@ -36,6 +36,12 @@ export function toolSet(request: ChatRequest, ours: readonly ServerTool[]): Tool
       own.set(name, { tool, maxUses });
       definitions.push({ name, description: tool.description, inputSchema: tool.inputSchema });
     }
+  }
+  for (const tool of ours) {
+    if (tool.server === undefined) continue;
+    const { name, description, inputSchema } = tool;
+    own.set(name, { tool, maxUses: undefined });
+    definitions.push({ name, description, inputSchema });
   }
   return { definitions, clientNames, ours: own };
 }

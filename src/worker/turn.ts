@@ -19,12 +19,12 @@ import { foldUpTo } from '../chat/read-log.ts';
 import type { ChatLimits } from '../chat/request-limits.ts';
 import { limitsOf } from '../chat/request-limits.ts';
 import type { Opener } from '../chat/sealing-port.ts';
-import type { ServerTool } from '../chat/tool-port.ts';
+import type { OpenTools, ToolOpener } from '../chat/tool-port.ts';
 import { type AnswerFormat, answerFormat, askedAgain, repairRequest } from './answer-format.ts';
 import type { AnswerSink, TurnStart } from './answer-sink.ts';
 import { openSecrets } from './open-secrets.ts';
 import { choiceOfTurn, correction } from './tool-choice.ts';
-import { type ToolSet, toolSet } from './tool-set.ts';
+import { toolSet } from './tool-set.ts';
 
 /** A chat in the hands of a run: what stays the same from turn to turn. */
 export interface OpenChat {
@@ -33,7 +33,6 @@ export interface OpenChat {
   /** Of the chat, whichever command drives the run. */
   readonly createdAtMs: number;
   readonly limits: ChatLimits;
-  readonly tools: ToolSet;
   /** The form that the answer must have; undefined: any. */
   readonly format: AnswerFormat | undefined;
   readonly cited: CitedDocuments | undefined;
@@ -60,13 +59,16 @@ export interface Turn extends TurnStart {
 export interface TurnDeps {
   readonly log: EventLog;
   readonly queue: Pick<WorkQueue, 'startOf'>;
-  /** Tailrace's own tools that a request asks for, bound to what it may use. */
-  readonly tools: (request: ChatRequest) => readonly ServerTool[];
+  /** The tools that are run here of what a request asks for, for as long as a run lasts. */
+  readonly openTools: ToolOpener;
   readonly opener: Opener;
 }
 
 /** Undefined: the chat's start is erased. A short absence of the log is waited for. */
-export async function openChat(deps: TurnDeps, command: Command): Promise<OpenChat | undefined> {
+export async function openChat(
+  deps: Pick<TurnDeps, 'queue' | 'opener'>,
+  command: Command,
+): Promise<OpenChat | undefined> {
   const { chat } = command;
   const start =
     command.verb === 'start' ? command : await patiently(() => deps.queue.startOf(chat));
@@ -82,7 +84,6 @@ export async function openChat(deps: TurnDeps, command: Command): Promise<OpenCh
     awaitToolResults,
     createdAtMs: start.meta.createdAtMs,
     limits: limitsOf(request),
-    tools: toolSet(request, deps.tools(request)),
     format: answerFormat(request),
     cited:
       request.system?.citations?.enabled === true
@@ -93,8 +94,9 @@ export async function openChat(deps: TurnDeps, command: Command): Promise<OpenCh
 
 /** What comes next after the finished steps up to a record that is stored; undefined: there is none. */
 export async function nextTurn(
-  deps: TurnDeps,
-  { request, tools, format, cited }: OpenChat,
+  deps: Pick<TurnDeps, 'log'>,
+  { request, format, cited }: OpenChat,
+  opened: OpenTools,
   chat: ChatKey,
   upTo: number | undefined,
 ): Promise<Turn> {
@@ -102,6 +104,7 @@ export async function nextTurn(
     upTo === undefined ? new AnswerFold() : await patiently(() => foldUpTo(deps.log, chat, upTo));
   const calls = said.openCalls();
   const calledIds = said.callIds();
+  const tools = toolSet(request, await opened.current());
   const choice = choiceOfTurn(request, format?.tool, calledIds.length > 0);
   const messages = joined(request.messages, said.messages());
   return {
@@ -114,8 +117,9 @@ export async function nextTurn(
     chars: said.chars,
     usage: said.usage,
     takenIds: new Set([...toolUseIds(request.messages), ...calledIds]),
-    toolChoice: choice,
-    clientTools: tools.clientNames,
+    // Where every MCP server is away there may be none to choose among.
+    toolChoice: tools.definitions.length === 0 ? undefined : choice,
+    tools,
     keepText: format !== undefined && format.tool === undefined,
     cited,
     calls,

@@ -302,7 +302,6 @@ const LATER: readonly (readonly [string, Initiate])[] = [
       ],
     }),
   ],
-  ['request.mcp_servers', asking({ mcpServers: [{ name: 'm', url: 'https://mcp.example.com' }] })],
   ['request.system.use_default_prompt', asking({ system: { useDefaultPrompt: true } })],
   ['request.system.citations.enabled', asking({ system: { citations: { enabled: true } } })],
   [

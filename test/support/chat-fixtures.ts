@@ -21,7 +21,7 @@ import type { ChatKey } from '../../src/chat/chat-key.ts';
 import type { Command, CommandInbox } from '../../src/chat/commands.ts';
 import { isOver } from '../../src/chat/status.ts';
 import type { EventLog, LogRecord, LogTail } from '../../src/chat/event-log.ts';
-import type { ServerTool } from '../../src/chat/tool-port.ts';
+import type { ServerTool, ToolOpener } from '../../src/chat/tool-port.ts';
 import type { Logger } from '../../src/chat/logger.ts';
 import type { ModelClient } from '../../src/chat/model-port.ts';
 import { recordsUpTo } from '../../src/chat/read-log.ts';
@@ -150,6 +150,16 @@ export function cancel(ports: Ports, chat: ChatKey, reason = 'enough'): Promise<
   return cancelChatStream(deps, chat, reason, new AbortController().signal);
 }
 
+/** These, whatever a request asks for. */
+export function openedTools(tools: readonly ServerTool[]): ToolOpener {
+  return () =>
+    Promise.resolve({
+      missing: undefined,
+      current: () => Promise.resolve(tools),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    });
+}
+
 export interface TestWorker extends Worker, AsyncDisposable {}
 
 export function runWorker(
@@ -170,7 +180,7 @@ export function runWorker(
     queue: work,
     models: () => model,
     opener,
-    tools: () => tools,
+    openTools: openedTools(tools),
     tracer,
     logger,
     slots,

@@ -99,7 +99,7 @@ export function firstTurn(deltas: boolean): TurnStart {
     usage: undefined,
     takenIds: new Set(),
     toolChoice: undefined,
-    clientTools: new Set(),
+    tools: { definitions: [], clientNames: new Set(), ours: new Map() },
     keepText: false,
     cited: undefined,
   };

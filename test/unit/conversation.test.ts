@@ -124,7 +124,6 @@ test('every field that is not honoured yet is named, all at once', () => {
         { name: 'd', item: { case: 'data', value: '{}' } },
         { name: 'b', item: { case: 'database', value: { connectionString: 'postgres://h' } } },
       ],
-      mcpServers: [{ name: 'm' }],
       responseFormat: { format: { case: 'jsonSchema', value: { name: 'n', schema: '{}' } } },
       system: {
         text: 'fine',
@@ -134,7 +133,6 @@ test('every field that is not honoured yet is named, all at once', () => {
     },
   });
   assert.deepEqual(paths(fieldsNotHonoured(request, NO_TOOLS)).toSorted(), [
-    'request.mcp_servers',
     'request.messages[1].content[2].tool_result.content[0].document',
     'request.messages[1].content[3].tool_use.server',
     'request.tool_context[1].database',

@@ -35,6 +35,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'html-to-text': ['documents'],
   fflate: ['documents'],
   'gpt-tokenizer': ['model'],
+  '@modelcontextprotocol/': ['tools'],
   papaparse: ['tools'],
 };
 const CHAT_PACKAGES = ['@bufbuild/protobuf', '@bufbuild/protovalidate'];

@@ -7,7 +7,6 @@ import type { Command } from '../../src/chat/commands.ts';
 import { continueCommand } from '../../src/chat/next-command.ts';
 import { openChat } from '../../src/worker/turn.ts';
 import { chatKey, initiateRequest, NO_KEYS } from '../support/chat-fixtures.ts';
-import { memoryLog } from '../support/memory-log.ts';
 
 test('the day that a default prompt tells is the chat’s own, also after a wait for tools', async () => {
   const { bytes, hash } = canonicalRequest(initiateRequest());
@@ -33,12 +32,7 @@ test('the day that a default prompt tells is the chat’s own, also after a wait
   };
   const later: Command = { ...continueCommand(start, 7), sequence: 2 };
   assert.notEqual(later.meta.createdAtMs, start.meta.createdAtMs);
-  const deps = {
-    log: memoryLog(),
-    queue: { startOf: async () => Promise.resolve(start) },
-    opener: NO_KEYS,
-    tools: () => [],
-  };
+  const deps = { queue: { startOf: async () => Promise.resolve(start) }, opener: NO_KEYS };
   for (const command of [start, later]) {
     const opened = await openChat(deps, command);
     assert.equal(opened?.createdAtMs, start.meta.createdAtMs);

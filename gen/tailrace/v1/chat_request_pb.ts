@@ -490,34 +490,40 @@ export const TableSchema: GenMessage<Table> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_chat_request, 7);
 
 /**
- * A server of the Model Context Protocol.
+ * A server of the Model Context Protocol, by streamable HTTP in the revision of 2026-07-28 or one before it, or by
+ * SSE where it is older than that. Each run of the chat has one session with it, which is closed at the run's end. Its tools are called `<name>__<tool>`: at most 64
+ * characters of A–Z, a–z, 0–9, _ and -; what does not fit is cut or replaced, and ends in _ and 8 hex digits
+ * of a hash. They are listed when a run begins, and again before the next turn when the server says that they
+ * have changed; at most 128 of all servers together, their schemas bounded as those of client tools. A result
+ * is text for the model: structured content as JSON, and for images, audio and links a note of what it was.
  *
  * @generated from message tailrace.v1.McpServer
  */
 export type McpServer = Message<"tailrace.v1.McpServer"> & {
   /**
-   * Prefix of its tools' names. 1 to 64 characters of A–Z, a–z, 0–9, _ and -.
+   * Prefix of its tools' names, unique in the request. 1 to 64 characters of A–Z, a–z, 0–9, _ and -.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Its http or https address. Empty: a server of that name in the operator's own file.
+   * Its http or https address, without a user name: a public one, or one that the operator allows. Redirects
+   * are followed within its origin. (Later, empty: a server of that name in the operator's own file.)
    *
    * @generated from field: string url = 2;
    */
   url: string;
 
   /**
-   * Headers sent with every call. Sealed at rest, never shown.
+   * Headers sent with every call, 16 Ki characters in all. Sealed at rest, never shown.
    *
    * @generated from field: map<string, string> headers = 3;
    */
   headers: { [key: string]: string };
 
   /**
-   * Sent as Authorization: Bearer. Sealed at rest, never shown.
+   * Sent as Authorization: Bearer. Not together with oauth_client_credentials. Sealed at rest, never shown.
    *
    * @generated from field: string bearer_token = 4;
    */
@@ -538,14 +544,15 @@ export type McpServer = Message<"tailrace.v1.McpServer"> & {
   allowedTools: string[];
 
   /**
-   * The longest wait for one answer. Default: the operator's.
+   * The longest wait for one answer, at most 10 min. Default 60 s. To connect and to list may take 20 s each.
    *
    * @generated from field: google.protobuf.Duration timeout = 7;
    */
   timeout?: Duration | undefined;
 
   /**
-   * True: the chat fails if this server cannot be used. Default false: a warning event.
+   * True: the chat is FAILED, MCP_SERVER_UNAVAILABLE, if this server cannot be used when a run begins.
+   * Default false: a warning event, and its tools are missing.
    *
    * @generated from field: bool required = 8;
    */
@@ -560,13 +567,14 @@ export const McpServerSchema: GenMessage<McpServer> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_chat_request, 8);
 
 /**
- * The OAuth 2 client credentials grant (RFC 6749, 4.4).
+ * The OAuth 2 client credentials grant (RFC 6749, 4.4). The client is authenticated by HTTP Basic; the token is kept
+ * for the run, and asked for anew before it ends or when the server refuses it.
  *
  * @generated from message tailrace.v1.OAuthClientCredentials
  */
 export type OAuthClientCredentials = Message<"tailrace.v1.OAuthClientCredentials"> & {
   /**
-   * The token endpoint, http or https.
+   * The token endpoint, http or https, at an address as `url` may have.
    *
    * @generated from field: string token_url = 1;
    */

@@ -1,0 +1,24 @@
+// The names of MCP tools as models know them: `<server>__<tool>`. Model servers take A–Z, a–z, 0–9, _ and -, 64
+// characters at most; what does not fit is made to, and ends in a hash of the whole, so that it stays one name.
+import { createHash } from 'node:crypto';
+import { MAX_MCP_TOOL_NAME_CHARS } from '../../chat/limits.ts';
+
+const HASH_CHARS = 8;
+const USABLE = new RegExp(`^[A-Za-z0-9_-]{1,${MAX_MCP_TOOL_NAME_CHARS}}$`);
+
+/** `taken`: names that the chat has already; the new one is added. The same names, the same result. */
+export function mcpToolName(server: string, tool: string, taken: Set<string>): string {
+  const plain = `${server}__${tool}`;
+  const name = USABLE.test(plain) && !taken.has(plain) ? plain : hashed(plain, server, tool);
+  taken.add(name);
+  return name;
+}
+
+function hashed(plain: string, server: string, tool: string): string {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([server, tool]))
+    .digest('hex');
+  const room = MAX_MCP_TOOL_NAME_CHARS - HASH_CHARS - 1;
+  const readable = plain.replaceAll(/[^A-Za-z0-9_-]+/g, '_').slice(0, room);
+  return `${readable}_${digest.slice(0, HASH_CHARS)}`;
+}

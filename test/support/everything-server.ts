@@ -1,0 +1,73 @@
+// The reference server of the Model Context Protocol, as its package has it, in a process of its own on a free
+// port. It listens on every interface; a port cannot be had from it, so one is looked for.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { within } from './until.ts';
+
+const PROGRAM = fileURLToPath(
+  import.meta.resolve('@modelcontextprotocol/server-everything/dist/index.js'),
+);
+const START_MS = 30_000;
+const TRIES = 5;
+
+export interface EverythingServer extends AsyncDisposable {
+  readonly url: string;
+  /** What it printed, so far. */
+  readonly said: () => string;
+}
+
+export async function startEverything(way: 'streamableHttp' | 'sse'): Promise<EverythingServer> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startAt(await freePort(), way);
+    } catch (error) {
+      if (tries === TRIES) throw error;
+    }
+  }
+}
+
+async function startAt(port: number, way: 'streamableHttp' | 'sse'): Promise<EverythingServer> {
+  const child = spawn(process.execPath, [PROGRAM, way], {
+    env: { PATH: process.env['PATH'], PORT: String(port) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exited = once(child, 'exit');
+  // It does not outlive a test that is cut short.
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  let said = '';
+  const listening = Promise.withResolvers<void>();
+  const take = (chunk: Buffer): void => {
+    said += chunk.toString();
+    if (/(?:listening|running) on port/.test(said)) listening.resolve();
+  };
+  child.stdout.on('data', take);
+  child.stderr.on('data', take);
+  void exited.then(() => listening.reject(new Error(`server-everything ended:\n${said}`)));
+  const stop = async (): Promise<void> => {
+    process.off('exit', kill);
+    kill();
+    await exited;
+  };
+  try {
+    await within(START_MS, 'the start of server-everything', listening.promise);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    url: `http://127.0.0.1:${port}${way === 'sse' ? '/sse' : '/mcp'}`,
+    said: () => said,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

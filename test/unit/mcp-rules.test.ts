@@ -1,0 +1,118 @@
+// The rules of MCP servers in a request: each violation by its path, all of them at once, and no secret in any.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
+import type { McpServerSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ChatRequestSchema, ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { mcpViolations } from '../../src/chat/mcp-rules.ts';
+import { fitViolations } from '../../src/chat/model-fit.ts';
+import { toolViolations } from '../../src/chat/tool-rules.ts';
+import { checkInputSchema } from '../../src/tools/json-schema.ts';
+import { modelInfo } from '../support/test-model.ts';
+
+type Server = MessageInitShape<typeof McpServerSchema>;
+
+const URL = 'https://mcp.example.com/mcp';
+const SECRET = 'planted secret';
+
+function told(...mcpServers: Server[]): string[] {
+  return mcpViolations(create(ChatRequestSchema, { mcpServers })).map(
+    ({ path, description }) => `${path}: ${description}`,
+  );
+}
+
+test('MCP servers in order are taken', () => {
+  const oauthClientCredentials = {
+    tokenUrl: 'https://id.example.com/token',
+    clientId: 'me',
+    clientSecret: SECRET,
+    scopes: ['tools:read'],
+  };
+  assert.deepEqual(
+    told(
+      {
+        name: 'a',
+        url: URL,
+        bearerToken: 'abc.DEF-1',
+        headers: { 'X-Key': SECRET, 'x-empty': '' },
+      },
+      { name: 'b', url: 'http://127.0.0.1:3001/sse', headers: { Authorization: 'Basic x' } },
+      { name: 'c', url: URL, oauthClientCredentials, allowedTools: ['one', 'two words'] },
+      { name: 'd', url: URL, timeout: { seconds: 600n }, required: true },
+    ),
+    [],
+  );
+});
+
+const WRONG: readonly (readonly [Server, path: string, says: RegExp])[] = [
+  [{ url: '' }, 'url', /must be the http or https address .* no file of MCP servers/],
+  [{ url: 'ftp://mcp.example.com' }, 'url', /must be an http or https address/],
+  [{ url: 'mcp.example.com' }, 'url', /must be an http or https address/],
+  [{ url: 'https://me:planted%20secret@mcp.example.com' }, 'url', /has a user name or password/],
+  [{ bearerToken: SECRET }, 'bearer_token', /visible characters/],
+  [{ headers: { Host: 'x' } }, 'headers', /has "host", which the protocol sets itself/],
+  [{ headers: { 'Mcp-Session-Id': 'x' } }, 'headers', /has "mcp-session-id", which/],
+  [{ headers: { 'a b': SECRET } }, 'headers', /has a name that is no name/],
+  [{ headers: { a: `${SECRET}\r\nb: c` } }, 'headers', /has a value with characters/],
+  [{ headers: { a: 'ä' } }, 'headers', /has a value with characters/],
+  [{ headers: { a: '1', A: '2' } }, 'headers', /the same name twice/],
+  [{ headers: { a: 'x'.repeat(16_384) } }, 'headers', /has 16385 characters; at most 16384/],
+  [
+    { bearerToken: 'x', headers: { authorization: SECRET } },
+    'headers',
+    /"authorization" beside a token/,
+  ],
+  [{ allowedTools: ['a', ''] }, 'allowed_tools[1]', /must be the name/],
+  [{ allowedTools: ['a', 'a'] }, 'allowed_tools[1]', /is there already/],
+  [{ timeout: { seconds: 601n } }, 'timeout', /is 601 s; this server allows at most 600 s/],
+];
+
+test('each broken rule of an MCP server is told by its path, and no secret with it', () => {
+  for (const [server, path, says] of WRONG) {
+    const [first = '', ...more] = told({ name: 'm', url: URL, ...server });
+    assert.deepEqual(more, []);
+    assert.ok(first.startsWith(`request.mcp_servers[0].${path}: `), first);
+    assert.match(first, says);
+    assert.doesNotMatch(first, /planted/);
+  }
+});
+
+test('names are unique, and a token is given or got', () => {
+  const credentials = { tokenUrl: 'file:///token', clientId: 'me', scopes: ['a b'] };
+  assert.deepEqual(
+    told(
+      { name: 'm', url: URL, bearerToken: 'x', oauthClientCredentials: credentials },
+      { name: 'm', url: URL },
+    ).map((each) => each.split(': ')[0]),
+    [
+      'request.mcp_servers[0].bearer_token',
+      'request.mcp_servers[0].oauth_client_credentials.token_url',
+      'request.mcp_servers[0].oauth_client_credentials.client_secret',
+      'request.mcp_servers[0].oauth_client_credentials.scopes[0]',
+      'request.mcp_servers[1].name',
+    ],
+  );
+});
+
+test('MCP servers are refused for a model without tools, and none of their tools can be named', () => {
+  const request = create(ChatRequestSchema, {
+    mcpServers: [{ name: 'm', url: URL }],
+    toolChoice: { mode: ToolChoiceMode.NAMED, name: 'm__look' },
+  });
+  const { can } = modelInfo('m');
+  const unable = modelInfo('m', { can: { ...can, tools: false } });
+  assert.deepEqual(
+    fitViolations(request, unable, [unable]).map(({ path }) => path),
+    ['request.mcp_servers'],
+  );
+  const [named, ...more] = toolViolations(request, checkInputSchema);
+  assert.deepEqual(more, []);
+  assert.equal(named?.path, 'request.tool_choice.name');
+  assert.match(named.description, /one of request\.tools; there are none but those of MCP servers/);
+  const any = create(ChatRequestSchema, {
+    mcpServers: [{ name: 'm', url: URL }],
+    toolChoice: { mode: ToolChoiceMode.ANY },
+  });
+  assert.deepEqual(toolViolations(any, checkInputSchema), []);
+});
