@@ -8,8 +8,8 @@ import type { ChatAtLeader } from '../chat/decisions.ts';
 import { decideCancel } from '../chat/decisions.ts';
 import { endChat } from '../chat/end-chat.ts';
 import { ChatError, storeFull } from '../chat/errors.ts';
-import type { EventLog } from '../chat/event-log.ts';
-import { CANCEL_ANSWER_MS, NATS_REQUEST_MS } from '../chat/limits.ts';
+import type { AppendOutcome, EventLog } from '../chat/event-log.ts';
+import { CANCEL_ANSWER_MS, NATS_REQUEST_MS, PUBLISH_TRIES } from '../chat/limits.ts';
 import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
 import { readChat, readView } from '../chat/read-chat.ts';
@@ -29,7 +29,8 @@ export async function cancelChatStream(
   signal: AbortSignal,
 ): Promise<ChatStream> {
   const deadlineMs = Date.now() + CANCEL_ANSWER_MS;
-  while (Date.now() < deadlineMs) {
+  let cause: unknown;
+  for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
     const at = await readChat(deps.inbox, deps.log, chat);
     const decision = decideCancel(at.tail);
     if (decision.do === 'nothing') return readView(deps.log, at.start, at.tail);
@@ -45,36 +46,30 @@ export async function cancelChatStream(
       }
       continue;
     }
-    if (!(await commandCancel(deps, chat, at, reason))) continue;
-    await deps.untilOver(chat, deadlineMs - Date.now(), signal);
-    break;
+    const outcome = await commandCancel(deps, at, reason);
+    if (outcome.type === 'stored') {
+      await deps.untilOver(chat, deadlineMs - Date.now(), signal);
+      const { start, tail } = await readChat(deps.inbox, deps.log, chat);
+      return readView(deps.log, start, tail);
+    }
+    if (outcome.type === 'full') throw storeFull(outcome.cause);
+    // Refused: the chat's commands have moved on. In doubt, as beside another write that is on its way:
+    // the next reading shows the command where it landed.
+    if (outcome.type === 'doubt') cause = outcome.cause;
+    if (Date.now() >= deadlineMs) break;
   }
-  const { start, tail } = await readChat(deps.inbox, deps.log, chat);
-  return readView(deps.log, start, tail);
+  throw notDurable(cause);
 }
 
-/** False: the chat's commands have moved on; read and decide again. */
+/** Stored: there is a command that cancels, this one or another. */
 async function commandCancel(
   deps: CancelDeps,
-  chat: ChatKey,
   at: ChatAtLeader,
   reason: string,
-): Promise<boolean> {
-  if (at.newest.verb === 'cancel') return true;
-  const command = controlCommand(at.start, 'cancel', reason);
-  const outcome = await deps.inbox.publish(command, at.newest.sequence);
-  switch (outcome.type) {
-    case 'stored':
-      return true;
-    case 'refused':
-      return false;
-    case 'doubt':
-    case 'full': {
-      const found = await deps.inbox.last(chat);
-      if (found?.meta.appendId === command.meta.appendId) return true;
-      throw outcome.type === 'full' ? storeFull(outcome.cause) : notDurable(outcome.cause);
-    }
-  }
+): Promise<AppendOutcome> {
+  const { newest } = at;
+  if (newest.verb === 'cancel') return { type: 'stored', storeSequence: newest.sequence };
+  return deps.inbox.publish(controlCommand(at.start, 'cancel', reason), newest.sequence);
 }
 
 function notDurable(cause: unknown): ChatError {

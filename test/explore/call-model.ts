@@ -293,32 +293,21 @@ function publish(turn: Turn, { job, expectedLast }: At<'publish'>): void {
     },
     doubt: (base) => {
       if (call.verb === 'submit') return inPhase(turn, GO_ON, base);
-      if (call.verb !== 'delete') return readBack(base, 'doubt');
+      if (call.verb === 'initiate') return readBack(base, 'doubt');
       return inPhase(turn, { at: 'read', reading: UNREAD, next: 'decide' }, base);
     },
   });
 }
 
-/** What is there of a publish that was not confirmed. */
+/** What is there of a start that was not confirmed. */
 function readBack(turn: Turn, { job, outcome }: At<'read-back'>): void {
-  const { world, emit, who, call } = turn;
+  const { world, emit, who } = turn;
   const look: CallPhase = { at: 'read', reading: UNREAD, next: 'decide' };
-  if (call.verb === 'initiate') {
-    const next = afterStartFailed(outcome, startOf(world), job.id);
-    const saw = `${who} reads the start back`;
-    if (next === 'stored') say(turn, saw, 'created');
-    else if (next === 'look') emit(`${saw}: looks who has the id`, inPhase(turn, look));
-    else emit(`${saw}: again`, inPhase(turn, { at: 'publish', job, expectedLast: 0 }));
-    return;
-  }
-  const newest = world.commands.at(-1);
-  const saw = `${who} reads its command back`;
-  if (newest?.id === job.id) {
-    emit(`${saw}: it is there`, inPhase(turn, WAIT));
-  } else {
-    // The caller is told that it was not confirmed.
-    say(turn, saw, 'nothing');
-  }
+  const next = afterStartFailed(outcome, startOf(world), job.id);
+  const saw = `${who} reads the start back`;
+  if (next === 'stored') say(turn, saw, 'created');
+  else if (next === 'look') emit(`${saw}: looks who has the id`, inPhase(turn, look));
+  else emit(`${saw}: again`, inPhase(turn, { at: 'publish', job, expectedLast: 0 }));
 }
 
 function carryOut(turn: Turn, job: Job & { readonly seq: number }, base = turn.world): World {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { CANCEL_TAKEOVER_MS } from '../../src/chat/limits.ts';
+import type { CommandInbox } from '../../src/chat/commands.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { RunStop } from '../../src/worker/run.ts';
 import {
@@ -280,4 +281,47 @@ test('law 8: a cancel whose acknowledgement is lost says so or is durable, and e
   proxy.pass('down');
   assert.equal((await cancelled).status, ChatStreamStatus.CANCELLED);
   await assertTrueLog(direct.log, chat);
+});
+
+test('law 8: a cancel in doubt that is not there is sent again, as beside another write of the chat on its way', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  const chat = await startChat(adapter);
+  await model.nextCall();
+  let sent = 0;
+  const inbox: CommandInbox = {
+    ...adapter.inbox,
+    publish: (command, expectedLast) =>
+      ++sent === 1
+        ? Promise.resolve({ type: 'doubt', cause: new Error('another write in flight (10164)') })
+        : adapter.inbox.publish(command, expectedLast),
+  };
+  const { status } = await cancel({ ...adapter, inbox }, chat);
+  assert.equal(status, ChatStreamStatus.CANCELLED);
+  assert.equal(sent, 2);
+});
+
+test('law 8: a cancel that stays in doubt is LOG_UNAVAILABLE, and what was in doubt counts where it landed late', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const model = handModel();
+  await using _worker = runWorker(adapter, model);
+  const lost = await startChat(adapter);
+  await model.nextCall();
+  const inbox: CommandInbox = {
+    ...adapter.inbox,
+    publish: () => Promise.resolve({ type: 'doubt', cause: new Error('never answered') }),
+  };
+  await assert.rejects(cancel({ ...adapter, inbox }, lost), { reason: 'LOG_UNAVAILABLE' });
+  const late: CommandInbox = {
+    ...adapter.inbox,
+    publish: async (command, expectedLast) => {
+      await adapter.inbox.publish(command, expectedLast);
+      return { type: 'doubt', cause: new Error('answered too late') };
+    },
+  };
+  const { status } = await cancel({ ...adapter, inbox: late }, lost);
+  assert.equal(status, ChatStreamStatus.CANCELLED);
 });
