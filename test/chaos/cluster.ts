@@ -19,8 +19,8 @@ export interface ClusterOptions {
   readonly workers: number;
   /** Default: loopback, where nobody can be cut off. */
   readonly network?: Network;
-  /** For every api and worker, beside what makes them a cluster. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** For every api and worker, by its name, beside what makes them a cluster. */
+  readonly env?: (name: string) => Readonly<Record<string, string>>;
   readonly slots?: number;
   /** Of the nats-servers: `always`, or how often they sync. */
   readonly syncInterval?: string;
@@ -97,7 +97,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
           TAILRACE_DATA_DIR: join(folder, name),
           OPENAI_BASE_URL: modelUrl,
           OPENAI_API_KEY: incarnationName(name, incarnation),
-          ...options.env,
+          ...options.env?.(name),
           ...env,
         }),
         ready: /Tailrace (?:serves|works)/,

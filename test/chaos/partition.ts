@@ -57,7 +57,7 @@ export async function runPartitions(
     apis: 2,
     workers: 2,
     network,
-    env: { TAILRACE_TOKENS_FILE: tokensFile, TAILRACE_HEARTBEAT_MS: '500' },
+    env: () => ({ TAILRACE_TOKENS_FILE: tokensFile, TAILRACE_HEARTBEAT_MS: '500' }),
     onLine: (line, by) => logs.set(by, [...(logs.get(by) ?? []), line]),
   });
   await untilHealthy(cluster);

@@ -3,6 +3,8 @@
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import type { Inspector } from '../../bench/inspector.ts';
+import { inspected, openInspector } from '../../bench/inspector.ts';
 import { memoryMibOf } from '../../bench/processes.ts';
 import { createCallers } from './callers.ts';
 import type { Cluster } from './cluster.ts';
@@ -14,6 +16,8 @@ import { startLoad } from './load.ts';
 import type { Member } from './member.ts';
 import { growthOf, type Sample } from './growth.ts';
 
+/** Node's own programs; of nats-servers the resident memory counts. */
+const LOOKED_INTO = ['api-1', 'api-2', 'worker-1', 'worker-2'] as const;
 const SAMPLES = 60;
 const LEAST_BETWEEN_MS = 5_000;
 
@@ -37,13 +41,21 @@ process.exit((await soak()) ? 0 : 1);
 async function soak(): Promise<boolean> {
   const history = emptyHistory();
   const faults = new Map<string, number>();
+  const looks = new Map<string, Awaited<ReturnType<typeof inspected>>>();
+  for (const name of LOOKED_INTO) looks.set(name, await inspected());
   await using cluster = await startCluster({
     natsServers: values.single ? 1 : 3,
     apis: 2,
     workers: 2,
+    env: (name) => looks.get(name)?.environment ?? {},
     onDeath: (name, said) => count(faults, `${name} died: ${said}`),
   });
   await untilHealthy(cluster);
+  await using stack = new AsyncDisposableStack();
+  const inspectors = new Map<string, Inspector>();
+  for (const [name, { port }] of looks) {
+    inspectors.set(name, stack.use(await openInspector(port)));
+  }
   using callers = createCallers(
     cluster.apis.map(({ member, url }) => ({ name: member.name, url })),
     history,
@@ -54,7 +66,7 @@ async function soak(): Promise<boolean> {
   const began = performance.now();
   while (performance.now() - began < lastsMs) {
     await sleep(everyMs);
-    const sample = await sampleOf(cluster, load.begun() - load.underWay());
+    const sample = await sampleOf(cluster, inspectors, load.begun() - load.underWay());
     samples.push(sample);
     takeFaults(history, faults);
     print(samples.length, (performance.now() - began) / 60_000, sample);
@@ -67,13 +79,19 @@ async function soak(): Promise<boolean> {
   return grown.within && faults.size === 0;
 }
 
-async function sampleOf(cluster: Cluster, chats: number): Promise<Sample> {
+async function sampleOf(
+  cluster: Cluster,
+  inspectors: ReadonlyMap<string, Inspector>,
+  chats: number,
+): Promise<Sample> {
   const memoryMib: Record<string, number> = {};
   const handles: Record<string, number> = {};
   const members: Member[] = [...cluster.apis.map(({ member }) => member), ...cluster.workers];
   const nats = cluster.nats.map(({ member }) => member);
   for (const member of [...members, ...nats]) {
-    memoryMib[member.name] = memoryMibOf(member.pid());
+    const inspector = inspectors.get(member.name);
+    memoryMib[member.name] =
+      inspector === undefined ? memoryMibOf(member.pid()) : await keptMib(inspector);
     handles[member.name] = readdirSync(`/proc/${member.pid()}/fd`).length;
   }
   let subscriptions = 0;
@@ -85,6 +103,13 @@ async function sampleOf(cluster: Cluster, chats: number): Promise<Sample> {
     consumers += jetstream.consumers;
   }
   return { chats, memoryMib, handles, subscriptions, consumers };
+}
+
+/** What is left when the garbage is collected: what is resident beside it comes and goes with the load. */
+async function keptMib(inspector: Inspector): Promise<number> {
+  await inspector.collectGarbage();
+  const { heapUsed, external } = await inspector.memoryUsage();
+  return (heapUsed + external) / (1024 * 1024);
 }
 
 interface SubsZ {
