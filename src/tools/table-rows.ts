@@ -79,7 +79,7 @@ function csvGrid(data: string): Grid {
 function jsonGrid(data: string): Grid {
   let list: unknown;
   try {
-    list = JSON.parse(data);
+    list = LONG_DIGITS.test(data) ? JSON.parse(data, longAsText) : JSON.parse(data);
   } catch {
     throw new Unreadable('is no JSON; it must be an array of objects, one for each row');
   }
@@ -103,6 +103,20 @@ function jsonGrid(data: string): Grid {
   if (places.size === 0) throw new Unreadable('has no columns; its objects must have fields');
   // A row that lacks a field has NULL there.
   return { names: [...places.keys()], rows, isText: false };
+}
+
+/** Digits of which an integer may be too long to be a number; looking at each value takes longer than reading them. */
+const LONG_DIGITS = /\d{16}/;
+
+/** A long id would lose its last digits, and two of them be one. As in CSV it is a text. */
+function longAsText(
+  _name: string,
+  value: unknown,
+  context?: { readonly source?: string },
+): unknown {
+  const { source } = context ?? {};
+  const isLong = typeof value === 'number' && !Number.isSafeInteger(value);
+  return isLong && source !== undefined && /^-?\d+$/.test(source) ? source : value;
 }
 
 function cellOf(value: unknown): Cell {

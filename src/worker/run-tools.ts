@@ -89,9 +89,7 @@ async function answer(
       if (settled.type !== 'stored') return settled;
     }
   }
-  const may = begun === undefined && answered.chars < MAX_CHAT_TOOL_RESULT_CHARS;
-  const instead = begun === undefined ? TOO_MUCH_TOLD : FATE_UNKNOWN;
-  const result = may ? await resultOf(run, call, own, uses) : instead;
+  const result = await resultOf(run, { call, begun }, own, { uses, chars: answered.chars });
   const text = cut(result.text);
   answered.chars += text.length;
   const content = [{ block: { case: 'text' as const, value: text } }];
@@ -120,12 +118,15 @@ const FATE_UNKNOWN: Result = {
 
 async function resultOf(
   run: ToolRun,
-  call: ToolUseBlock,
+  { call, begun }: OpenCall,
   own: OwnTool | undefined,
-  uses: number,
+  { uses, chars }: { readonly uses: number; readonly chars: number },
 ): Promise<Result> {
   if (own === undefined) return failure(unknownTool(call.name, run.tools));
   const { tool, maxUses } = own;
+  // One that may be repeated can be in the log as begun as well: by the step of a call beside it.
+  if (begun !== undefined && !tool.idempotent) return FATE_UNKNOWN;
+  if (chars >= MAX_CHAT_TOOL_RESULT_CHARS) return TOO_MUCH_TOLD;
   if (maxUses !== undefined && uses >= maxUses) {
     return failure(
       `${tool.name} may be called ${maxUses} times in this chat, and was. Go on without it.`,

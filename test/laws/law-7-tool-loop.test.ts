@@ -103,25 +103,28 @@ test('law 7: who takes over runs no call whose result is in the log, repeats onl
     reading: 'document_search',
     writing: 'web_fetch',
     untouched: 'table_query',
+    beside: 'document_search',
   } as const;
   pushCalls(writer, names);
   await writer.step();
   const kind = BlockKind.TOOL_RESULT;
   const begin = (index: number, id: string): void =>
     writer.push({ case: 'blockStarted', value: { index, kind, turn: 1, id } });
-  begin(4, 'answered');
+  begin(5, 'answered');
   const content = [{ block: { case: 'text' as const, value: 'from before' } }];
   const value = { toolUseId: 'answered', content, isError: false };
   writer.push({
     case: 'blockStopped',
-    value: { index: 4, content: { block: { case: 'toolResult', value } } },
+    value: { index: 5, content: { block: { case: 'toolResult', value } } },
   });
-  begin(5, 'writing');
+  begin(6, 'writing');
+  // In the step of another call.
+  begin(7, 'beside');
   assert.equal((await writer.step()).type, 'stored');
-  begin(6, 'reading');
+  begin(8, 'reading');
   await until(
     'all of it to be stored',
-    async () => (await adapter.log.tail(chat))?.lastSequence === 17,
+    async () => (await adapter.log.tail(chat))?.lastSequence === 21,
   );
 
   const model = handModel();
@@ -137,12 +140,13 @@ test('law 7: who takes over runs no call whose result is in the log, repeats onl
     answered: 'from before',
     reading: 'again reading',
     untouched: 'again untouched',
+    beside: 'again beside',
   });
   assert.match(
     writing ?? '',
     /^Error: This call was under way when its worker was lost\. It may or may not/,
   );
-  assert.deepEqual(search.calls, [{ of: 'reading' }]);
+  assert.deepEqual(search.calls, [{ of: 'reading' }, { of: 'beside' }]);
   assert.deepEqual(fetched.calls, []);
   assert.deepEqual(table.calls, [{ of: 'untouched' }]);
   next.finish();

@@ -90,6 +90,25 @@ test('rows of JSON have the fields of all of them; booleans are 1 and 0, what is
   });
 });
 
+test('integers of JSON beyond 2^53 − 1 stay what they are, as text', () => {
+  const json =
+    '[{"id":9007199254740993,"n":{"id":-9007199254740993}},{"id":9007199254740992,"n":1e300}]';
+  assert.deepEqual(read('json', json), {
+    columns: [
+      { name: 'id', type: 'TEXT' },
+      { name: 'n', type: 'TEXT' },
+    ],
+    rows: [
+      ['9007199254740993', '{"id":"-9007199254740993"}'],
+      ['9007199254740992', '1e+300'],
+    ],
+  });
+  assert.deepEqual(read('json', '[{"n":9007199254740991},{"n":0.30000000000000004}]').rows, [
+    [9007199254740991],
+    [0.30000000000000004],
+  ]);
+});
+
 test('what cannot be read is refused with the row and what would be right', () => {
   for (const [format, data, said] of [
     ['csv', '', /is empty; the first row/],
