@@ -1,6 +1,8 @@
 // Every field of a request reaches the model server, comes back to its caller, or is refused by its
 // path: none is accepted and ignored.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
@@ -17,7 +19,7 @@ import type { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
 import { refused } from '../support/refusal.ts';
 import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
 import { until } from '../support/until.ts';
@@ -333,6 +335,24 @@ test('what is not honoured yet is refused by its path, and nothing is created', 
   assert.deepEqual(all.fields, ['request.limits.max_turns', 'request.thinking.budget_tokens']);
   assert.equal((await refused(client.getChatStream({ streamId: 'later' }))).code, 'NotFound');
   assert.equal(await storedCommands(), before);
+});
+
+test('with strict, what the model server does not read is refused by its path', async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, 'models.json');
+  const servers = [{ name: 'it', base_url: model.url, dialect: 'openai' }];
+  writeFileSync(file, JSON.stringify({ servers, models: [{ name: 'test-model', server: 'it' }] }));
+  await using nats = await startNats();
+  await using strictly = await startTestTailrace(nats.access, { TAILRACE_MODELS_FILE: file });
+  const at = grpcClient(strictly.url);
+  const request = asking({ topK: 5 }).request;
+  const { streamId } = await at.initiateChatStream({ request });
+  const warned = (await watchToEnd(at, streamId)).events.flatMap(({ payload }) =>
+    payload.case === 'warning' ? [payload.value.field] : [],
+  );
+  assert.deepEqual(warned, ['request.top_k']);
+  const refusal = await refused(at.initiateChatStream({ request: { ...request, strict: true } }));
+  assert.deepEqual(refusal.fields, ['request.top_k']);
 });
 
 test('what says nothing new is no reason to refuse', async () => {

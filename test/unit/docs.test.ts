@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const textOf = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
@@ -50,6 +51,25 @@ test('every numbered rule of docs/PROTOCOL.md names a test', () => {
   const bare = rules.filter((rule) => !/`[a-z0-9-]+\/[a-z0-9-]+ › /.test(rule));
   assert.deepEqual(
     bare.map((rule) => rule.split('\n')[0]),
+    [],
+  );
+});
+
+test('docs/PROTOCOL.md has a row with a test for each field of the request', () => {
+  const table = PROTOCOL.slice(PROTOCOL.indexOf('## The request, field by field'));
+  const rows = table.split('\n').filter((line) => line.startsWith('| `'));
+  const named = new Set(
+    rows.flatMap((row) =>
+      [...(row.split('|')[1] ?? '').matchAll(/`([a-z_]+)`/g)].map(([, f]) => f),
+    ),
+  );
+  const fields = ChatRequestSchema.fields.map(({ name }) => name);
+  assert.deepEqual(
+    fields.filter((field) => !named.has(field)),
+    [],
+  );
+  assert.deepEqual(
+    rows.filter((row) => testsNamed(row).length === 0),
     [],
   );
 });
