@@ -1,0 +1,59 @@
+// What a step of tools costs: from the end of a model's turn to the next call of the model, with a tool that
+// takes no time. Two records are stored and the log is read twice in between.
+//
+//   node bench/tool-steps.ts
+import { StopReason } from '../gen/tailrace/v1/chat_stream_pb.ts';
+import type { ModelClient } from '../src/chat/model-port.ts';
+import { runWorker, untilOver } from '../test/support/chat-fixtures.ts';
+import { startNats } from '../test/support/nats.ts';
+import { ownTool, startWithTools } from '../test/support/own-tools.ts';
+import { TEST_MODEL_INFO } from '../test/support/test-model.ts';
+import { summary } from './stats.ts';
+
+const STEPS = 15;
+
+/** Calls the tool in each turn but the last, and notes what lay between. */
+function callingModel(note: (ms: number) => void): ModelClient {
+  const endedMs = new Map<string, number>();
+  return {
+    listModels: () => Promise.resolve([TEST_MODEL_INFO]),
+    generate: ({ turn, correlationId, messages }, sink) => {
+      const chat = `${correlationId} ${JSON.stringify(messages[0]?.content)}`;
+      const before = endedMs.get(chat);
+      if (before !== undefined) note(performance.now() - before);
+      if (turn > STEPS) {
+        endedMs.delete(chat);
+        sink.text('done');
+        return Promise.resolve({ stopReason: StopReason.END_TURN });
+      }
+      sink.toolUse(0, `call_${turn}`, 'web_fetch');
+      sink.toolInput(0, '{"of":"it"}');
+      endedMs.set(chat, performance.now());
+      return Promise.resolve({ stopReason: StopReason.TOOL_USE });
+    },
+  };
+}
+
+for (const chats of [1, 100]) {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const steps: number[] = [];
+  const tool = ownTool('web_fetch', () => Promise.resolve('well'));
+  await using _worker = runWorker(adapter, callingModel((ms) => steps.push(ms)), {
+    tools: [tool],
+    slots: 128,
+  });
+  const rounds = chats === 1 ? 30 : 2;
+  for (let round = 0; round < rounds; round++) {
+    const started = await Promise.all(
+      Array.from({ length: chats }, (_, i) =>
+        startWithTools(adapter, ['web_fetch'], { text: `${round} ${i}` }),
+      ),
+    );
+    await Promise.all(started.map((chat) => untilOver(adapter.log, chat, 60_000)));
+  }
+  const { p50, p99 } = summary(steps);
+  console.log(
+    `${chats} chats at once: ${steps.length} steps, p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`,
+  );
+}
