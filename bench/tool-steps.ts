@@ -39,10 +39,14 @@ for (const chats of [1, 100]) {
   await using adapter = await nats.open();
   const steps: number[] = [];
   const tool = ownTool('web_fetch', () => Promise.resolve('well'));
-  await using _worker = runWorker(adapter, callingModel((ms) => steps.push(ms)), {
-    tools: [tool],
-    slots: 128,
-  });
+  await using _worker = runWorker(
+    adapter,
+    callingModel((ms) => steps.push(ms)),
+    {
+      tools: [tool],
+      slots: 128,
+    },
+  );
   const rounds = chats === 1 ? 30 : 2;
   for (let round = 0; round < rounds; round++) {
     const started = await Promise.all(

@@ -161,6 +161,8 @@ export const MAX_WAITING_QUERIES = 64;
 export const MAX_IMAGE_BYTES = 5 * MiB;
 export const MAX_IMAGES = 100;
 export const MAX_DOCUMENTS = 100;
+/** Elements of a page open inside each other; pages that people read have some dozens. */
+export const MAX_HTML_DEPTH = 5_000;
 export const MAX_DOCUMENT_PAGES = 2_000;
 export const MAX_DOCUMENT_TEXT_BYTES = 4 * MiB;
 /** A DOCX is a ZIP: what it may unpack to. */

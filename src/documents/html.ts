@@ -1,6 +1,8 @@
 // HTML to text that keeps headings, lists, tables and links, and nothing that a browser would not show.
 import { convert, type FormatCallback, type HtmlToTextOptions } from 'html-to-text';
+import { MAX_HTML_DEPTH } from '../chat/limits.ts';
 import { decodeText } from './decode-text.ts';
+import { Unreadable } from './unreadable.ts';
 
 /** Where a page says its own charset, within what browsers look at. */
 const PRESCAN_BYTES = 1_024;
@@ -14,12 +16,38 @@ export function htmlText(
   // A page that can be read as ASCII so far and says utf-16 is not: browsers take it as UTF-8 too.
   const own = said !== undefined && /^utf-?16/i.test(said) ? undefined : said;
   const html = decodeText(bytes, charset ?? own);
+  if (deepestOf(html) > MAX_HTML_DEPTH) throw new Unreadable(TOO_DEEP);
   return { text: textOfHtml(html), title: convert(html, TITLE).slice(0, MAX_TITLE_CHARS) };
 }
 
 export function textOfHtml(html: string): string {
   return convert(html, OPTIONS);
 }
+
+const TOO_DEEP = `has more than ${MAX_HTML_DEPTH} elements open inside each other, the most that is read; send its text`;
+
+/** They have no end tag. */
+const VOID =
+  /^(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr|p|li|td|th|tr|dt|dd|option)$/i;
+
+/**
+ * How deep elements lie in each other at the most, or more: ends that may be left out count as there. What
+ * the parser does is quadratic in it; this is one pass.
+ */
+function deepestOf(html: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (let at = html.indexOf('<'); at !== -1; at = html.indexOf('<', at + 1)) {
+    const name = /^\/?[a-z][a-z0-9]*/i.exec(html.slice(at + 1, at + 1 + LONGEST_NAME))?.[0];
+    if (name === undefined || VOID.test(name)) continue;
+    depth = name.startsWith('/') ? Math.max(0, depth - 1) : depth + 1;
+    deepest = Math.max(deepest, depth);
+  }
+  return deepest;
+}
+
+/** Longer ones are none of HTML's own, and are told apart all the same. */
+const LONGEST_NAME = 16;
 
 const heading: FormatCallback = (element, walk, builder) => {
   const level = Number(String(element.name).slice(1));

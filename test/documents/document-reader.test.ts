@@ -170,11 +170,18 @@ test('text beyond the bound is refused with the bound', async () => {
   assert.match(said, /^has \d+ bytes as text or more; a document may have 4194304$/);
 });
 
+test('HTML whose elements lie too deep in each other is refused unread; lists and tables without end tags are not', async () => {
+  const said = await refusal('html', Buffer.from('<div>'.repeat(800_000)));
+  assert.match(said, /^has more than 5000 elements open inside each other/);
+  const text = await textOf('html', Buffer.from(`<ul>${'<li>river'.repeat(20_000)}`));
+  assert.equal(text.split('river').length, 20_001);
+});
+
 test('a document that takes too long ends by its bound; the event loop goes on, and so does the next', async () => {
   await using quick = createDocumentReader(SILENT, { readers: 1, readMs: 1_500 });
   let turns = 0;
   const turning = setInterval(() => turns++, 5);
-  const deep = Buffer.from('<div>'.repeat(200_000));
+  const deep = Buffer.from(`${'<div>'.repeat(4_900)}${'</div>'.repeat(4_900)}`.repeat(75));
   const [slow, next] = await Promise.all([
     quick.read({ kind: 'html', data: deep, charset: undefined }, NEVER),
     quick.read({ kind: 'pdf', data: file('two-pages.pdf'), charset: undefined }, NEVER),
