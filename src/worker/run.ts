@@ -224,7 +224,7 @@ async function goOn(
 ): Promise<Next> {
   if (isFull(settled)) return { result: await handBack(writer) };
   if (settled.type !== 'stored') return { result: lost(lossBy(settled)) };
-  const next = await nextTurn(deps, chat, opened, command.chat, settled.storeSequence);
+  const next = await nextTurn(deps, chat, opened, command.chat, writer.storeSequence);
   next.answeredBy = turn.answeredBy;
   return { turn: next };
 }
