@@ -14,7 +14,7 @@ import type { Logger } from '../chat/logger.ts';
 import type { RegistrySpec } from '../model/registry-spec.ts';
 import type { Config } from '../ops/config.ts';
 import type { Apart, ApartReport, ApartRun } from '../worker/apart.ts';
-import { RunStop } from '../worker/run.ts';
+import { RunStop } from '../worker/run-stop.ts';
 import type { ApartOrder } from './apart-protocol.ts';
 
 // Type stripping runs the .ts; in a published package there is only what tsc made of it.

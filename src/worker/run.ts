@@ -2,21 +2,15 @@
 // asked for the next turn, and what it says goes to the log. Finished steps are never asked again.
 import { create } from '@bufbuild/protobuf';
 import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import {
-  FailureReason,
-  FailureReasonSchema,
-  StopReason,
-  UsageSchema,
-} from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { FailureReason, StopReason, UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Settled } from '../chat/append.ts';
 import type { Command } from '../chat/commands.ts';
-import { runDueMs, runTimeout, toolDeadlineMs } from '../chat/deadlines.ts';
+import { runDueMs, toolDeadlineMs } from '../chat/deadlines.ts';
 import type { StatusMark } from '../chat/event-log.ts';
 import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
-import type { ModelClient, ModelSink, ModelWarning } from '../chat/model-port.ts';
-import { ModelFailure } from '../chat/model-port.ts';
+import type { ModelClient, ModelWarning } from '../chat/model-port.ts';
 import { nextCall } from '../chat/request-limits.ts';
 import { OpenError } from '../chat/sealing-port.ts';
 import type { Span } from '../chat/span.ts';
@@ -24,23 +18,13 @@ import type { End } from '../chat/terminal.ts';
 import type { OpenTools } from '../chat/tool-port.ts';
 import { type Judged, judge, schemaNotMet } from './answer-format.ts';
 import { AnswerSink } from './answer-sink.ts';
+import { ask, goesOn } from './ask-model.ts';
 import type { LogWriter } from './log-writer.ts';
 import { isFull } from './log-writer.ts';
+import { endByStop, RunStop } from './run-stop.ts';
 import { runTools } from './run-tools.ts';
-import { checkTurn } from './tool-choice.ts';
 import type { OpenChat, Turn, TurnDeps } from './turn.ts';
 import { corrected, isFirstStep, nextTurn, openChat, repairTurn } from './turn.ts';
-
-/** Why a run is stopped before the model is done: the reason of its abort signal. */
-export class RunStop extends Error {
-  readonly why: 'cancelled' | 'hand-back' | 'lost' | 'run-timeout';
-
-  constructor(why: RunStop['why'], message: string) {
-    super(message);
-    this.name = 'RunStop';
-    this.why = why;
-  }
-}
 
 export type RunResult =
   /** The terminal event is in the log. */
@@ -57,10 +41,6 @@ export interface RunDeps extends TurnDeps {
   readonly logger: Logger;
   readonly span: Span;
 }
-
-/** What a turn came to. tools: calls that are answered here come next. */
-type Outcome = End | GoesOn;
-type GoesOn = { readonly kind: 'wait' | 'tools' };
 
 /** `mark`: of the claim, whose record the writer knows. */
 export async function runChat(
@@ -177,10 +157,6 @@ async function askModel(run: Run, turn: Turn): Promise<Next> {
   return { turn: repairTurn(chat, turn, sink, usage, violations) };
 }
 
-function goesOn(outcome: Outcome): outcome is GoesOn {
-  return outcome.kind === 'wait' || outcome.kind === 'tools';
-}
-
 /** Runs what is to be run here; what the client is to run is left to it. */
 async function answerCalls(run: Run, turn: Turn): Promise<Next> {
   const { deps, command, chat, writer, mark, signal } = run;
@@ -253,83 +229,6 @@ async function wait(
   const settled = await writer.wait(calls, deadlineMs);
   if (isFull(settled)) return await handBack(writer);
   return settled.type === 'stored' ? { type: 'waits' } : lost(lossBy(settled));
-}
-
-/** Runs the model to what belongs into the log; rejects where the run is not to end here. */
-async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
-  const { deps, command, chat, signal } = run;
-  const { attempt, runTimeoutMs } = run.mark;
-  try {
-    signal.throwIfAborted();
-    const { request, limits, createdAtMs } = chat;
-    const next = nextCall(limits, turn.usage, turn.turn);
-    if (!next.may) return { kind: 'completed', stopReason: next.stopReason };
-    const { model, correlationId } = command.meta;
-    const { firstTokenTimeoutMs, idleTimeoutMs } = limits;
-    const call = {
-      model,
-      answeredBy: turn.answeredBy,
-      request,
-      messages: turn.messages,
-      tools: turn.tools.definitions,
-      toolChoice: turn.toolChoice,
-      tenant: command.chat.tenant,
-      createdAtMs,
-      turn: turn.turn,
-      correlationId,
-      span: deps.span,
-      limits: { firstTokenTimeoutMs, idleTimeoutMs, outputTokens: next.outputTokens },
-    };
-    const taking: ModelSink = sink;
-    const told: ModelSink = {
-      ...taking,
-      warning: (warning) => {
-        sink.warning(warning);
-        if (warning.cause === undefined) return;
-        deps.logger.warn({ ...fieldsOf(command), attempt, err: warning.cause }, warning.message);
-      },
-    };
-    const { stopReason, answeredBy } = await deps.model.generate(call, told, signal);
-    turn.answeredBy = answeredBy;
-    if (ANSWERS.has(stopReason)) checkTurn(turn.toolChoice, sink.calls);
-    if (stopReason !== StopReason.TOOL_USE) return { kind: 'completed', stopReason };
-    const answer = chat.format?.tool;
-    if (answer !== undefined && sink.inputOf(answer) !== undefined) {
-      return { kind: 'completed', stopReason };
-    }
-    if (sink.someOurs()) return { kind: 'tools' };
-    return chat.awaitToolResults ? { kind: 'wait' } : { kind: 'completed', stopReason };
-  } catch (error) {
-    const end = endByStop(signal, runTimeoutMs);
-    if (end !== undefined) return end;
-    if (signal.aborted || !(error instanceof ModelFailure)) throw error;
-    const { reason, message, retryable } = error;
-    deps.logger.warn(
-      {
-        ...fieldsOf(command),
-        attempt,
-        reason: FailureReasonSchema.value[reason]?.localName,
-        err: error.cause ?? error,
-      },
-      'the model server failed a chat',
-    );
-    return { kind: 'failed', reason, message, retryable };
-  }
-}
-
-/** Ends of a turn in which the model said what it had to say. */
-const ANSWERS: ReadonlySet<StopReason> = new Set([
-  StopReason.END_TURN,
-  StopReason.STOP_SEQUENCE,
-  StopReason.TOOL_USE,
-]);
-
-/** The end of a chat whose run was stopped for good; undefined: it was not. */
-function endByStop(signal: AbortSignal, runTimeoutMs: number): End | undefined {
-  const stop: unknown = signal.aborted ? signal.reason : undefined;
-  if (!(stop instanceof RunStop)) return undefined;
-  if (stop.why === 'cancelled') return { kind: 'cancelled', reason: stop.message };
-  return stop.why === 'run-timeout' ? runTimeout(runTimeoutMs) : undefined;
 }
 
 async function finish(writer: LogWriter, end: End, usage: Usage): Promise<RunResult> {
