@@ -137,7 +137,7 @@ async function askModel(run: Run, turn: Turn): Promise<Next> {
     return goOn(run, turn, await writer.step());
   }
   const fields = { ...fieldsOf(command), attempt: writer.attempt, turn: turn.turn };
-  const mayAsk = turn.repairs.length === 0 && next.may;
+  const mayAsk = turn.repairs === undefined && next.may;
   if (outcome.kind === 'failed' && outcome.reason === FailureReason.TOOL_CHOICE_NOT_MET && mayAsk) {
     deps.logger.warn(fields, 'a turn did not keep to tool_choice');
     return { turn: corrected(turn, sink, usage) };
@@ -151,7 +151,7 @@ async function askModel(run: Run, turn: Turn): Promise<Next> {
   );
   // Asking again is a turn and a call of the model as any other.
   if (!mayAsk) {
-    const end = schemaNotMet(violations, turn.repairs.length > 0);
+    const end = schemaNotMet(chat.format, violations, turn.repairs !== undefined);
     return { result: await finish(writer, end, usage) };
   }
   return { turn: repairTurn(chat, turn, sink, usage, violations) };
@@ -212,11 +212,20 @@ function judgeTurn({ format }: OpenChat, { repairs }: Turn, sink: AnswerSink, en
     // Another tool was called, for the client to run: the answer is to come.
     return answer === undefined ? { end } : judge(format, answer, end);
   }
-  if (end.kind !== 'failed' || repairs.length === 0) return { end };
+  if (end.kind !== 'failed' || repairs === undefined) return { end };
   // The reason is the second call's, but there would have been no second call without the first answer.
-  const what = format === undefined ? 'did not keep to tool_choice' : 'did not fit the schema';
-  const message = `The answer ${what}, and asking the model again failed. ${end.message}`;
+  const message = `${firstAnswer(repairs, format?.tool)}, and asking the model again failed. ${end.message}`;
   return { end: { ...end, message } };
+}
+
+/** What was wrong with the answer that the model was asked again after. */
+function firstAnswer(repairs: 'schema' | 'tool_choice', tool: string | undefined): string {
+  if (tool === undefined) {
+    const what = repairs === 'schema' ? 'fit the schema' : 'keep to tool_choice';
+    return `The answer did not ${what}`;
+  }
+  if (repairs === 'schema') return `The input of the call of "${tool}" did not fit the schema`;
+  return `The model did not keep to the call of "${tool}" that response_format.tool asks for`;
 }
 
 async function wait(

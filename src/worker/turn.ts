@@ -52,8 +52,8 @@ export interface Turn extends TurnStart {
   readonly used: ReadonlyMap<string, number>;
   /** What they have answered together, in UTF-16 units. */
   readonly toolResultChars: number;
-  /** Why the model is asked once more; empty: this is no repair. */
-  readonly repairs: readonly string[];
+  /** What the model did not keep to before it was asked once more; undefined: this is no repair. */
+  readonly repairs: 'schema' | 'tool_choice' | undefined;
 }
 
 export interface TurnDeps {
@@ -125,7 +125,7 @@ export async function nextTurn(
     calls,
     used: said.serverCalls(),
     toolResultChars: said.toolResultChars,
-    repairs: [],
+    repairs: undefined,
   };
 }
 
@@ -135,24 +135,28 @@ export function repairTurn(
   turn: Turn,
   sink: AnswerSink,
   usage: Usage,
-  repairs: readonly string[],
+  violations: readonly string[],
 ): Turn {
   if (format === undefined) throw new Error('Only an answer by a schema is asked for again.');
-  const asked = askedAgain(sink.saidText(), repairRequest(format, repairs));
-  return { ...turn, ...sink.nextStart(usage), messages: [...turn.messages, ...asked], repairs };
+  const asked = askedAgain(sink.saidText(), repairRequest(format, violations));
+  return {
+    ...turn,
+    ...sink.nextStart(usage),
+    messages: [...turn.messages, ...asked],
+    repairs: 'schema',
+  };
 }
 
 /** The turn after one that did not keep to tool_choice: the same step, with what is wanted. */
 export function corrected(turn: Turn, sink: AnswerSink, usage: Usage): Turn {
   const { toolChoice } = turn;
   if (toolChoice === undefined) throw new Error('Only a choice that was made can be broken.');
-  const wanted = correction(toolChoice);
-  const asked = askedAgain(sink.saidText(), wanted);
+  const asked = askedAgain(sink.saidText(), correction(toolChoice));
   return {
     ...turn,
     ...sink.nextStart(usage),
     messages: [...turn.messages, ...asked],
-    repairs: [wanted],
+    repairs: 'tool_choice',
   };
 }
 

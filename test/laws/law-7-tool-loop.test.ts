@@ -190,7 +190,7 @@ test('what a tool comes to is told to the model and never ends the run', async (
     return Promise.resolve(of === 'giant' ? 'x'.repeat(MAX_TOOL_RESULT_CHARS + 1) : 'well');
   });
   await using _worker = runWorker(adapter, model, { tools: [tool] });
-  const chat = await startWithTools(adapter, ['document_search'], { maxUses: 6 });
+  const chat = await startWithTools(adapter, ['document_search'], { maxUses: 7 });
   callThem(await model.nextCall(), {
     refused: 'document_search',
     broken: 'document_search',
@@ -198,6 +198,7 @@ test('what a tool comes to is told to the model and never ends the run', async (
     well: 'document_search',
     no_json: ['document_search', '{"of":'],
     unfit: ['document_search', '{"of":1}'],
+    empty: ['document_search', '{}'],
     too_many: 'document_search',
     unknown: 'calculator',
   });
@@ -211,8 +212,9 @@ test('what a tool comes to is told to the model and never ends the run', async (
     well: 'well',
     no_json: 'Error: The input is no JSON. Give a JSON object that fits the schema.',
     unfit: 'Error: The input does not fit the schema: /of must be string.',
+    empty: "Error: The input does not fit the schema: the input must have required property 'of'.",
     too_many:
-      'Error: document_search may be called 6 times in this chat, and was. Go on without it.',
+      'Error: document_search may be called 7 times in this chat, and was. Go on without it.',
     unknown: 'Error: There is no tool "calculator". There are: document_search.',
   });
   next.sink.text('So be it.');
