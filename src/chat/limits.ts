@@ -123,6 +123,28 @@ export const KEPT_INDEX_CHARS = 32 * 1024 * 1024;
 /** Indexes that are kept, however small. */
 export const KEPT_INDEXES = 256;
 
+// Search by meaning, where an embeddings endpoint is configured
+/** Of one call with its tries, where the operator says nothing; and the most that it may say. */
+export const EMBEDDINGS_TIMEOUT_MS = 20 * SECOND_MS;
+export const MAX_EMBEDDINGS_TIMEOUT_MS = 40 * SECOND_MS;
+/** For all passages of a run together: a search is over before its call of a tool would be. */
+export const EMBED_PASSAGES_MS = 40 * SECOND_MS;
+/** Passages in one call, where the operator says nothing; and the most that it may say. */
+export const EMBEDDINGS_BATCH = 64;
+export const MAX_EMBEDDINGS_BATCH = 512;
+/** Calls that one run has under way at a time. */
+export const EMBEDDING_CALLS_AT_ONCE = 4;
+export const EMBEDDING_CALL_TRIES = 3;
+/** Of one answer: the largest batch with the most dimensions, written out as digits, is larger. */
+export const MAX_EMBEDDINGS_ANSWER_BYTES = 32 * MiB;
+export const MAX_EMBEDDING_DIMENSIONS = 8_192;
+/** Of the vectors of one run, which are 4 bytes for each dimension of each passage. */
+export const MAX_VECTOR_BYTES = 32 * MiB;
+/** Passages of one run that are embedded; where there are more, none is. */
+export const MAX_EMBEDDED_PASSAGES = 8_192;
+/** Passages of each ranking that are fused. */
+export const FUSED_PASSAGES = 100;
+
 // Tables
 export const MAX_TABLES = 50;
 /** Of all tables of a request, as given: reading so much holds a process for 0.1 to 0.25 s. */

@@ -37,17 +37,19 @@ export interface OpenTools extends AsyncDisposable {
   readonly current: () => Promise<readonly ServerTool[]>;
 }
 
+/** What a run gives the tools that it opens. */
+export interface ToolRunScope {
+  /** Aborts with the run. */
+  readonly signal: AbortSignal;
+  /** Of what is missing, before the next turn; the chat goes on. */
+  readonly warn: (warning: ModelWarning) => void;
+}
+
 /**
- * Opens the tools that are run here of what a request asks for. `warn`: of what is missing; the chat goes on.
+ * Opens the tools that are run here of what a request asks for.
  * Does not reject: after `signal` aborts it comes soon to what there is.
  */
-export type ToolOpener = (
-  request: ChatRequest,
-  run: {
-    readonly signal: AbortSignal;
-    readonly warn: (warning: ModelWarning) => void;
-  },
-) => Promise<OpenTools>;
+export type ToolOpener = (request: ChatRequest, run: ToolRunScope) => Promise<OpenTools>;
 
 /** What a call came to that failed, in words for the model: what was wrong and what would be right. */
 export class ToolFailure extends Error {

@@ -6,7 +6,7 @@ import { promptInFile, specInFiles } from './models.ts';
 try {
   const config = readConfig(process.env);
   if (config.modelsFile !== undefined) {
-    const { servers, models, defaultModel } = await specInFiles(config, process.env);
+    const { servers, models, defaultModel, embeddings } = await specInFiles(config, process.env);
     console.log('The environment is right.');
     console.log(`${config.modelsFile} is right.`);
     for (const { name, baseUrl, dialect, discover } of servers) {
@@ -19,6 +19,11 @@ try {
       const also = aliases.length === 0 ? '' : ` (${aliases.join(', ')})`;
       const first = name === (defaultModel ?? models[0]?.name) ? ', the default' : '';
       console.log(`  model ${name}${also}  ${upstreamModel} at ${server}${first}`);
+    }
+    if (embeddings !== undefined) {
+      const { model, server, dimensions } = embeddings;
+      const size = dimensions === undefined ? '' : `, ${dimensions} dimensions`;
+      console.log(`  embeddings  ${model} at ${server}${size}`);
     }
   } else await promptInFile(config);
   if (config.defaultPromptFile !== undefined) console.log(`${config.defaultPromptFile} is right.`);

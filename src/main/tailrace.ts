@@ -22,6 +22,7 @@ import { createGuardedFetch } from '../tools/guarded-fetch.ts';
 import { serverTools } from '../tools/server-tools.ts';
 import { apartProcesses } from './apart-processes.ts';
 import { startApi } from './api.ts';
+import { embedders } from './embedders.ts';
 import type { SetupFindings } from './findings.ts';
 import { givenModels, openModels } from './models.ts';
 
@@ -77,6 +78,8 @@ export async function startTailrace(
   stack.defer(() => control.stop());
   if (config.roles.has('worker')) {
     const own = { ...config, roles: WORKER_ALONE, workerSlots: 1, nats: access, sealKeys };
+    const { embedder, close } = embedders(models.spec, tracer);
+    stack.defer(close);
     const worker = startWorker({
       log: nats.log,
       queue: only === undefined ? nats.work : only.queue(nats.work),
@@ -84,7 +87,7 @@ export async function startTailrace(
       opener: sealing,
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       models: models.current,
-      openTools: toolOpener(serverTools(outside), createAddressGuard(allowed)),
+      openTools: toolOpener(serverTools({ ...outside, embedder }), createAddressGuard(allowed)),
       tracer,
       logger,
     });

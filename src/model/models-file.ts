@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { MAX_MODELS_FILE_BYTES } from '../chat/limits.ts';
 import { TOKENIZERS } from '../chat/model-port.ts';
 import { DIALECTS } from './dialects.ts';
+import { EMBEDDINGS_SETTINGS, embeddingsFaults, embeddingsOf } from './models-file-embeddings.ts';
 import type { Fault, Path } from './models-file-prompt.ts';
 import { PROMPT_SETTINGS, promptFaults, promptOf } from './models-file-prompt.ts';
 import type { ModelSpec, RegistrySpec } from './registry-spec.ts';
@@ -102,6 +103,7 @@ const ModelsFile = z.strictObject({
   models: z.array(Model).prefault([]),
   default_model: name.optional(),
   ...PROMPT_SETTINGS,
+  ...EMBEDDINGS_SETTINGS,
 });
 
 /** What the file says is wrong: a line for each fault. */
@@ -243,7 +245,7 @@ function faultsAcross(
     const words = `is "${wanted}"; the models are: ${[...own].join(', ')}`;
     faults.push({ path: ['default_model'], wanted: words });
   }
-  return [...faults, ...promptFaults(file)];
+  return [...faults, ...promptFaults(file), ...embeddingsFaults(file, servers)];
 }
 
 /** The environment variables that a server's settings name, each with where it stands. */
@@ -305,6 +307,7 @@ function specOf(
     }),
     defaultModel: file.default_model,
     defaultPrompt: promptOf(file),
+    embeddings: embeddingsOf(file),
   };
 }
 

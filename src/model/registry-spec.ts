@@ -51,12 +51,31 @@ export type SamplingDefaults = {
   readonly [field in SamplingField]?: number | readonly string[] | undefined;
 };
 
+/** The endpoint that turns texts into vectors, for search by meaning. */
+export interface EmbeddingsSpec {
+  /** The server's name. */
+  readonly server: string;
+  /** The server's own name for the model. */
+  readonly model: string;
+  /** Asked for and expected; undefined: what the model has. */
+  readonly dimensions: number | undefined;
+  /** Texts in one call. */
+  readonly batchSize: number;
+  /** One call with its tries. */
+  readonly timeoutMs: number;
+  /** What the model wants before each text of its kind; may be empty. */
+  readonly queryPrefix: string;
+  readonly passagePrefix: string;
+}
+
 export interface RegistrySpec {
   readonly servers: readonly ServerSpec[];
   readonly models: readonly ModelSpec[];
   /** Undefined: the first there is. */
   readonly defaultModel: string | undefined;
   readonly defaultPrompt?: DefaultPrompt | undefined;
+  /** Undefined: there is none. */
+  readonly embeddings?: EmbeddingsSpec | undefined;
 }
 
 /** One server, without a file: the given models, or all that it lists. */

@@ -1,15 +1,15 @@
 // The tools that are run here, opened for one run of a chat: Tailrace's own, and those of MCP servers.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import type { ServerTool, ToolOpener } from '../chat/tool-port.ts';
+import type { ServerTool, ToolOpener, ToolRunScope } from '../chat/tool-port.ts';
 import type { AddressGuard } from './address-guard.ts';
 
 /** `ownTools`: those of Tailrace's own that a request asks for. */
 export function toolOpener(
-  ownTools: (request: ChatRequest) => readonly ServerTool[],
+  ownTools: (request: ChatRequest, run: ToolRunScope) => readonly ServerTool[],
   guard: AddressGuard,
 ): ToolOpener {
   return async (request, run) => {
-    const own = ownTools(request);
+    const own = ownTools(request, run);
     if (request.mcpServers.length === 0) {
       return {
         missing: undefined,

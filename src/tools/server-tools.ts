@@ -1,17 +1,27 @@
 // Tailrace's own tools, by the names that a request asks for them by, each bound to what the request lets
 // it use. What does not belong here: how any of them works; each has a file of its own.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import type { ServerTool } from '../chat/tool-port.ts';
+import type { Embedder } from '../chat/embedding-port.ts';
+import type { ServerTool, ToolRunScope } from '../chat/tool-port.ts';
 import { documentSearchTool } from './document-search.ts';
 import { tableQueryTool } from './table-query.ts';
 import { type WebFetchParts, webFetchTool } from './web-fetch.ts';
 
+/** What of the process the tools stand on. */
+export interface ToolParts extends WebFetchParts {
+  /** As it is now; undefined: documents are searched by words alone. */
+  readonly embedder?: () => Embedder | undefined;
+}
+
 const MAKERS = {
-  document_search: documentSearchTool,
+  document_search: (request, { embedder }, run) => {
+    const found = embedder?.();
+    return documentSearchTool(request, found === undefined ? undefined : { embedder: found, run });
+  },
   table_query: (request) => tableQueryTool(request),
-  web_fetch: (_, outside) => webFetchTool(outside),
+  web_fetch: (_, parts) => webFetchTool(parts),
 } as const satisfies Readonly<
-  Record<string, (request: ChatRequest, outside: WebFetchParts) => ServerTool>
+  Record<string, (request: ChatRequest, parts: ToolParts, run: ToolRunScope) => ServerTool>
 >;
 
 /** The names of the tools that requests may ask for. */
@@ -21,12 +31,14 @@ function isServed(name: string): name is keyof typeof MAKERS {
   return SERVED_TOOLS.has(name);
 }
 
-/** Those that a request asks for; `outside`: the way to the web. */
-export function serverTools(outside: WebFetchParts): (request: ChatRequest) => ServerTool[] {
-  return (request) =>
+/** Those that a request asks for, for one run. */
+export function serverTools(
+  parts: ToolParts,
+): (request: ChatRequest, run: ToolRunScope) => ServerTool[] {
+  return (request, run) =>
     request.tools.flatMap(({ kind }) =>
       kind.case === 'server' && isServed(kind.value.name)
-        ? [MAKERS[kind.value.name](request, outside)]
+        ? [MAKERS[kind.value.name](request, parts, run)]
         : [],
     );
 }

@@ -112,9 +112,10 @@ interface Run {
 }
 
 function tellWarnings({ deps, command, writer, warnings }: Run): void {
-  for (const { reason, message, field } of warnings.splice(0)) {
+  for (const { reason, message, field, cause } of warnings.splice(0)) {
     writer.push({ case: 'warning', value: { reason, message, field } });
-    deps.logger.warn({ ...fieldsOf(command), attempt: writer.attempt, field }, message);
+    const err = cause === undefined ? {} : { err: cause };
+    deps.logger.warn({ ...fieldsOf(command), attempt: writer.attempt, field, ...err }, message);
   }
 }
 
