@@ -3,6 +3,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind, EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { timeMs } from '../../src/chat/answer.ts';
+import { COUNTER } from './counting-tools.ts';
 import type { Observation } from './history.ts';
 
 export type End = Extract<
@@ -118,6 +119,33 @@ export function toolResultsOf(log: ChatLog): ReadonlyMap<string, number> {
     results.set(toolUseId, (results.get(toolUseId) ?? 0) + 1);
   }
   return results;
+}
+
+export interface ToolAnswer {
+  readonly text: string;
+  readonly isError: boolean;
+  /** Of a counting tool. */
+  readonly counted: boolean;
+  readonly storedMs: number;
+}
+
+/** The result of each call, by its id, lost attempts left out; of several the first. */
+export function toolAnswersOf(log: ChatLog): ReadonlyMap<string, ToolAnswer> {
+  const counting = new Set<string>();
+  const answers = new Map<string, ToolAnswer>();
+  for (const { event, storedMs } of effective(log)) {
+    const { payload } = event;
+    if (payload.case === 'blockStarted' && payload.value.server === COUNTER) {
+      counting.add(payload.value.id);
+    }
+    const block = payload.case === 'blockStopped' ? payload.value.content?.block : undefined;
+    if (block?.case !== 'toolResult' || answers.has(block.value.toolUseId)) continue;
+    const { toolUseId, content, isError = false } = block.value;
+    const [said] = content;
+    const text = said?.block.case === 'text' ? said.block.value : '';
+    answers.set(toolUseId, { text, isError, counted: counting.has(toolUseId), storedMs });
+  }
+  return answers;
 }
 
 /** What no later attempt has superseded. */
