@@ -12,6 +12,7 @@ import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient, ModelWarning } from '../chat/model-port.ts';
 import { nextCall } from '../chat/request-limits.ts';
+import { LogReading } from '../chat/read-log.ts';
 import { OpenError } from '../chat/sealing-port.ts';
 import type { Span } from '../chat/span.ts';
 import type { End } from '../chat/terminal.ts';
@@ -67,8 +68,10 @@ export async function runChat(
       signal: abort.signal,
       warn: (warning) => void warnings.push(warning),
     });
-    const run: Run = { deps, command, chat, opened, writer, mark, warnings, signal: abort.signal };
-    let turn = await nextTurn(deps, chat, opened, command.chat, upTo);
+    const reading = new LogReading(deps.log, command.chat);
+    const { signal } = abort;
+    const run: Run = { deps, command, chat, opened, reading, writer, mark, warnings, signal };
+    let turn = await nextTurn(chat, opened, reading, upTo);
     begun = true;
     writer.resume(turn.textHash);
     if (opened.missing !== undefined && !abort.signal.aborted) {
@@ -104,6 +107,8 @@ interface Run {
   readonly command: Command;
   readonly chat: OpenChat;
   readonly opened: OpenTools;
+  /** What of the log the run has read: each step reads what came since. */
+  readonly reading: LogReading;
   readonly writer: LogWriter;
   readonly mark: StatusMark;
   /** Of the tools, not told yet: they belong before the turn that does without. */
@@ -195,13 +200,13 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
 
 /** A step is in the log: the next turn is read out of it, as whoever took over would. */
 async function goOn(
-  { deps, chat, opened, command, writer }: Run,
+  { chat, opened, reading, writer }: Run,
   turn: Turn,
   settled: Settled,
 ): Promise<Next> {
   if (isFull(settled)) return { result: await handBack(writer) };
   if (settled.type !== 'stored') return { result: lost(lossBy(settled)) };
-  const next = await nextTurn(deps, chat, opened, command.chat, writer.storeSequence);
+  const next = await nextTurn(chat, opened, reading, writer.storeSequence);
   next.answeredBy = turn.answeredBy;
   return { turn: next };
 }

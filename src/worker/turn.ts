@@ -8,14 +8,13 @@ import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { OpenCalls } from '../chat/answer.ts';
 import { AnswerFold } from '../chat/answer.ts';
-import type { ChatKey } from '../chat/chat-key.ts';
 import { type CitedDocuments, citedDocuments } from '../chat/cited-documents.ts';
 import type { Command, WorkQueue } from '../chat/commands.ts';
 import { documentsById } from '../chat/context-documents.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
 import { APPEND_SETTLE_MS } from '../chat/limits.ts';
-import { foldUpTo } from '../chat/read-log.ts';
+import type { LogReading } from '../chat/read-log.ts';
 import type { ChatLimits } from '../chat/request-limits.ts';
 import { limitsOf } from '../chat/request-limits.ts';
 import type { Opener } from '../chat/sealing-port.ts';
@@ -94,14 +93,12 @@ export async function openChat(
 
 /** What comes next after the finished steps up to a record that is stored; undefined: there is none. */
 export async function nextTurn(
-  deps: Pick<TurnDeps, 'log'>,
   { request, format, cited }: OpenChat,
   opened: OpenTools,
-  chat: ChatKey,
+  reading: LogReading,
   upTo: number | undefined,
 ): Promise<Turn> {
-  const said =
-    upTo === undefined ? new AnswerFold() : await patiently(() => foldUpTo(deps.log, chat, upTo));
+  const said = upTo === undefined ? new AnswerFold() : await patiently(() => reading.upTo(upTo));
   const calls = said.openCalls();
   const calledIds = said.callIds();
   const tools = toolSet(request, await opened.current());

@@ -18,7 +18,6 @@ import {
   RESULT,
   withTool,
   lifeOf,
-  called,
   fault,
 } from './chaos-life.ts';
 
