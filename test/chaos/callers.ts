@@ -95,7 +95,8 @@ export function createCallers(
         stream: deltas,
         priority,
         correlationId: chat,
-        ...(searches > 0 ? SEARCHED : {}),
+        // Where the counter cannot be used there is another tool to offer, or the model's calls would end the chat.
+        ...(searches + counts > 0 ? SEARCHED : {}),
         ...(counts > 0 ? { mcpServers: [{ name: COUNTER, url: counterUrl }] } : {}),
       };
       return call(
