@@ -4,20 +4,22 @@ import { after, before, beforeEach, test } from 'node:test';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ModelFailure } from '../../src/chat/model-port.ts';
 import { UNTRACED } from '../../src/chat/span.ts';
+import { embedders } from '../../src/main/embedders.ts';
 import { type ClosableEmbedder, createEmbedder } from '../../src/model/openai-embedder.ts';
+import { oneServer, type RegistrySpec } from '../../src/model/registry-spec.ts';
 import { type EmbeddingFault, testVector } from '../model-server/embeddings.ts';
 import { type ModelServer, startModelServer } from '../model-server/model-server.ts';
 import { API_KEY, NEVER, TRACEPARENT } from './model-call.ts';
 
 let server: ModelServer;
-const embedders: ClosableEmbedder[] = [];
+const made: ClosableEmbedder[] = [];
 
 before(async () => {
   server = await startModelServer();
 });
 
 after(async () => {
-  for (const embedder of embedders) embedder.close();
+  for (const embedder of made) embedder.close();
   await server[Symbol.asyncDispose]();
 });
 
@@ -39,7 +41,7 @@ function embedderOf(spec: Partial<typeof SPEC> = {}, headers = {}): ClosableEmbe
   const at = { baseUrl: server.url, apiKey: API_KEY, headers };
   const fast = { tries: 3, baseMs: 1, maxMs: 5 };
   const embedder = createEmbedder(at, { ...SPEC, ...spec }, UNTRACED, fast);
-  embedders.push(embedder);
+  made.push(embedder);
   return embedder;
 }
 
@@ -111,6 +113,21 @@ for (const [fault, reason] of FAULTS) {
     );
   });
 }
+
+test('a file that was read again has its endpoint from then on, and one without has none', () => {
+  const one = oneServer({ baseUrl: server.url });
+  const embeddings = { ...SPEC, server: 'default' };
+  let spec: RegistrySpec = { ...one, embeddings };
+  const { embedder, close } = embedders(() => spec, UNTRACED);
+  const first = embedder();
+  assert.equal(first?.batchSize, 8);
+  assert.equal(embedder(), first);
+  spec = { ...one, embeddings: { ...embeddings, batchSize: 4 } };
+  assert.equal(embedder()?.batchSize, 4);
+  spec = one;
+  assert.equal(embedder(), undefined);
+  close();
+});
 
 test('one that does not answer ends at its time; one whose caller leaves ends at once, and its connection with it', async () => {
   server.embeddings.fault = { kind: 'hang' };
