@@ -94,6 +94,17 @@ export const MAX_MCP_DESCRIPTION_CHARS = 8 * KiB;
 export const MAX_MCP_ERROR_CHARS = 8 * KiB;
 /** Headers of one server, names and values. */
 export const MAX_MCP_HEADER_CHARS = 16 * KiB;
+/** Processes of MCP servers at once, for each worker process; the next wait as long as a connection may take. */
+export const MCP_PROCESSES = 64;
+/** How long such a process may take to end after its input has; and again after SIGTERM. Then it is killed. */
+export const MCP_PROCESS_END_MS = MCP_CLOSE_MS / 2;
+/** The wait for an answer to the newest revision's first question: older servers may say nothing to it. */
+export const MCP_PROBE_MS = 5 * SECOND_MS;
+/** Lines that one such process may write into the log, and characters of each. */
+export const MAX_MCP_LOG_LINES = 200;
+export const MAX_MCP_LOG_LINE_CHARS = 2_000;
+/** Of a command with its arguments, and of its environment: what every system takes. */
+export const MAX_MCP_COMMAND_CHARS = 64 * KiB;
 export const MAX_OAUTH_ANSWER_BYTES = 64 * KiB;
 /** A token is asked for anew so long before it ends. */
 export const OAUTH_EARLY_MS = 30 * SECOND_MS;
@@ -272,8 +283,8 @@ export const MODEL_LIST_FRESH_MS = 30 * SECOND_MS;
 /** After a failed call for the list the failure stands this long, so that callers do not pile up. */
 export const MODEL_LIST_RETRY_MS = SECOND_MS;
 export const MODEL_LIST_BYTES = 8 * MiB;
-/** The operator's file of models. */
-export const MAX_MODELS_FILE_BYTES = MiB;
+/** A file of the operator's: of models, of MCP servers. */
+export const MAX_OPERATOR_FILE_BYTES = MiB;
 /** A finished answer waits this long for what may still follow it: usage, and the stream's end. */
 export const MODEL_TAIL_MS = 5 * SECOND_MS;
 /** Connections to the model server kept for the next call; running calls are not bounded by it. */

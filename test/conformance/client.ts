@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { McpServerSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { createAddressGuard } from '../../src/tools/address-guard.ts';
 import { openMcpTools } from '../../src/tools/mcp/mcp-tools.ts';
+import { mcpParts, openingRun } from '../support/opening-run.ts';
 
 const url = process.argv.at(-1) ?? '';
 const allowed = new BlockList();
@@ -39,14 +40,14 @@ const INPUTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 };
 
 const server = create(McpServerSchema, { name: 's', url, ...(await credentials()) });
-const { signal } = new AbortController();
-await using opened = await openMcpTools([server], new Set(), createAddressGuard(allowed), {
-  signal,
-  warn: ({ message }) => {
-    process.stderr.write(`${message}\n`);
-    process.exitCode = 1;
-  },
+const run = openingRun(({ message }) => {
+  process.stderr.write(`${message}\n`);
+  process.exitCode = 1;
 });
+const parts = mcpParts(createAddressGuard(allowed));
+await using opened = await openMcpTools([server], new Set(), parts, run);
 for (const tool of await opened.current()) {
-  process.stdout.write(`${tool.name}: ${await tool.call(INPUTS[tool.name] ?? {}, signal, '')}\n`);
+  process.stdout.write(
+    `${tool.name}: ${await tool.call(INPUTS[tool.name] ?? {}, run.signal, '')}\n`,
+  );
 }

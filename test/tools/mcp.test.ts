@@ -12,6 +12,7 @@ import { wordsOf } from '../../src/tools/mcp/mcp-failure.ts';
 import { mcpToolName } from '../../src/tools/mcp/mcp-names.ts';
 import { resultText } from '../../src/tools/mcp/mcp-result.ts';
 import { openMcpTools } from '../../src/tools/mcp/mcp-tools.ts';
+import { mcpParts, openingRun } from '../support/opening-run.ts';
 import { anyTool, startMcpServer } from '../support/mcp-server.ts';
 
 test('a tool of an MCP server is called <server>__<tool> where that is a name that model servers take', () => {
@@ -84,12 +85,11 @@ test('only a tool that its server calls reading or idempotent may be called agai
   );
   const allowed = new BlockList();
   allowed.addAddress('127.0.0.1');
-  const { signal } = new AbortController();
   await using opened = await openMcpTools(
     [create(McpServerSchema, { name: 's', url: server.url, timeout: { seconds: 90n } })],
     new Set(),
-    createAddressGuard(allowed),
-    { signal, warn: ({ message }) => assert.fail(message) },
+    mcpParts(createAddressGuard(allowed)),
+    openingRun(({ message }) => assert.fail(message)),
   );
   const found = await opened.current();
   assert.deepEqual(

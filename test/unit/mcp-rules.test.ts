@@ -46,7 +46,11 @@ test('MCP servers in order are taken', () => {
 });
 
 const WRONG: readonly (readonly [Server, path: string, says: RegExp])[] = [
-  [{ url: '' }, 'url', /must be the http or https address .* no file of MCP servers/],
+  [
+    { url: '' },
+    'url',
+    /must be the http or https address of the server: the operator has none of his own/,
+  ],
   [{ url: 'ftp://mcp.example.com' }, 'url', /must be an http or https address/],
   [{ url: 'mcp.example.com' }, 'url', /must be an http or https address/],
   [{ url: 'https://me:planted%20secret@mcp.example.com' }, 'url', /has a user name or password/],
@@ -76,6 +80,38 @@ test('each broken rule of an MCP server is told by its path, and no secret with 
     assert.match(first, says);
     assert.doesNotMatch(first, /planted/);
   }
+});
+
+test('a server by its name alone is one of the operator’s, who gives it what it needs', () => {
+  const byName = (...servers: Server[]): string[] =>
+    mcpViolations(create(ChatRequestSchema, { mcpServers: servers }), ['files', 'tickets']).map(
+      ({ path, description }) => `${path}: ${description}`,
+    );
+  assert.deepEqual(
+    byName({ name: 'files', allowedTools: ['read'] }, { name: 'mine', url: URL }),
+    [],
+  );
+  const [unknown = '', ...more] = byName({ name: 'flies' });
+  assert.deepEqual(more, []);
+  assert.match(
+    unknown,
+    /^request\.mcp_servers\[0\]\.name: is "flies" without a url, .*: files, tickets\. Give/,
+  );
+  const oauthClientCredentials = { tokenUrl: URL, clientId: 'me', clientSecret: SECRET };
+  const given = byName(
+    { name: 'files', headers: { 'x-key': SECRET }, bearerToken: 'planted' },
+    { name: 'tickets', oauthClientCredentials, timeout: { seconds: 601n } },
+  );
+  assert.deepEqual(
+    given.map((each) => each.split(': ')[0]),
+    [
+      'request.mcp_servers[0].headers',
+      'request.mcp_servers[0].bearer_token',
+      'request.mcp_servers[1].oauth_client_credentials',
+      'request.mcp_servers[1].timeout',
+    ],
+  );
+  assert.doesNotMatch(given.join(), /planted/);
 });
 
 test('names are unique, and a token is given or got', () => {

@@ -6,18 +6,25 @@ import type { McpServer } from '../../../gen/tailrace/v1/chat_request_pb.ts';
 import { WarningReason } from '../../../gen/tailrace/v1/event_pb.ts';
 import { MAX_MCP_ERROR_CHARS } from '../../chat/limits.ts';
 import type { ModelWarning } from '../../chat/model-port.ts';
-import type { OpenTools, ServerTool } from '../../chat/tool-port.ts';
+import type { OpenTools, ServerTool, OpeningRun } from '../../chat/tool-port.ts';
 import { ToolFailure } from '../../chat/tool-port.ts';
+import { fieldsOf } from '../../chat/log-fields.ts';
+import type { Logger } from '../../chat/logger.ts';
 import type { AddressGuard } from '../address-guard.ts';
 import { wordsOf } from './mcp-failure.ts';
 import { type Listed, takenTools } from './mcp-listing.ts';
 import { resultText } from './mcp-result.ts';
 import { openLastingSession } from './mcp-lasting-session.ts';
 import type { McpSession } from './mcp-session.ts';
+import { type McpTarget, targetOf } from './mcp-target.ts';
+import type { OwnMcpServer } from './own-servers.ts';
 
-export interface McpRun {
-  readonly signal: AbortSignal;
-  readonly warn: (warning: ModelWarning) => void;
+export interface McpParts {
+  /** For the servers that requests give by their url. */
+  readonly guard: AddressGuard;
+  /** The operator's, by their names. */
+  readonly own: readonly OwnMcpServer[];
+  readonly logger: Pick<Logger, 'debug'>;
 }
 
 /** A server that answers, and what it listed last. */
@@ -29,8 +36,8 @@ interface Served extends Listed {
 export async function openMcpTools(
   servers: readonly McpServer[],
   names: ReadonlySet<string>,
-  guard: AddressGuard,
-  run: McpRun,
+  parts: McpParts,
+  run: OpeningRun,
 ): Promise<OpenTools> {
   const warn = warnOnce(run);
   let missing: string | undefined;
@@ -39,9 +46,11 @@ export async function openMcpTools(
       const field = `request.mcp_servers[${place}]`;
       let session: McpSession | undefined;
       try {
-        session = await openLastingSession(server, guard, run.signal);
+        const target = targetFor(server, parts, run);
+        session = await openLastingSession(target, run.signal);
         const tools = await session.list(run.signal);
-        return { server, field, session, withoutSecrets: session.withoutSecrets, tools };
+        const { withoutSecrets } = session;
+        return { server, field, session, withoutSecrets, ownAllowed: target.allowedTools, tools };
       } catch (error) {
         await session?.close();
         const message = `The MCP server "${server.name}" cannot be used: it ${wordsOf(error)}.`;
@@ -86,8 +95,21 @@ export async function openMcpTools(
   };
 }
 
+function targetFor(
+  server: McpServer,
+  { guard, own, logger }: McpParts,
+  { command }: OpeningRun,
+): McpTarget {
+  const fields = { ...fieldsOf(command), mcp_server: server.name };
+  return targetOf(server, guard, {
+    own,
+    tenant: command.chat.tenant,
+    onLine: (line) => logger.debug({ ...fields, line }, 'an MCP server said'),
+  });
+}
+
 /** The same is said once in a run; nothing is, when the run is over. */
-function warnOnce({ signal, warn }: McpRun): McpRun['warn'] {
+function warnOnce({ signal, warn }: OpeningRun): OpeningRun['warn'] {
   const said = new Set<string>();
   return (warning) => {
     if (signal.aborted || said.has(warning.message)) return;
