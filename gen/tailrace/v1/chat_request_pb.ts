@@ -509,7 +509,9 @@ export type McpServer = Message<"tailrace.v1.McpServer"> & {
 
   /**
    * Its http or https address, without a user name: a public one, or one that the operator allows. Redirects
-   * are followed within its origin. (Later, empty: a server of that name in the operator's own file.)
+   * are followed within its origin. Empty: the operator's own server of that name, who gives it what it needs;
+   * headers, bearer_token and oauth_client_credentials are refused then, and allowed_tools choose among those
+   * that the operator allows.
    *
    * @generated from field: string url = 2;
    */
@@ -544,7 +546,7 @@ export type McpServer = Message<"tailrace.v1.McpServer"> & {
   allowedTools: string[];
 
   /**
-   * The longest wait for one answer, at most 10 min. Default 60 s. To connect and to list may take 20 s each.
+   * The longest wait for one answer, at most 10 min. Default 60 s, or what the operator says of his own server. To connect and to list may take 20 s each.
    *
    * @generated from field: google.protobuf.Duration timeout = 7;
    */

@@ -122,21 +122,16 @@ export function processTransport(
       started.once('close', () => end(undefined));
       return promise;
     },
-    send: (message: JSONRPCMessage) => {
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
+    send: async (message: JSONRPCMessage) => {
       const stdin = child?.stdin;
-      if (ended !== undefined || !stdin?.writable) {
-        reject(new McpFailure(ended ?? 'has ended'));
-      } else {
-        stdin.write(serializeMessage(message), (error) => {
-          if (!error) return resolve();
-          // How it ended is known in a moment.
-          void goneWithin(MCP_PROCESS_END_MS).then(() =>
-            reject(new McpFailure(ended ?? 'has ended', { cause: error })),
-          );
-        });
-      }
-      return promise;
+      if (ended !== undefined || !stdin?.writable) throw new McpFailure(ended ?? 'has ended');
+      const { promise, resolve } = Promise.withResolvers<Error | null | undefined>();
+      stdin.write(serializeMessage(message), resolve);
+      const cause = await promise;
+      if (!cause) return;
+      // How it ended is known in a moment.
+      await goneWithin(MCP_PROCESS_END_MS);
+      throw new McpFailure(ended ?? 'has ended', { cause });
     },
     // As the protocol has it: its input ends, it is told to end, it is killed.
     close: async () => {
