@@ -160,6 +160,7 @@ export class AnswerFold {
         return;
       case 'started':
       case 'warning':
+      case 'toolProgress':
       case 'toolResultsRequested':
       case undefined:
         return;

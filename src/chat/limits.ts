@@ -69,6 +69,13 @@ export const READ_AGAIN_TRIES = 250;
 /** Results of client tools without a continue after this long: whoever took them is gone. */
 export const CONTINUE_GRACE_MS = 2 * SECOND_MS;
 
+/** A call's progress is told so often, the newest each time, … */
+export const TOOL_PROGRESS_EVERY_MS = SECOND_MS;
+/** … and so many times in all. */
+export const MAX_TOOL_PROGRESS_EVENTS = 200;
+/** Of what it says, in UTF-16 units; the rest is cut off. */
+export const MAX_TOOL_PROGRESS_CHARS = 1_000;
+
 // MCP servers
 /** The longest wait for one answer, where a request says nothing; and the most that it may say. */
 export const MCP_TIMEOUT_MS = TOOL_CALL_TIMEOUT_MS;

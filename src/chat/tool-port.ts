@@ -21,13 +21,22 @@ export interface ServerTool {
   /**
    * `input`: fits the schema. Resolves with text for the model, cut to a bound by whoever calls. Rejects
    * with ToolFailure for what the model is to know; anything else is a fault of ours. Ends soon after
-   * `signal` aborts. `traceparent` (W3C): of the call's span, for whatever the tool asks in turn.
+   * `signal` aborts. `traceparent` (W3C): of the call's span, for whatever the tool asks in turn. `tell` may be
+   * called as often as there is news, and is heard until the call is over.
    */
   readonly call: (
     input: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
     traceparent: string,
+    tell?: (progress: ToolProgress) => void,
   ) => Promise<string>;
+}
+
+/** How far a call is. Numbers are finite. */
+export interface ToolProgress {
+  readonly progress: number;
+  readonly total: number | undefined;
+  readonly message: string;
 }
 
 /** What a chat's tools stand on while a run lasts: sessions with the servers that have them. */

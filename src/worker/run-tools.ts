@@ -11,9 +11,10 @@ import {
   TOOL_CALLS_AT_ONCE,
 } from '../chat/limits.ts';
 import type { Span } from '../chat/span.ts';
-import { ToolFailure } from '../chat/tool-port.ts';
+import { ToolFailure, type ToolProgress } from '../chat/tool-port.ts';
 import { readToolInput } from '../tools/tool-input.ts';
 import type { LogWriter } from './log-writer.ts';
+import { progressEvents } from './tool-progress.ts';
 import type { OwnTool, ToolSet } from './tool-set.ts';
 
 export interface ToolRun {
@@ -89,7 +90,9 @@ async function answer(
       if (settled.type !== 'stored') return settled;
     }
   }
-  const result = await resultOf(run, { call, begun }, own, { uses, chars: answered.chars });
+  const told = progressEvents({ index, toolUseId: call.id }, (event) => writer.push(event));
+  const spent = { uses, chars: answered.chars, tell: told.tell };
+  const result = await resultOf(run, { call, begun }, own, spent).finally(told.end);
   const text = cut(result.text);
   answered.chars += text.length;
   const content = [{ block: { case: 'text' as const, value: text } }];
@@ -120,7 +123,15 @@ async function resultOf(
   run: ToolRun,
   { call, begun }: OpenCall,
   own: OwnTool | undefined,
-  { uses, chars }: { readonly uses: number; readonly chars: number },
+  {
+    uses,
+    chars,
+    tell,
+  }: {
+    readonly uses: number;
+    readonly chars: number;
+    readonly tell: (progress: ToolProgress) => void;
+  },
 ): Promise<Result> {
   if (own === undefined) return failure(unknownTool(call.name, run.tools));
   const { tool, maxUses } = own;
@@ -144,7 +155,7 @@ async function resultOf(
   });
   let fault: string | undefined;
   try {
-    const answer = tool.call(input.value, signal, span.traceparent);
+    const answer = tool.call(input.value, signal, span.traceparent, tell);
     return { text: await untilAborted(answer, signal), isError: false };
   } catch (error) {
     fault = 'ABORTED';

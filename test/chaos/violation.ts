@@ -19,6 +19,7 @@ export const RULES = [
   'wrong-answer',
   'tool-result-doubled',
   'tool-result-missing',
+  'tool-progress-stray',
   'cancelled-revived',
   'status-untrue',
   'status-went-back',

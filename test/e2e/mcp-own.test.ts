@@ -127,6 +127,13 @@ test('a program that ends in a call is an error result, and is started again for
   assert.equal(results[1], 'the key is [redacted]');
 });
 
+test('a thousand words of progress at once are few events, told before the result', async () => {
+  const watch = await chats.runToEnd(calling(['hand__progress']), [{ name: 'hand' }]);
+  assert.deepEqual(resultsIn(watch.events), [{ text: 'done', isError: false }]);
+  const told = watch.events.filter(({ payload }) => payload.case === 'toolProgress');
+  assert.ok(told.length >= 1 && told.length < 20, String(told.length));
+});
+
 test('a program that cannot be started is a warning that says so', async () => {
   const watch = await chats.runToEnd({ text: ['done'] }, [{ name: 'missing' }]);
   const [warning] = warningsIn(watch.events);

@@ -88,12 +88,29 @@ test('structured content reaches the model as JSON, and an image as a note of wh
   assert.match(link?.text ?? '', /\[A link to the resource /);
 });
 
-test('a long-running tool that tells its progress is waited for', async () => {
+test('a long-running tool is waited for, and its progress is in the log, at each observer and at no model', async () => {
   const script = calling(['every__trigger-long-running-operation', '{"duration":0.5,"steps":5}']);
-  const watch = await chats.runToEnd(script, [{ name: 'every', url: everything.url }]);
+  const streamId = await chats.start(script, [{ name: 'every', url: everything.url }]);
+  const watch = await watchToEnd(chats.client, streamId);
   assert.deepEqual(resultsIn(watch.events), [
     { text: 'Long running operation completed. Duration: 0.5 seconds, Steps: 5.', isError: false },
   ]);
+  const opened = watch.events.findIndex(
+    ({ payload }) =>
+      payload.case === 'blockStarted' && payload.value.kind === BlockKind.TOOL_RESULT,
+  );
+  const told = watch.events.flatMap(({ payload }, i) =>
+    payload.case === 'toolProgress' ? [{ i, ...payload.value }] : [],
+  );
+  assert.ok(told.length > 0 && told.length < 5, 'five steps in half a second');
+  for (const { i, index, toolUseId, progress, total } of told) {
+    assert.ok(i > opened);
+    assert.deepEqual([index, toolUseId, progress, total], [1, 'call_0', 1, 5]);
+  }
+  const again = await watchToEnd(chats.client, streamId);
+  assert.deepEqual(again.events, watch.events);
+  const { messages } = await chats.modelAsked(2);
+  assert.doesNotMatch(JSON.stringify(messages), /progress/);
 });
 
 test('a server that knows SSE alone is used by SSE', async () => {

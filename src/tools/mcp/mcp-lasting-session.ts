@@ -41,8 +41,7 @@ export async function openLastingSession(
   return {
     timeoutMs: current.timeoutMs,
     list: (signal) => withSession((session) => session.list(signal)),
-    call: (tool, input, signal, traceparent) =>
-      withSession((session) => session.call(tool, input, signal, traceparent)),
+    call: (...asked) => withSession((session) => session.call(...asked)),
     takeChanged: () => {
       const was = current.takeChanged() || isNew;
       isNew = false;

@@ -3,6 +3,7 @@
 import {
   type CallToolResult,
   type Client,
+  type Progress,
   type Tool,
   TRACEPARENT_META_KEY,
   type Transport,
@@ -36,6 +37,7 @@ export interface McpSession {
     input: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
     traceparent: string,
+    tell: (progress: Progress) => void,
   ) => Promise<CallToolResult>;
   /** Whether the server has said, since this was asked last, that its tools have changed. */
   readonly takeChanged: () => boolean;
@@ -100,7 +102,7 @@ function sessionOf(
       if (client.getServerCapabilities()?.tools === undefined) return [];
       return orEnded(listAll(client, openMs, signal), ended);
     },
-    call: (tool, input, signal, traceparent) => {
+    call: (tool, input, signal, traceparent, tell) => {
       // A result is the model's to judge: to hold it against a stranger's schema would have no bound.
       const { outputSchema: _schema, ...toolDefinition } = tool;
       const called = client.callTool(
@@ -112,8 +114,8 @@ function sessionOf(
         {
           signal,
           timeout: timeoutMs,
-          // Asked for, so that what lies between keeps the connection; it makes no wait longer.
-          onprogress: () => undefined,
+          // Asked for in any case, so that what lies between keeps the connection; it makes no wait longer.
+          onprogress: tell,
           // For the headers that a tool wants beside its input.
           toolDefinition,
         },

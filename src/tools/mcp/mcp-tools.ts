@@ -6,7 +6,7 @@ import type { McpServer } from '../../../gen/tailrace/v1/chat_request_pb.ts';
 import { WarningReason } from '../../../gen/tailrace/v1/event_pb.ts';
 import { MAX_MCP_ERROR_CHARS } from '../../chat/limits.ts';
 import type { ModelWarning } from '../../chat/model-port.ts';
-import type { OpenTools, ServerTool, OpeningRun } from '../../chat/tool-port.ts';
+import type { OpeningRun, OpenTools, ServerTool, ToolProgress } from '../../chat/tool-port.ts';
 import { ToolFailure } from '../../chat/tool-port.ts';
 import { fieldsOf } from '../../chat/log-fields.ts';
 import type { Logger } from '../../chat/logger.ts';
@@ -132,10 +132,21 @@ async function callOf(
   input: Readonly<Record<string, unknown>>,
   signal: AbortSignal,
   traceparent: string,
+  tell: (progress: ToolProgress) => void = () => undefined,
 ): Promise<string> {
   let result: CallToolResult;
   try {
-    result = await session.call(tool, input, signal, traceparent);
+    result = await session.call(
+      tool,
+      input,
+      signal,
+      traceparent,
+      ({ progress, total, message }) => {
+        if (signal.aborted || !Number.isFinite(progress)) return;
+        const whole = Number.isFinite(total) ? total : undefined;
+        tell({ progress, total: whole, message: withoutSecrets(message ?? '') });
+      },
+    );
   } catch (error) {
     signal.throwIfAborted();
     const said =
