@@ -60,6 +60,10 @@ export const MAX_TOOL_RESULT_CHARS = 64 * 1024;
 /** Of all that the tools that are run here answer in one chat, in UTF-16 units: as much as the largest contexts
  * hold. Once it is reached no more calls are made; those under way may still answer. */
 export const MAX_CHAT_TOOL_RESULT_CHARS = 4 * MiB;
+/** Images in one result of an MCP server's tool: they are in one event with its text. */
+export const MAX_TOOL_RESULT_IMAGE_BYTES = 512 * KiB;
+/** Of all of them in one chat: each turn of the model has them all. */
+export const MAX_CHAT_TOOL_IMAGE_BYTES = 4 * MiB;
 /** Of all results in one SubmitToolResults, encoded: they are one event. */
 export const MAX_TOOL_RESULTS_BYTES = 768 * KiB;
 /** A worker whose view lacks the results that it is to go on from reads again after this long. */

@@ -7,12 +7,15 @@ import type {
   ChatCompletionToolMessageParam,
 } from 'openai/resources/chat/completions';
 import { type ToolChoice, ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { create } from '@bufbuild/protobuf';
 import {
   type ContentBlock,
+  ContentBlockSchema,
   type Message,
   Role,
   type ToolResultBlock,
 } from '../../gen/tailrace/v1/content_pb.ts';
+import { shownImage, unseenImage } from '../chat/image-note.ts';
 import { samplingOf } from '../chat/model-fit.ts';
 import { DEFAULT_PRIORITY } from '../chat/limits.ts';
 import { type ModelCall, SAMPLING_FIELDS, type ToolDefinition } from '../chat/model-port.ts';
@@ -40,6 +43,8 @@ export interface BodyTarget {
   /** What of the request's wish is sent; undefined: nothing. */
   readonly thinking: ThinkingWish | undefined;
   readonly defaultPrompt?: DefaultPrompt | undefined;
+  /** It is known to see images: those of tools' results are shown to it. Else a note stands for them. */
+  readonly seesImages: boolean;
 }
 
 /** request.stream is for our events: it is not sent. */
@@ -125,29 +130,32 @@ function choiceOf({ mode, name }: ToolChoice): NonNullable<ChatBody['tool_choice
   }
 }
 
-function messagesOf(call: ModelCall, { dialect, defaultPrompt }: BodyTarget): ChatBody['messages'] {
+function messagesOf(call: ModelCall, target: BodyTarget): ChatBody['messages'] {
+  const { defaultPrompt } = target;
   const messages: ChatBody['messages'] = [];
   const { request } = call;
   const system = systemText(request.system, defaultPrompt, call, contextText(request));
   if (system !== '') messages.push({ role: 'system', content: system });
   let documents = 0;
   const next = (): number => ++documents;
-  for (const message of call.messages) messages.push(...messagesFor(message, dialect, next));
+  for (const message of call.messages) messages.push(...messagesFor(message, target, next));
   return messages;
 }
 
 /** One of ours may be several of theirs: results are messages of their own there, before the text. */
 function messagesFor(
   { role, content }: Message,
-  dialect: Dialect,
+  { dialect, seesImages }: BodyTarget,
   nextDocument: () => number,
 ): ChatBody['messages'] {
   switch (role) {
     case Role.USER: {
-      const results = content.flatMap(({ block }) =>
-        block.case === 'toolResult' ? [resultOf(block.value)] : [],
+      const given = content.flatMap(({ block }) =>
+        block.case === 'toolResult' ? [block.value] : [],
       );
+      const results = given.map((result) => resultOf(result, seesImages));
       const said = content.filter(({ block }) => block.case !== 'toolResult');
+      if (seesImages) said.unshift(...imagesOfResults(given));
       if (said.length === 0) return results;
       return [...results, { role: 'user', content: userContent(said, nextDocument) }];
     }
@@ -176,10 +184,30 @@ function callsIn({ block }: ContentBlock): ChatCompletionMessageFunctionToolCall
 }
 
 /** There is no place for "it failed" but the text itself. */
-function resultOf(result: ToolResultBlock): ChatCompletionToolMessageParam {
-  const text = textsOf(result.content).join('\n');
+function resultOf(result: ToolResultBlock, seesImages: boolean): ChatCompletionToolMessageParam {
+  const noted = result.content.map((part) => withNote(part, seesImages));
+  const text = textsOf(noted).join('\n');
   const content = result.isError === true ? `Error: ${text}` : text;
   return { role: 'tool', tool_call_id: result.toolUseId, content };
+}
+
+function withNote(part: ContentBlock, seesImages: boolean): ContentBlock {
+  const { block } = part;
+  if (block.case !== 'image' || block.value.source.case !== 'data') return part;
+  const image = { mediaType: block.value.mediaType, bytes: block.value.source.value.length };
+  const value = seesImages ? shownImage(image) : unseenImage(image);
+  return { ...part, block: { case: 'text', value } };
+}
+
+/** What a tool message has no place for: by OpenAI's own contract it takes text alone. */
+function imagesOfResults(results: readonly ToolResultBlock[]): ContentBlock[] {
+  return results.flatMap(({ content }, i) => {
+    const images = content.filter(({ block }) => block.case === 'image');
+    if (images.length === 0) return [];
+    const which = results.length === 1 ? 'the tool’s result' : `result ${i + 1}`;
+    const value = `[Images of ${which}:]`;
+    return [create(ContentBlockSchema, { block: { case: 'text', value } }), ...images];
+  });
 }
 
 /** Text goes as one string: not every server takes an array of parts in every role. */

@@ -72,6 +72,7 @@ const Model = z.strictObject({
     })
     .prefault({}),
   thinking_tags: ThinkingTags.optional(),
+  tool_images: can,
   context_tokens: count,
   max_output_tokens: count,
   parallel_calls: count,
@@ -217,6 +218,7 @@ function specOf(
           documents: can.documents,
         },
         thinkTags: tagsOf(model.thinking_tags),
+        toolImages: model.tool_images,
         contextTokens: model.context_tokens,
         maxOutputTokens: model.max_output_tokens,
         defaults: model.defaults,

@@ -2,7 +2,7 @@
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { type ContextDocument, contextDocuments } from '../chat/context-documents.ts';
 import { DEFAULT_PASSAGES, MAX_PASSAGES, MAX_SEARCH_QUERY_CHARS } from '../chat/limits.ts';
-import type { ServerTool } from '../chat/tool-port.ts';
+import type { TextTool } from '../chat/tool-port.ts';
 import type { Hit } from './document-index.ts';
 import { createKeptIndexes, indexKey } from './kept-indexes.ts';
 import { listing, oneLine } from './listing.ts';
@@ -17,7 +17,7 @@ interface SearchInput {
 const indexes = createKeptIndexes();
 
 /** `request`: with its documents as text. */
-export function documentSearchTool(request: ChatRequest): ServerTool {
+export function documentSearchTool(request: ChatRequest): TextTool {
   const documents = contextDocuments(request);
   const toIndex = documents.map(({ name, title, text }) => {
     return { title: name === title ? name : `${name} ${title}`, text };

@@ -197,6 +197,7 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
         nextIndex: turn.nextIndex,
         used: turn.used,
         toolResultChars: turn.toolResultChars,
+        toolImageBytes: turn.toolImageBytes,
         signal,
         span: deps.span,
         onFault: ({ id, name }, err) => {

@@ -50,8 +50,9 @@ export interface Turn extends TurnStart {
   readonly calls: OpenCalls | undefined;
   /** How often each tool of ours has answered. */
   readonly used: ReadonlyMap<string, number>;
-  /** What they have answered together, in UTF-16 units. */
+  /** What they have answered together, in UTF-16 units, and in bytes of images. */
   readonly toolResultChars: number;
+  readonly toolImageBytes: number;
   /** Why the model is asked once more; empty: this is no repair. */
   readonly repairs: readonly string[];
 }
@@ -125,6 +126,7 @@ export async function nextTurn(
     calls,
     used: said.serverCalls(),
     toolResultChars: said.toolResultChars,
+    toolImageBytes: said.toolImageBytes,
     repairs: [],
   };
 }

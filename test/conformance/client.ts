@@ -47,7 +47,6 @@ const run = openingRun(({ message }) => {
 const parts = mcpParts(createAddressGuard(allowed));
 await using opened = await openMcpTools([server], new Set(), parts, run);
 for (const tool of await opened.current()) {
-  process.stdout.write(
-    `${tool.name}: ${await tool.call(INPUTS[tool.name] ?? {}, run.signal, '')}\n`,
-  );
+  const answer = await tool.call(INPUTS[tool.name] ?? {}, run.signal, '');
+  process.stdout.write(`${tool.name}: ${JSON.stringify(answer)}\n`);
 }

@@ -46,10 +46,14 @@ export interface McpChats extends AsyncDisposable {
   readonly toolsToldOf: (turn?: number) => Promise<readonly string[]>;
 }
 
-export async function startMcpChats(env: Readonly<Record<string, string>> = {}): Promise<McpChats> {
+/** `given`: a model server that the test starts and ends. */
+export async function startMcpChats(
+  env: Readonly<Record<string, string>> = {},
+  given?: ModelServer,
+): Promise<McpChats> {
   await using stack = new AsyncDisposableStack();
   const nats = stack.use(await startNats());
-  const model = stack.use(await startModelServer());
+  const model = given ?? stack.use(await startModelServer());
   const tailrace = stack.use(
     await startTestTailrace(nats.access, {
       OPENAI_BASE_URL: model.url,

@@ -6,14 +6,20 @@ import type { McpServer } from '../../../gen/tailrace/v1/chat_request_pb.ts';
 import { WarningReason } from '../../../gen/tailrace/v1/event_pb.ts';
 import { MAX_MCP_ERROR_CHARS } from '../../chat/limits.ts';
 import type { ModelWarning } from '../../chat/model-port.ts';
-import type { OpeningRun, OpenTools, ServerTool, ToolProgress } from '../../chat/tool-port.ts';
+import type {
+  OpeningRun,
+  OpenTools,
+  ServerTool,
+  ToolAnswer,
+  ToolProgress,
+} from '../../chat/tool-port.ts';
 import { ToolFailure } from '../../chat/tool-port.ts';
 import { fieldsOf } from '../../chat/log-fields.ts';
 import type { Logger } from '../../chat/logger.ts';
 import type { AddressGuard } from '../address-guard.ts';
 import { wordsOf } from './mcp-failure.ts';
 import { type Listed, takenTools } from './mcp-listing.ts';
-import { resultText } from './mcp-result.ts';
+import { resultParts, textOf } from './mcp-result.ts';
 import { openLastingSession } from './mcp-lasting-session.ts';
 import type { McpSession } from './mcp-session.ts';
 import { type McpTarget, targetOf } from './mcp-target.ts';
@@ -133,7 +139,7 @@ async function callOf(
   signal: AbortSignal,
   traceparent: string,
   tell: (progress: ToolProgress) => void = () => undefined,
-): Promise<string> {
+): Promise<ToolAnswer> {
   let result: CallToolResult;
   try {
     result = await session.call(
@@ -153,9 +159,12 @@ async function callOf(
       error instanceof ProtocolError ? `says: ${withoutSecrets(error.message)}` : wordsOf(error);
     throw failure(`The call failed: the MCP server "${server.name}" ${said}.`);
   }
-  const text = withoutSecrets(resultText(result));
-  if (result.isError === true) throw failure(text === '' ? 'The tool failed.' : text);
-  return text;
+  const parts = resultParts(result).map((part) =>
+    part.kind === 'text' ? { ...part, text: withoutSecrets(part.text) } : part,
+  );
+  if (result.isError !== true) return parts;
+  const text = textOf(parts);
+  throw failure(text === '' ? 'The tool failed.' : text);
 }
 
 function failure(text: string): ToolFailure {
