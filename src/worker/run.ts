@@ -27,7 +27,7 @@ import { AnswerSink } from './answer-sink.ts';
 import type { LogWriter } from './log-writer.ts';
 import { isFull } from './log-writer.ts';
 import { runTools } from './run-tools.ts';
-import { checkTurn } from './tool-choice.ts';
+import { checkTurn, missingChoice } from './tool-choice.ts';
 import type { OpenChat, Turn, TurnDeps } from './turn.ts';
 import { corrected, isFirstStep, nextTurn, openChat, repairTurn } from './turn.ts';
 
@@ -143,7 +143,11 @@ function tellWarnings({ deps, command, writer, warnings }: Run): void {
 type Next = { readonly turn: Turn } | { readonly result: RunResult };
 
 async function askModel(run: Run, turn: Turn): Promise<Next> {
-  const { deps, chat, command, writer, mark } = run;
+  const { deps, chat, command, writer, mark, signal } = run;
+  const missing = missingChoice(turn.toolChoice, chat.request, turn.tools);
+  if (missing !== undefined && !signal.aborted) {
+    return { result: await finish(writer, missing, turn.usage ?? create(UsageSchema)) };
+  }
   const sink = new AnswerSink(writer, turn);
   const outcome = await ask(run, turn, sink);
   const usage = sink.finish(outcome);

@@ -23,7 +23,7 @@ import type { OpenTools, ToolOpener } from '../chat/tool-port.ts';
 import { type AnswerFormat, answerFormat, askedAgain, repairRequest } from './answer-format.ts';
 import type { AnswerSink, TurnStart } from './answer-sink.ts';
 import { openSecrets } from './open-secrets.ts';
-import { choiceOfTurn, correction } from './tool-choice.ts';
+import { choiceOfTurn, choosable, correction } from './tool-choice.ts';
 import { toolSet } from './tool-set.ts';
 
 /** A chat in the hands of a run: what stays the same from turn to turn. */
@@ -118,8 +118,7 @@ export async function nextTurn(
     chars: said.chars,
     usage: said.usage,
     takenIds: new Set([...toolUseIds(request.messages), ...calledIds]),
-    // Where every MCP server is away there may be none to choose among.
-    toolChoice: tools.definitions.length === 0 ? undefined : choice,
+    toolChoice: choosable(choice, tools) ? choice : undefined,
     tools,
     keepText: format !== undefined && format.tool === undefined,
     cited,

@@ -9,6 +9,7 @@ import { mcpViolations } from '../../src/chat/mcp-rules.ts';
 import { fitViolations } from '../../src/chat/model-fit.ts';
 import { toolViolations } from '../../src/chat/tool-rules.ts';
 import { checkInputSchema } from '../../src/tools/json-schema.ts';
+import { mcpToolName } from '../../src/tools/mcp/mcp-names.ts';
 import { modelInfo } from '../support/test-model.ts';
 
 type Server = MessageInitShape<typeof McpServerSchema>;
@@ -131,21 +132,39 @@ test('names are unique, and a token is given or got', () => {
   );
 });
 
-test('MCP servers are refused for a model without tools, and none of their tools can be named', () => {
-  const request = create(ChatRequestSchema, {
-    mcpServers: [{ name: 'm', url: URL }],
-    toolChoice: { mode: ToolChoiceMode.NAMED, name: 'm__look' },
-  });
+test('MCP servers are refused for a model without tools', () => {
+  const request = create(ChatRequestSchema, { mcpServers: [{ name: 'm', url: URL }] });
   const { can } = modelInfo('m');
   const unable = modelInfo('m', { can: { ...can, tools: false } });
   assert.deepEqual(
     fitViolations(request, unable, [unable]).map(({ path }) => path),
     ['request.mcp_servers'],
   );
-  const [named, ...more] = toolViolations(request, checkInputSchema);
-  assert.deepEqual(more, []);
-  assert.equal(named?.path, 'request.tool_choice.name');
-  assert.match(named.description, /one of request\.tools; there are none but those of MCP servers/);
+});
+
+test('a tool of an MCP server may be named as models know it; a name that none of them has is refused', () => {
+  const long = 'n'.repeat(64);
+  const choose = (name: string): readonly string[] =>
+    toolViolations(
+      create(ChatRequestSchema, {
+        mcpServers: [
+          { name: 'm', url: URL },
+          { name: long, url: URL },
+        ],
+        toolChoice: { mode: ToolChoiceMode.NAMED, name },
+      }),
+      checkInputSchema,
+    ).map(({ path, description }) => `${path}: ${description}`);
+  for (const tool of ['look', 'look at/it', 'x'.repeat(100)]) {
+    for (const server of ['m', long]) {
+      assert.deepEqual(choose(mcpToolName(server, tool, new Set())), [], tool);
+    }
+  }
+  for (const name of ['look', 'm__', 'other__look', 'n__look']) {
+    const [wrong = '', ...more] = choose(name);
+    assert.deepEqual(more, []);
+    assert.match(wrong, /^request\.tool_choice\.name: is no tool of the request; .*: m__<tool>, n/);
+  }
   const any = create(ChatRequestSchema, {
     mcpServers: [{ name: 'm', url: URL }],
     toolChoice: { mode: ToolChoiceMode.ANY },

@@ -336,7 +336,9 @@ export type ToolChoice = Message<"tailrace.v1.ToolChoice"> & {
   mode: ToolChoiceMode;
 
   /**
-   * The tool, with mode NAMED.
+   * The tool, with mode NAMED: one of `tools`, or <server>__<tool> of `mcp_servers`. Whether an MCP server has it is
+   * known when the run begins: where it has not, the chat is FAILED, TOOL_CHOICE_NOT_MET, or MCP_SERVER_UNAVAILABLE
+   * where the server has no tools then.
    *
    * @generated from field: string name = 2;
    */

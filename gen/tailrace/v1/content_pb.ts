@@ -300,7 +300,8 @@ export type ToolUseBlock = Message$1<"tailrace.v1.ToolUseBlock"> & {
   input: string;
 
   /**
-   * The MCP server that has the tool; empty for other tools.
+   * The MCP server that has the tool; empty for other tools. In requests it may be given back: `name` is then as the
+   * model knows the tool, <server>__<tool>, and the server need not be among `mcp_servers`.
    *
    * @generated from field: string server = 4;
    */
