@@ -2,7 +2,6 @@
 // never ends a run.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
   ChatStreamStatus,
   FailureReason,
@@ -253,33 +252,4 @@ test('tool_choice is let go where every server is away, since there is nothing t
   const watch = await watchToEnd(chats.client, streamId);
   const end = watch.events.at(-1)?.payload;
   assert.equal(end?.case === 'completed' && end.value.stopReason, StopReason.END_TURN);
-});
-
-test('a chat whose named tool is missing fails before any model is asked, and says what there is', async () => {
-  await using server = await startMcpServer(({ method }) =>
-    method === 'tools/list' ? { result: { tools: [anyTool('look'), anyTool('hear')] } } : undefined,
-  );
-  await using broken = await startMcpServer(() => html);
-  const before = chats.model.requests.length;
-  const { TOOL_CHOICE_NOT_MET, MCP_SERVER_UNAVAILABLE } = FailureReason;
-  for (const [url, reason, retryable, says] of [
-    [
-      server.url,
-      TOOL_CHOICE_NOT_MET,
-      false,
-      /"s" has none of that name\. It has: s__look, s__hear\./,
-    ],
-    [broken.url, MCP_SERVER_UNAVAILABLE, true, /"s" has no tools now, or cannot be used/],
-  ] as const) {
-    const streamId = await chats.start({ text: ['done'] }, [{ name: 's', url }], {
-      toolChoice: { mode: ToolChoiceMode.NAMED, name: 's__smell' },
-    });
-    const { status, failure } = (await watchToEnd(chats.client, streamId)).end();
-    assert.equal(status, ChatStreamStatus.FAILED);
-    assert.equal(failure?.reason, reason);
-    assert.equal(failure.retryable, retryable);
-    assert.match(failure.message, /^The tool "s__smell", which tool_choice names, is not there/);
-    assert.match(failure.message, says);
-  }
-  assert.equal(chats.model.requests.length, before);
 });

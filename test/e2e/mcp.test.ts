@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ChatStreamStatus, ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
@@ -292,41 +291,4 @@ test('a worker that stops hands the chat back and ends its sessions', async () =
   await server.asked('a call', ({ method }) => method === 'tools/call');
   await stopping[Symbol.asyncDispose]();
   assert.ok(server.asks.some(({ verb }) => verb === 'DELETE'));
-});
-
-test('a tool of an MCP server that tool_choice names is asked for, once', async () => {
-  const toolChoice = { mode: ToolChoiceMode.NAMED, name: 'every__echo' };
-  const servers = [{ name: 'every', url: everything.url }];
-  const script = calling(['every__echo', '{"message":"named"}']);
-  const watch = await chats.runToEnd(script, servers, { toolChoice });
-  assert.deepEqual(resultsIn(watch.events), [{ text: 'Echo: named', isError: false }]);
-  const named = { type: 'function', function: { name: 'every__echo' } };
-  assert.deepEqual((await chats.modelAsked(1)).tool_choice, named);
-  assert.equal((await chats.modelAsked(2)).tool_choice, 'auto');
-});
-
-test('a conversation with calls of an MCP server’s tools, as a chat left it, goes to the model server', async () => {
-  const servers = [{ name: 'every', url: everything.url }];
-  const first = await chats.start(calling(['every__echo', '{"message":"before"}']), servers);
-  await watchToEnd(chats.client, first);
-  const { chatStream } = await chats.client.getChatStream({
-    streamId: first,
-    view: ChatStreamView.FULL,
-  });
-  const [call, result, ...more] = chatStream?.output ?? [];
-  assert.ok(call?.block.case === 'toolUse' && result?.block.case === 'toolResult');
-  assert.equal(call.block.value.server, 'every');
-  const messages = [
-    { role: Role.USER, content: [{ block: { case: 'text' as const, value: 'Echo.' } }] },
-    { role: Role.ASSISTANT, content: [call] },
-    { role: Role.USER, content: [result] },
-    { role: Role.ASSISTANT, content: more },
-  ];
-  await chats.runToEnd({ text: ['fine'] }, [], { messages });
-  const asked = await chats.modelAsked(1);
-  assert.deepEqual(
-    asked.messages.map(({ role }) => role),
-    ['user', 'assistant', 'tool', 'assistant', 'user'],
-  );
-  assert.equal(asked.messages[2]?.content, 'Echo: before');
 });
