@@ -162,7 +162,7 @@ function isJsonObject(text: string): boolean {
   }
 }
 
-/** What stands in a tool's result: text, so far. */
+/** What stands in a tool's result: text, and images as bytes, so far. */
 export function resultFieldsNotHonoured(
   content: readonly ContentBlock[],
   path: string,
@@ -170,7 +170,10 @@ export function resultFieldsNotHonoured(
 ): void {
   for (const [i, part] of content.entries()) {
     const kind = part.block.case;
-    if (kind !== 'text' && kind !== undefined) refuse(`${path}.content[${i}].${snake(kind)}`);
+    const at = `${path}.content[${i}]`;
+    if (part.block.case === 'image') {
+      if (part.block.value.source.case === 'url') refuse(`${at}.image.url`);
+    } else if (kind !== 'text' && kind !== undefined) refuse(`${at}.${snake(kind)}`);
     if (part.citations.length > 0) refuse(`${path}.content[${i}].citations`);
   }
 }

@@ -43,8 +43,11 @@ export interface BodyTarget {
   /** What of the request's wish is sent; undefined: nothing. */
   readonly thinking: ThinkingWish | undefined;
   readonly defaultPrompt?: DefaultPrompt | undefined;
-  /** It is known to see images: those of tools' results are shown to it. Else a note stands for them. */
-  readonly seesImages: boolean;
+  /**
+   * Whether images of tools' results are shown to it; else a note stands for them. Undefined: nobody has said that it
+   * sees, so that only those of the client's own tools are, who knows which model it asked for.
+   */
+  readonly seesImages: boolean | undefined;
 }
 
 /** request.stream is for our events: it is not sent. */
@@ -138,14 +141,20 @@ function messagesOf(call: ModelCall, target: BodyTarget): ChatBody['messages'] {
   if (system !== '') messages.push({ role: 'system', content: system });
   let documents = 0;
   const next = (): number => ++documents;
-  for (const message of call.messages) messages.push(...messagesFor(message, target, next));
+  const theirs = mcpCalls(call.messages);
+  const isShown = ({ toolUseId }: ToolResultBlock): boolean =>
+    target.seesImages ?? !theirs.has(toolUseId);
+  for (const message of call.messages) {
+    messages.push(...messagesFor(message, target.dialect, isShown, next));
+  }
   return messages;
 }
 
 /** One of ours may be several of theirs: results are messages of their own there, before the text. */
 function messagesFor(
   { role, content }: Message,
-  { dialect, seesImages }: BodyTarget,
+  dialect: Dialect,
+  isShown: (result: ToolResultBlock) => boolean,
   nextDocument: () => number,
 ): ChatBody['messages'] {
   switch (role) {
@@ -153,9 +162,9 @@ function messagesFor(
       const given = content.flatMap(({ block }) =>
         block.case === 'toolResult' ? [block.value] : [],
       );
-      const results = given.map((result) => resultOf(result, seesImages));
+      const results = given.map((result) => resultOf(result, isShown(result)));
       const said = content.filter(({ block }) => block.case !== 'toolResult');
-      if (seesImages) said.unshift(...imagesOfResults(given));
+      said.unshift(...imagesOfResults(given, isShown));
       if (said.length === 0) return results;
       return [...results, { role: 'user', content: userContent(said, nextDocument) }];
     }
@@ -191,6 +200,17 @@ function resultOf(result: ToolResultBlock, seesImages: boolean): ChatCompletionT
   return { role: 'tool', tool_call_id: result.toolUseId, content };
 }
 
+/** The ids of the calls of tools of MCP servers. */
+function mcpCalls(messages: readonly Message[]): ReadonlySet<string> {
+  const ids = new Set<string>();
+  for (const { content } of messages) {
+    for (const { block } of content) {
+      if (block.case === 'toolUse' && block.value.server !== '') ids.add(block.value.id);
+    }
+  }
+  return ids;
+}
+
 function withNote(part: ContentBlock, seesImages: boolean): ContentBlock {
   const { block } = part;
   if (block.case !== 'image' || block.value.source.case !== 'data') return part;
@@ -200,9 +220,14 @@ function withNote(part: ContentBlock, seesImages: boolean): ContentBlock {
 }
 
 /** What a tool message has no place for: by OpenAI's own contract it takes text alone. */
-function imagesOfResults(results: readonly ToolResultBlock[]): ContentBlock[] {
-  return results.flatMap(({ content }, i) => {
-    const images = content.filter(({ block }) => block.case === 'image');
+function imagesOfResults(
+  results: readonly ToolResultBlock[],
+  isShown: (result: ToolResultBlock) => boolean,
+): ContentBlock[] {
+  return results.flatMap((result, i) => {
+    const images = isShown(result)
+      ? result.content.filter(({ block }) => block.case === 'image')
+      : [];
     if (images.length === 0) return [];
     const which = results.length === 1 ? 'the tool’s result' : `result ${i + 1}`;
     const value = `[Images of ${which}:]`;

@@ -53,7 +53,7 @@ export function sendingOf(
       defaults,
       thinking,
       defaultPrompt,
-      seesImages: info.can.images === true && model.toolImages !== false,
+      seesImages: model.toolImages === false ? false : info.can.images,
     },
     thinkTags: thinkTagsFor(call, model, dialect, thinking),
     warnings,

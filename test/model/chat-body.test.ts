@@ -115,13 +115,15 @@ test('images of tools’ results follow the results in a user’s message for a 
       content: [result('a', text('A plan:'), image, text('Enough?')), result('b', text('none'))],
     }),
   ];
-  const sentTo = (seesImages: boolean) =>
+  const sentTo = (seesImages: boolean | undefined) =>
     chatBody({ ...modelCall(''), messages }, { ...TARGET, seesImages }).messages.slice(1);
   const note = '[An image, image/png, 3 bytes, which cannot be shown here.]';
   assert.deepEqual(sentTo(false), [
     { role: 'tool', tool_call_id: 'a', content: `A plan:\n${note}\nEnough?` },
     { role: 'tool', tool_call_id: 'b', content: 'none' },
   ]);
+  // The client of a tool of its own knows which model it asked for.
+  assert.deepEqual(sentTo(undefined), sentTo(true));
   const shown = '[An image, image/png, 3 bytes: see the next message.]';
   assert.deepEqual(sentTo(true), [
     { role: 'tool', tool_call_id: 'a', content: `A plan:\n${shown}\nEnough?` },

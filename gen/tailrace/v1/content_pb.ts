@@ -146,8 +146,8 @@ export const ContentDigestSchema: GenMessage<ContentDigest> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_content, 2);
 
 /**
- * A picture, as bytes or by address. In messages of ROLE_USER, at most 100 in a request; and in results of MCP
- * servers' tools, as bytes.
+ * A picture, as bytes or by address. In messages of ROLE_USER, at most 100 in a request; and in tools'
+ * results, as bytes.
  *
  * @generated from message tailrace.v1.ImageBlock
  */
@@ -329,8 +329,8 @@ export type ToolResultBlock = Message$1<"tailrace.v1.ToolResultBlock"> & {
   toolUseId: string;
 
   /**
-   * The answer: text, image and document blocks. In requests and SubmitToolResults text alone is honoured so far;
-   * results of MCP servers' tools have images too, at most 512 KiB together.
+   * The answer: text, image and document blocks. In requests and SubmitToolResults text, and images as bytes, are
+   * honoured so far. Those of MCP servers' tools have at most 512 KiB of images.
    *
    * @generated from field: repeated tailrace.v1.ContentBlock content = 2;
    */
