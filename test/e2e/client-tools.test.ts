@@ -352,8 +352,8 @@ test('images in a client’s result are before the model, and in the FULL view b
     results: [{ toolUseId: 'call_1', content: [said, image] }],
   });
   await watchToEnd(client, streamId);
-  const { messages } = model.requests.at(-1)?.body as { messages: Record<string, unknown>[] };
-  assert.deepEqual(messages.slice(-2), [
+  const body = model.requests.at(-1)?.body as { messages: Record<string, unknown>[] };
+  assert.deepEqual(body.messages.slice(-2), [
     {
       role: 'tool',
       tool_call_id: 'call_1',
