@@ -6,11 +6,11 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { ChatRequestSchema } from '../gen/tailrace/v1/chat_request_pb.ts';
 import type { Embedder } from '../src/chat/embedding-port.ts';
 import { EMBEDDINGS_BATCH } from '../src/chat/limits.ts';
-import type { ModelWarning } from '../src/chat/model-port.ts';
 import type { ServerTool } from '../src/chat/tool-port.ts';
 import { documentSearchTool } from '../src/tools/document-search.ts';
 import { summary } from './stats.ts';
 import { traceparentOf } from '../src/chat/trace.ts';
+import { toolRunScope } from '../test/support/tool-run-scope.ts';
 
 const PAGES = 1_000;
 const PAGE_CHARS = 3_000;
@@ -71,12 +71,9 @@ const instant: Embedder = {
   batchSize: EMBEDDINGS_BATCH,
   embed: (_, given) => Promise.resolve(given.map(vector)),
 };
-const run = {
-  signal,
-  warn: ({ message }: ModelWarning) => {
-    throw new Error(message);
-  },
-};
+const run = toolRunScope(({ message }) => {
+  throw new Error(message);
+});
 
 async function measure(what: string, tool: ServerTool): Promise<void> {
   const before = process.memoryUsage.rss();

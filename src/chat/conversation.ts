@@ -49,8 +49,6 @@ export function fieldsNotHonoured(
       if (!HONOURED.has(block.case)) refuse(`${path}.${snake(block.case ?? '')}`);
       if (block.case === 'toolResult') {
         resultFieldsNotHonoured(block.value.content, `${path}.tool_result`, refuse);
-      } else if (block.case === 'toolUse' && block.value.server !== '') {
-        refuse(`${path}.tool_use.server`);
       }
       if (part.citations.length > 0) refuse(`${path}.citations`);
     }

@@ -60,6 +60,10 @@ export const MAX_TOOL_RESULT_CHARS = 64 * 1024;
 /** Of all that the tools that are run here answer in one chat, in UTF-16 units: as much as the largest contexts
  * hold. Once it is reached no more calls are made; those under way may still answer. */
 export const MAX_CHAT_TOOL_RESULT_CHARS = 4 * MiB;
+/** Images in one result of an MCP server's tool: they are in one event with its text. */
+export const MAX_TOOL_RESULT_IMAGE_BYTES = 512 * KiB;
+/** Of all of them in one chat: each turn of the model has them all. */
+export const MAX_CHAT_TOOL_IMAGE_BYTES = 4 * MiB;
 /** Of all results in one SubmitToolResults, encoded: they are one event. */
 export const MAX_TOOL_RESULTS_BYTES = 768 * KiB;
 /** A worker whose view lacks the results that it is to go on from reads again after this long. */
@@ -68,6 +72,13 @@ export const READ_AGAIN_MS = 20;
 export const READ_AGAIN_TRIES = 250;
 /** Results of client tools without a continue after this long: whoever took them is gone. */
 export const CONTINUE_GRACE_MS = 2 * SECOND_MS;
+
+/** A call's progress is told so often, the newest each time, … */
+export const TOOL_PROGRESS_EVERY_MS = SECOND_MS;
+/** … and so many times in all. */
+export const MAX_TOOL_PROGRESS_EVENTS = 200;
+/** Of what it says, in UTF-16 units; the rest is cut off. */
+export const MAX_TOOL_PROGRESS_CHARS = 1_000;
 
 // MCP servers
 /** The longest wait for one answer, where a request says nothing; and the most that it may say. */
@@ -94,6 +105,17 @@ export const MAX_MCP_DESCRIPTION_CHARS = 8 * KiB;
 export const MAX_MCP_ERROR_CHARS = 8 * KiB;
 /** Headers of one server, names and values. */
 export const MAX_MCP_HEADER_CHARS = 16 * KiB;
+/** Processes of MCP servers at once, for each worker process; the next wait as long as a connection may take. */
+export const MCP_PROCESSES = 64;
+/** How long such a process may take to end after its input has; and again after SIGTERM. Then it is killed. */
+export const MCP_PROCESS_END_MS = MCP_CLOSE_MS / 2;
+/** The wait for an answer to the newest revision's first question: older servers may say nothing to it. */
+export const MCP_PROBE_MS = 5 * SECOND_MS;
+/** Lines that one such process may write into the log, and characters of each. */
+export const MAX_MCP_LOG_LINES = 200;
+export const MAX_MCP_LOG_LINE_CHARS = 2_000;
+/** Of a command with its arguments, and of its environment: what every system takes. */
+export const MAX_MCP_COMMAND_CHARS = 64 * KiB;
 export const MAX_OAUTH_ANSWER_BYTES = 64 * KiB;
 /** A token is asked for anew so long before it ends. */
 export const OAUTH_EARLY_MS = 30 * SECOND_MS;
@@ -294,8 +316,8 @@ export const MODEL_LIST_FRESH_MS = 30 * SECOND_MS;
 /** After a failed call for the list the failure stands this long, so that callers do not pile up. */
 export const MODEL_LIST_RETRY_MS = SECOND_MS;
 export const MODEL_LIST_BYTES = 8 * MiB;
-/** The operator's file of models. */
-export const MAX_MODELS_FILE_BYTES = MiB;
+/** A file of the operator's: of models, of MCP servers. */
+export const MAX_OPERATOR_FILE_BYTES = MiB;
 /** A finished answer waits this long for what may still follow it: usage, and the stream's end. */
 export const MODEL_TAIL_MS = 5 * SECOND_MS;
 /** Connections to the model server kept for the next call; running calls are not bounded by it. */

@@ -1,6 +1,7 @@
-// `npm run config:check`: reads the environment and the file of models as a start would, and says what is
+// `npm run config:check`: reads the environment and the operator's files as a start would, and says what is
 // wrong, or what there is. Exits with 1 where a start would refuse.
 import { ConfigError, readConfig } from '../ops/config.ts';
+import { mcpServersInFile } from './mcp-servers.ts';
 import { promptInFile, specInFiles } from './models.ts';
 
 try {
@@ -27,6 +28,14 @@ try {
     }
   } else await promptInFile(config);
   if (config.defaultPromptFile !== undefined) console.log(`${config.defaultPromptFile} is right.`);
+  const mcpServers = await mcpServersInFile(config, process.env);
+  if (config.mcpFile !== undefined) console.log(`${config.mcpFile} is right.`);
+  for (const { name, reach, tenants, allowedTools } of mcpServers) {
+    const where = reach.kind === 'program' ? [reach.command, ...reach.args].join(' ') : reach.url;
+    const tools = allowedTools.length === 0 ? '' : `, tools ${allowedTools.join(', ')}`;
+    const whose = tenants === undefined ? '' : `, for ${tenants.join(', ')}`;
+    console.log(`  MCP server ${name}  ${where}${tools}${whose}`);
+  }
 } catch (error) {
   if (!(error instanceof ConfigError)) throw error;
   console.error(error.message);

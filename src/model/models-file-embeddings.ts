@@ -7,7 +7,7 @@ import {
   MAX_EMBEDDINGS_BATCH,
   MAX_EMBEDDINGS_TIMEOUT_MS,
 } from '../chat/limits.ts';
-import type { Fault } from './models-file-prompt.ts';
+import type { Fault } from '../operator/operator-file.ts';
 import type { EmbeddingsSpec } from './registry-spec.ts';
 
 const name = z

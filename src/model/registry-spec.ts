@@ -35,6 +35,8 @@ export interface ModelSpec {
   readonly can: Partial<ModelCapabilities>;
   /** How it marks reasoning within its text; false: not at all; undefined: as its server's dialect has it. */
   readonly thinkTags: ThinkTags | false | undefined;
+  /** Its server takes a user's message with the images of tools' results behind them; undefined: if it sees images. */
+  readonly toolImages: boolean | undefined;
   readonly contextTokens: number | undefined;
   readonly maxOutputTokens: number | undefined;
   /** For what a request does not set. */
@@ -116,6 +118,7 @@ export function bareModel(name: string, server: string): ModelSpec {
     upstreamModel: name,
     can: {},
     thinkTags: undefined,
+    toolImages: undefined,
     contextTokens: undefined,
     maxOutputTokens: undefined,
     defaults: {},

@@ -43,6 +43,8 @@ export interface Config {
   readonly modelsFile: string | undefined;
   /** The operator's default prompt as a template. */
   readonly defaultPromptFile: string | undefined;
+  /** MCP servers that requests may name without an address. */
+  readonly mcpFile: string | undefined;
   readonly tokensFile: string | undefined;
   /** What secrets are sealed with: the first seals, all open. */
   readonly sealKeys: readonly SealKey[];
@@ -173,6 +175,7 @@ const Environment = z.object({
   TAILRACE_DEFAULT_MODEL: z.string().optional(),
   TAILRACE_MODELS_FILE: z.string().optional(),
   TAILRACE_DEFAULT_PROMPT_FILE: z.string().optional(),
+  TAILRACE_MCP_FILE: z.string().optional(),
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   TAILRACE_TOKENS_FILE: z.string().optional(),
@@ -241,6 +244,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     defaultModel: e.TAILRACE_DEFAULT_MODEL,
     modelsFile: e.TAILRACE_MODELS_FILE,
     defaultPromptFile: e.TAILRACE_DEFAULT_PROMPT_FILE,
+    mcpFile: e.TAILRACE_MCP_FILE,
     tokensFile: e.TAILRACE_TOKENS_FILE,
     sealKeys: e.TAILRACE_SEAL_KEYS ?? [],
     corsOrigins: e.TAILRACE_CORS_ORIGINS,

@@ -31,6 +31,8 @@ export interface ServiceDeps {
   readonly list: ChatList;
   readonly hub: ObserveHub;
   readonly model: ModelClient;
+  /** The names of the operator's MCP servers that a tenant may use. */
+  readonly ownMcpServers: (tenant: string) => readonly string[];
   readonly logger: Logger;
   readonly documents: DocumentSources;
   readonly tokens: TokenCounter;

@@ -52,6 +52,8 @@ export interface InitiateDeps {
   readonly log: EventLog;
   readonly logger: Logger;
   readonly models: () => Promise<readonly ModelInfo[]>;
+  /** The names of the operator's MCP servers that a tenant may use. */
+  readonly ownMcpServers: (tenant: string) => readonly string[];
   /** The request with its documents as text; rejects where one cannot be read. */
   readonly readDocuments: (request: ChatRequest) => Promise<ChatRequest>;
   readonly tokens: TokenCounter;
@@ -72,7 +74,7 @@ export async function initiateChatStream(
     ...conversationViolations(given),
     ...contentViolations(given),
     ...toolViolations(given, checkInputSchema),
-    ...mcpViolations(given),
+    ...mcpViolations(given, deps.ownMcpServers(tenant)),
     ...toolContextViolations(given, tableShape),
     ...formatViolations(given, answerSchema),
     ...limitViolations(given),

@@ -8,7 +8,7 @@ import {
   MAX_PASSAGES,
   MAX_SEARCH_QUERY_CHARS,
 } from '../chat/limits.ts';
-import type { ServerTool, ToolRunScope } from '../chat/tool-port.ts';
+import type { TextTool, ToolRunScope } from '../chat/tool-port.ts';
 import type { Hit } from './document-index.ts';
 import { createKeptIndexes, indexKey } from './kept-indexes.ts';
 import { listing, oneLine } from './listing.ts';
@@ -32,7 +32,7 @@ export interface Meanings {
 }
 
 /** For one run. `request`: with its documents as text. `meanings` undefined: by words alone. */
-export function documentSearchTool(request: ChatRequest, meanings?: Meanings): ServerTool {
+export function documentSearchTool(request: ChatRequest, meanings?: Meanings): TextTool {
   const documents = contextDocuments(request);
   const toIndex = documents.map(({ name, title, text }) => {
     return { title: name === title ? name : `${name} ${title}`, text };

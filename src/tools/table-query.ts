@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { MAX_TABLE_RESULT_ROWS, MAX_TABLE_SQL_CHARS, TABLE_QUERY_MS } from '../chat/limits.ts';
 import { sqlName } from '../chat/sql-name.ts';
-import type { ServerTool } from '../chat/tool-port.ts';
+import type { TextTool } from '../chat/tool-port.ts';
 import { tableShape } from './known-tables.ts';
 import { listing, oneLine } from './listing.ts';
 import type { NamedTable } from './table-database.ts';
@@ -18,7 +18,7 @@ interface DescribedTable extends NamedTable {
 const shared = createTableEngine();
 
 /** `request`: past the door, so that its tables can be read. */
-export function tableQueryTool(request: ChatRequest, engine: TableEngine = shared): ServerTool {
+export function tableQueryTool(request: ChatRequest, engine: TableEngine = shared): TextTool {
   const tables = request.toolContext.flatMap(({ name, description, item }): DescribedTable[] => {
     if (item.case !== 'table') return [];
     const { format, data } = item.value;

@@ -3,7 +3,7 @@ import type { DocumentReader, DocumentReading } from '../chat/document-port.ts';
 import { ChatError } from '../chat/errors.ts';
 import { MAX_URL_CHARS, MAX_WEB_PAGE_CHARS, MAX_WEB_PAGE_TITLE_CHARS } from '../chat/limits.ts';
 import { documentKindOf, parseMediaType } from '../chat/media-type.ts';
-import { type ServerTool, ToolFailure } from '../chat/tool-port.ts';
+import { type TextTool, ToolFailure } from '../chat/tool-port.ts';
 import { FetchFailure } from './fetch-failure.ts';
 import type { Fetched, GuardedFetch } from './guarded-fetch.ts';
 
@@ -12,7 +12,7 @@ export interface WebFetchParts {
   readonly reader: DocumentReader;
 }
 
-export function webFetchTool({ fetch, reader }: WebFetchParts): ServerTool {
+export function webFetchTool({ fetch, reader }: WebFetchParts): TextTool {
   return {
     name: 'web_fetch',
     description:

@@ -24,6 +24,7 @@ import type { LogWriter } from './log-writer.ts';
 import { isFull } from './log-writer.ts';
 import { endByStop, RunStop } from './run-stop.ts';
 import { runTools } from './run-tools.ts';
+import { missingChoice } from './tool-choice.ts';
 import type { OpenChat, Turn, TurnDeps } from './turn.ts';
 import { corrected, isFirstStep, nextTurn, openChat, repairTurn } from './turn.ts';
 
@@ -65,6 +66,7 @@ export async function runChat(
     const upTo = isFirstStep(mark) ? undefined : writer.storeSequence;
     const warnings: ModelWarning[] = [];
     await using opened = await deps.openTools(chat.request, {
+      command,
       signal: abort.signal,
       warn: (warning) => void warnings.push(warning),
     });
@@ -128,7 +130,11 @@ function tellWarnings({ deps, command, writer, warnings }: Run): void {
 type Next = { readonly turn: Turn } | { readonly result: RunResult };
 
 async function askModel(run: Run, turn: Turn): Promise<Next> {
-  const { deps, chat, command, writer, mark } = run;
+  const { deps, chat, command, writer, mark, signal } = run;
+  const missing = missingChoice(turn.toolChoice, chat.request, turn.tools);
+  if (missing !== undefined && !signal.aborted) {
+    return { result: await finish(writer, missing, turn.usage ?? create(UsageSchema)) };
+  }
   const sink = new AnswerSink(writer, turn);
   const outcome = await ask(run, turn, sink);
   const usage = sink.finish(outcome);
@@ -178,6 +184,7 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
         nextIndex: turn.nextIndex,
         used: turn.used,
         toolResultChars: turn.toolResultChars,
+        toolImageBytes: turn.toolImageBytes,
         signal,
         span: deps.span,
         onFault: ({ id, name }, err) => {

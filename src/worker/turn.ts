@@ -22,7 +22,7 @@ import type { OpenTools, ToolOpener } from '../chat/tool-port.ts';
 import { type AnswerFormat, answerFormat, askedAgain, repairRequest } from './answer-format.ts';
 import type { AnswerSink, TurnStart } from './answer-sink.ts';
 import { openSecrets } from './open-secrets.ts';
-import { choiceOfTurn, correction } from './tool-choice.ts';
+import { choiceOfTurn, choosable, correction } from './tool-choice.ts';
 import { toolSet } from './tool-set.ts';
 
 /** A chat in the hands of a run: what stays the same from turn to turn. */
@@ -49,8 +49,9 @@ export interface Turn extends TurnStart {
   readonly calls: OpenCalls | undefined;
   /** How often each tool of ours has answered. */
   readonly used: ReadonlyMap<string, number>;
-  /** What they have answered together, in UTF-16 units. */
+  /** What they have answered together, in UTF-16 units, and in bytes of images. */
   readonly toolResultChars: number;
+  readonly toolImageBytes: number;
   /** What the model did not keep to before it was asked once more; undefined: this is no repair. */
   readonly repairs: 'schema' | 'tool_choice' | undefined;
 }
@@ -114,14 +115,14 @@ export async function nextTurn(
     chars: said.chars,
     usage: said.usage,
     takenIds: new Set([...toolUseIds(request.messages), ...calledIds]),
-    // Where every MCP server is away there may be none to choose among.
-    toolChoice: tools.definitions.length === 0 ? undefined : choice,
+    toolChoice: choosable(choice, tools) ? choice : undefined,
     tools,
     keepText: format !== undefined && format.tool === undefined,
     cited,
     calls,
     used: said.serverCalls(),
     toolResultChars: said.toolResultChars,
+    toolImageBytes: said.toolImageBytes,
     repairs: undefined,
   };
 }

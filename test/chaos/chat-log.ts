@@ -148,6 +148,24 @@ export function toolAnswersOf(log: ChatLog): ReadonlyMap<string, ToolAnswer> {
   return answers;
 }
 
+/** Progress of calls that stands outside the block of the call's result, lost attempts left out; by sequence. */
+export function strayProgressIn(log: ChatLog): number[] {
+  const open = new Map<number, string>();
+  const stray: number[] = [];
+  for (const { event } of effective(log)) {
+    const { payload, sequence } = event;
+    if (payload.case === 'blockStarted' && payload.value.kind === BlockKind.TOOL_RESULT) {
+      open.set(payload.value.index ?? 0, payload.value.id);
+    } else if (payload.case === 'blockStopped') {
+      open.delete(payload.value.index ?? 0);
+    } else if (payload.case === 'toolProgress') {
+      const { index = 0, toolUseId } = payload.value;
+      if (open.get(index) !== toolUseId) stray.push(sequence);
+    }
+  }
+  return stray;
+}
+
 /** What no later attempt has superseded. */
 function effective({ events }: ChatLog): LoggedEvent[] {
   let kept: LoggedEvent[] = [];

@@ -5,7 +5,7 @@ import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { isTerminal } from '../../src/chat/status.ts';
 import type { ChatHistory } from './chat-history.ts';
 import { chatsOf } from './chat-history.ts';
-import { textOf, toolResultsOf } from './chat-log.ts';
+import { strayProgressIn, textOf, toolResultsOf } from './chat-log.ts';
 import { checkAttempts } from './check-attempts.ts';
 import { checkObservation } from './check-observation.ts';
 import { checkTools } from './check-tools.ts';
@@ -106,6 +106,8 @@ function checkEnd({ starts, log }: ChatHistory, say: Say): void {
   const results = [...toolResultsOf(log)];
   const doubled = results.filter(([, count]) => count > 1);
   if (doubled.length > 0) say('tool-result-doubled', doubled.map(([id]) => id).join(', '));
+  const stray = strayProgressIn(log);
+  if (stray.length > 0) say('tool-progress-stray', `events ${stray.join(', ')}`);
   if (end.value.status !== ChatStreamStatus.COMPLETED) return;
   const missing = results.filter(([, count]) => count === 0);
   if (missing.length > 0) say('tool-result-missing', missing.map(([id]) => id).join(', '));

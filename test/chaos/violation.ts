@@ -22,6 +22,7 @@ export const RULES = [
   'tool-run-repeated',
   'tool-run-after-result',
   'tool-result-without-run',
+  'tool-progress-stray',
   'cancelled-revived',
   'status-untrue',
   'status-went-back',

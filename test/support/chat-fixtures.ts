@@ -86,6 +86,7 @@ export function initiateDeps(ports: Ports): InitiateDeps {
     ...ports,
     logger: SILENT,
     models: () => Promise.resolve([TEST_MODEL_INFO]),
+    ownMcpServers: () => [],
     readDocuments: (request: ChatRequest) => Promise.resolve(request),
     tokens: { count: () => Promise.resolve(undefined) },
     sealer: NO_KEYS,

@@ -84,6 +84,19 @@ function countingEvents(text: string, isError: boolean): SeenEvent[] {
 type ToolRule = Extract<Rule, `tool-${string}`>;
 
 export const FALSE_TOOL_HISTORIES: Readonly<Record<ToolRule, readonly (() => History)[]>> = {
+  'tool-progress-stray': [
+    () => {
+      const value = { index: 1, toolUseId: 'call-1', progress: 1 };
+      const events = withTool(1);
+      const last = events.length;
+      const late = seen(last, { case: 'toolProgress', value }, 1_900);
+      return lifeOf([
+        ...events.slice(0, -1),
+        late,
+        seen(last + 1, endOf(COMPLETED, last + 1), ENDED_MS),
+      ]);
+    },
+  ],
   'tool-result-doubled': [
     () => lifeOf(withTool(2)),
     // The result of a finished step, and one more of the attempt that took over.

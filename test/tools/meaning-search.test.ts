@@ -10,11 +10,12 @@ import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import type { Embedder } from '../../src/chat/embedding-port.ts';
 import { MAX_EMBEDDED_PASSAGES, MAX_VECTOR_BYTES, PASSAGE_CHARS } from '../../src/chat/limits.ts';
 import { ModelFailure, type ModelWarning } from '../../src/chat/model-port.ts';
-import type { ServerTool } from '../../src/chat/tool-port.ts';
+import type { TextTool } from '../../src/chat/tool-port.ts';
 import { documentSearchTool } from '../../src/tools/document-search.ts';
 import { embedPassages, TooManyPassages } from '../../src/tools/passage-vectors.ts';
 import { fused } from '../../src/tools/rank-fusion.ts';
 import { NEVER, TRACEPARENT } from '../model/model-call.ts';
+import { toolRunScope } from '../support/tool-run-scope.ts';
 import { testVector } from '../model-server/embeddings.ts';
 
 interface Asked {
@@ -54,7 +55,7 @@ function toolOf(
   embedder: Embedder,
   warnings: ModelWarning[] = [],
   signal = NEVER,
-): ServerTool {
+): TextTool {
   const request = create(ChatRequestSchema, {
     tools: ['table_query', 'document_search'].map((name) => {
       return { kind: { case: 'server', value: { name } } } as const;
@@ -64,12 +65,12 @@ function toolOf(
       return { name: `document ${i}`, item: { case: 'document', value: document } } as const;
     }),
   });
-  const run = { signal, warn: (warning: ModelWarning) => void warnings.push(warning) };
+  const run = { ...toolRunScope((warning) => void warnings.push(warning)), signal };
   return documentSearchTool(request, { embedder, run });
 }
 
 async function found(
-  tool: ServerTool,
+  tool: TextTool,
   input: Readonly<Record<string, unknown>>,
   signal = NEVER,
 ): Promise<readonly string[]> {

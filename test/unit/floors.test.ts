@@ -11,15 +11,16 @@ const ADAPTERS = ['nats', 'list', 'model', 'documents', 'tools', 'ops'];
 /** What each floor may import besides itself and gen/. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   chat: [],
+  operator: ['chat'],
   nats: ['chat'],
   list: ['chat'],
-  model: ['chat'],
+  model: ['chat', 'operator'],
   documents: ['chat'],
-  tools: ['chat'],
+  tools: ['chat', 'operator'],
   ops: ['chat'],
   rpc: ['chat', ...ADAPTERS],
   worker: ['chat', ...ADAPTERS],
-  main: ['chat', ...ADAPTERS, 'rpc', 'worker'],
+  main: ['chat', 'operator', ...ADAPTERS, 'rpc', 'worker'],
 };
 
 /** Packages with one home; the rest may be used on any floor but src/chat. */
@@ -37,6 +38,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'gpt-tokenizer': ['model'],
   '@modelcontextprotocol/': ['tools'],
   papaparse: ['tools'],
+  yaml: ['operator'],
 };
 const CHAT_PACKAGES = ['@bufbuild/protobuf', '@bufbuild/protovalidate'];
 /** Pure: computing, no reading, writing, waiting or asking the machine. */

@@ -1,7 +1,8 @@
 // The embeddings endpoint in the operator's file of models.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ModelsFileError, readModelsFile } from '../../src/model/models-file.ts';
+import { readModelsFile } from '../../src/model/models-file.ts';
+import { OperatorFileError } from '../../src/operator/operator-file.ts';
 
 const SERVER = `servers:
   - { name: gpu, base_url: http://127.0.0.1:8000/v1, discover: true }
@@ -56,7 +57,7 @@ test('what is wrong with it is named with its line and path', () => {
     assert.throws(
       () => read(settings),
       (error) => {
-        assert.ok(error instanceof ModelsFileError);
+        assert.ok(error instanceof OperatorFileError);
         assert.equal(error.message, `models.yaml:3: ${said}`);
         return true;
       },

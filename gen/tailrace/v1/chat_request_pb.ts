@@ -336,7 +336,9 @@ export type ToolChoice = Message<"tailrace.v1.ToolChoice"> & {
   mode: ToolChoiceMode;
 
   /**
-   * The tool, with mode NAMED.
+   * The tool, with mode NAMED: one of `tools`, or <server>__<tool> of `mcp_servers`. Whether an MCP server has it is
+   * known when the run begins: where it has not, the chat is FAILED, TOOL_CHOICE_NOT_MET, or MCP_SERVER_UNAVAILABLE
+   * where the server has no tools then.
    *
    * @generated from field: string name = 2;
    */
@@ -509,7 +511,9 @@ export type McpServer = Message<"tailrace.v1.McpServer"> & {
 
   /**
    * Its http or https address, without a user name: a public one, or one that the operator allows. Redirects
-   * are followed within its origin. (Later, empty: a server of that name in the operator's own file.)
+   * are followed within its origin. Empty: the operator's own server of that name, who gives it what it needs;
+   * headers, bearer_token and oauth_client_credentials are refused then, and allowed_tools choose among those
+   * that the operator allows.
    *
    * @generated from field: string url = 2;
    */
@@ -544,7 +548,7 @@ export type McpServer = Message<"tailrace.v1.McpServer"> & {
   allowedTools: string[];
 
   /**
-   * The longest wait for one answer, at most 10 min. Default 60 s. To connect and to list may take 20 s each.
+   * The longest wait for one answer, at most 10 min. Default 60 s, or what the operator says of his own server. To connect and to list may take 20 s each.
    *
    * @generated from field: google.protobuf.Duration timeout = 7;
    */
