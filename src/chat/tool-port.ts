@@ -1,6 +1,7 @@
 // What a tool that Tailrace runs is to a run: a name and a schema for the model, and a call that answers
 // with text. What does not belong here: any tool; they are in src/tools.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ChatKey } from './chat-key.ts';
 import type { ModelWarning } from './model-port.ts';
 
 /** A tool as one chat has it: what it may use is bound in. */
@@ -41,13 +42,14 @@ export interface OpenTools extends AsyncDisposable {
  * Opens the tools that are run here of what a request asks for. `warn`: of what is missing; the chat goes on.
  * Does not reject: after `signal` aborts it comes soon to what there is.
  */
-export type ToolOpener = (
-  request: ChatRequest,
-  run: {
-    readonly signal: AbortSignal;
-    readonly warn: (warning: ModelWarning) => void;
-  },
-) => Promise<OpenTools>;
+export type ToolOpener = (request: ChatRequest, run: ToolRun) => Promise<OpenTools>;
+
+export interface ToolRun {
+  /** What its calls wait for they share with others by turns. */
+  readonly chat: ChatKey;
+  readonly signal: AbortSignal;
+  readonly warn: (warning: ModelWarning) => void;
+}
 
 /** What a call came to that failed, in words for the model: what was wrong and what would be right. */
 export class ToolFailure extends Error {

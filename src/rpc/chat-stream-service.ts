@@ -46,8 +46,8 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
         {
           ...deps,
           models: () => modelsOrUnavailable(deps.model, context.signal),
-          readDocuments: (request) =>
-            readDocuments(request, deps.documents, () =>
+          readDocuments: (request, chat) =>
+            readDocuments(request, deps.documents, chat, () =>
               AbortSignal.any([context.signal, AbortSignal.timeout(DOCUMENTS_READ_MS)]),
             ),
         },

@@ -53,7 +53,7 @@ export interface InitiateDeps {
   readonly logger: Logger;
   readonly models: () => Promise<readonly ModelInfo[]>;
   /** The request with its documents as text; rejects where one cannot be read. */
-  readonly readDocuments: (request: ChatRequest) => Promise<ChatRequest>;
+  readonly readDocuments: (request: ChatRequest, chat: ChatKey) => Promise<ChatRequest>;
   readonly tokens: TokenCounter;
   readonly list: Pick<ChatList, 'queued' | 'position'>;
   readonly sealer: Sealer;
@@ -108,7 +108,7 @@ export async function acceptChat(
   const existing =
     call.streamId === undefined ? undefined : await findExisting(deps, chat, identities);
   const createdAtMs = Date.now();
-  const request = existing === undefined ? await deps.readDocuments(given) : given;
+  const request = existing === undefined ? await deps.readDocuments(given, chat) : given;
   // What is stored is the text, and no secret; the identity is that of what was given.
   const stored = sealSecrets(request === given ? call : { ...call, request }, deps.sealer, chat);
   const bytes = stored === call ? asGiven.bytes : canonicalRequest(stored).bytes;

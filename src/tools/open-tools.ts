@@ -1,15 +1,14 @@
 // The tools that are run here, opened for one run of a chat: Tailrace's own, and those of MCP servers.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import type { ServerTool, ToolOpener } from '../chat/tool-port.ts';
+import type { ServerTool, ToolOpener, ToolRun } from '../chat/tool-port.ts';
 import type { AddressGuard } from './address-guard.ts';
 
-/** `ownTools`: those of Tailrace's own that a request asks for. */
-export function toolOpener(
-  ownTools: (request: ChatRequest) => readonly ServerTool[],
-  guard: AddressGuard,
-): ToolOpener {
+/** Those of Tailrace's own that a request asks for. */
+export type OwnTools = (request: ChatRequest, run: ToolRun) => readonly ServerTool[];
+
+export function toolOpener(ownTools: OwnTools, guard: AddressGuard): ToolOpener {
   return async (request, run) => {
-    const own = ownTools(request);
+    const own = ownTools(request, run);
     if (request.mcpServers.length === 0) {
       return {
         missing: undefined,

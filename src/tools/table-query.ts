@@ -1,6 +1,7 @@
 // table_query: SQL over the tables of tool_context, and over nothing else.
 import { createHash } from 'node:crypto';
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ChatKey } from '../chat/chat-key.ts';
 import { MAX_TABLE_RESULT_ROWS, MAX_TABLE_SQL_CHARS, TABLE_QUERY_MS } from '../chat/limits.ts';
 import { sqlName } from '../chat/sql-name.ts';
 import type { ServerTool } from '../chat/tool-port.ts';
@@ -18,7 +19,11 @@ interface DescribedTable extends NamedTable {
 const shared = createTableEngine();
 
 /** `request`: past the door, so that its tables can be read. */
-export function tableQueryTool(request: ChatRequest, engine: TableEngine = shared): ServerTool {
+export function tableQueryTool(
+  request: ChatRequest,
+  chat: ChatKey,
+  engine: TableEngine = shared,
+): ServerTool {
   const tables = request.toolContext.flatMap(({ name, description, item }): DescribedTable[] => {
     if (item.case !== 'table') return [];
     const { format, data } = item.value;
@@ -33,7 +38,7 @@ export function tableQueryTool(request: ChatRequest, engine: TableEngine = share
     call: async (input, signal) => {
       const { sql } = input as { readonly sql: string };
       set ??= setOf(tables);
-      return engine.query(set, sql, signal);
+      return engine.query(set, sql, chat, signal);
     },
   };
 }

@@ -84,6 +84,7 @@ export async function runChat(
     const upTo = isFirstStep(mark) ? undefined : writer.storeSequence;
     const warnings: ModelWarning[] = [];
     await using opened = await deps.openTools(chat.request, {
+      chat: command.chat,
       signal: abort.signal,
       warn: (warning) => void warnings.push(warning),
     });
