@@ -16,6 +16,7 @@ import { createHttpHandler, type HttpHandlerOptions } from '../rpc/http-handler.
 import { listen } from '../rpc/listener.ts';
 import { createObserveHub } from '../rpc/observe-hub.ts';
 import { openTokensFile } from '../rpc/tokens-file.ts';
+import { databaseChecker } from '../tools/databases/database-checks.ts';
 import { createDocumentFetcher } from '../tools/document-fetcher.ts';
 import type { WebFetchParts } from '../tools/web-fetch.ts';
 import { startSweep } from '../worker/sweep.ts';
@@ -66,6 +67,7 @@ export async function startApi(parts: {
       model,
       logger,
       documents: { reader: outside.reader, fetcher: createDocumentFetcher(outside.fetch) },
+      checkDatabase: databaseChecker(config.sqliteFolders),
       tokens,
       sealer,
       maxRequestBytes: nats.maxRequestBytes,

@@ -15,6 +15,7 @@ import type { RegistrySpec } from '../model/registry-spec.ts';
 import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
 import { createAddressGuard } from '../tools/address-guard.ts';
+import { createDatabaseEngine } from '../tools/databases/database-engine.ts';
 import { toolOpener } from '../tools/open-tools.ts';
 import { createDocumentReader } from '../documents/document-reader.ts';
 import { listOf } from '../ops/address-ranges.ts';
@@ -77,6 +78,8 @@ export async function startTailrace(
   stack.defer(() => control.stop());
   if (config.roles.has('worker')) {
     const own = { ...config, roles: WORKER_ALONE, workerSlots: 1, nats: access, sealKeys };
+    const guard = createAddressGuard(allowed);
+    const databases = stack.use(createDatabaseEngine({ guard, folders: config.sqliteFolders }));
     const worker = startWorker({
       log: nats.log,
       queue: only === undefined ? nats.work : only.queue(nats.work),
@@ -84,7 +87,7 @@ export async function startTailrace(
       opener: sealing,
       apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
       models: models.current,
-      openTools: toolOpener(serverTools(outside), createAddressGuard(allowed)),
+      openTools: toolOpener(serverTools({ ...outside, databases }), guard),
       tracer,
       logger,
     });

@@ -39,7 +39,7 @@ import { limitsOf, limitViolations } from '../chat/request-limits.ts';
 import { identitiesOf, sealSecrets } from '../chat/seal-request.ts';
 import type { Sealer } from '../chat/sealing-port.ts';
 import { systemText, systemViolations } from '../chat/system-text.ts';
-import { toolContextViolations } from '../chat/tool-context.ts';
+import { type DatabaseChecker, toolContextViolations } from '../chat/tool-context.ts';
 import { contextText } from '../chat/tool-context-text.ts';
 import { toolViolations } from '../chat/tool-rules.ts';
 import { answerSchema } from '../tools/answer-schema.ts';
@@ -54,6 +54,7 @@ export interface InitiateDeps {
   readonly models: () => Promise<readonly ModelInfo[]>;
   /** The request with its documents as text; rejects where one cannot be read. */
   readonly readDocuments: (request: ChatRequest, chat: ChatKey) => Promise<ChatRequest>;
+  readonly checkDatabase: DatabaseChecker;
   readonly tokens: TokenCounter;
   readonly list: Pick<ChatList, 'queued' | 'position'>;
   readonly sealer: Sealer;
@@ -73,7 +74,7 @@ export async function initiateChatStream(
     ...contentViolations(given),
     ...toolViolations(given, checkInputSchema),
     ...mcpViolations(given),
-    ...toolContextViolations(given, tableShape),
+    ...toolContextViolations(given, tableShape, deps.checkDatabase),
     ...formatViolations(given, answerSchema),
     ...limitViolations(given),
   ];

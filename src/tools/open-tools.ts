@@ -4,11 +4,11 @@ import type { ServerTool, ToolOpener, ToolRun } from '../chat/tool-port.ts';
 import type { AddressGuard } from './address-guard.ts';
 
 /** Those of Tailrace's own that a request asks for. */
-export type OwnTools = (request: ChatRequest, run: ToolRun) => readonly ServerTool[];
+export type OwnTools = (request: ChatRequest, run: ToolRun) => Promise<readonly ServerTool[]>;
 
 export function toolOpener(ownTools: OwnTools, guard: AddressGuard): ToolOpener {
   return async (request, run) => {
-    const own = ownTools(request, run);
+    const own = await ownTools(request, run);
     if (request.mcpServers.length === 0) {
       return {
         missing: undefined,

@@ -3,6 +3,8 @@
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { ServerTool, ToolRun } from '../chat/tool-port.ts';
 import type { OwnTools } from './open-tools.ts';
+import type { DatabaseEngine } from './databases/database-engine.ts';
+import { databaseQueryTool } from './databases/database-query.ts';
 import { documentSearchTool } from './document-search.ts';
 import { tableQueryTool } from './table-query.ts';
 import { type WebFetchParts, webFetchTool } from './web-fetch.ts';
@@ -11,9 +13,19 @@ const MAKERS = {
   document_search: documentSearchTool,
   table_query: (request, { chat }) => tableQueryTool(request, chat),
   web_fetch: (_, { chat }, outside) => webFetchTool(outside, chat),
-} as const satisfies Readonly<
-  Record<string, (request: ChatRequest, run: ToolRun, outside: WebFetchParts) => ServerTool>
->;
+  database_query: (request, run, { databases }) => databaseQueryTool(request, run, databases),
+} as const satisfies Readonly<Record<string, Maker>>;
+
+type Maker = (
+  request: ChatRequest,
+  run: ToolRun,
+  outside: Outside,
+) => ServerTool | Promise<ServerTool>;
+
+/** The ways to what is not in a request. */
+export interface Outside extends WebFetchParts {
+  readonly databases: DatabaseEngine;
+}
 
 /** The names of the tools that requests may ask for. */
 export const SERVED_TOOLS: ReadonlySet<string> = new Set(Object.keys(MAKERS));
@@ -22,12 +34,14 @@ function isServed(name: string): name is keyof typeof MAKERS {
   return SERVED_TOOLS.has(name);
 }
 
-/** Those that a request asks for; `outside`: the way to the web. */
-export function serverTools(outside: WebFetchParts): OwnTools {
+/** Those that a request asks for. */
+export function serverTools(outside: Outside): OwnTools {
   return (request, run) =>
-    request.tools.flatMap(({ kind }) =>
-      kind.case === 'server' && isServed(kind.value.name)
-        ? [MAKERS[kind.value.name](request, run, outside)]
-        : [],
+    Promise.all(
+      request.tools.flatMap(({ kind }) =>
+        kind.case === 'server' && isServed(kind.value.name)
+          ? [MAKERS[kind.value.name](request, run, outside)]
+          : [],
+      ),
     );
 }

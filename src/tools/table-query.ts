@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
-import { MAX_TABLE_RESULT_ROWS, MAX_TABLE_SQL_CHARS, TABLE_QUERY_MS } from '../chat/limits.ts';
+import { MAX_SQL_RESULT_ROWS, MAX_SQL_CHARS, TABLE_QUERY_MS } from '../chat/limits.ts';
 import { sqlName } from '../chat/sql-name.ts';
 import type { ServerTool } from '../chat/tool-port.ts';
 import { tableShape } from './known-tables.ts';
@@ -53,7 +53,7 @@ function setOf(tables: readonly NamedTable[]): TableSet {
 }
 
 function describe(tables: readonly DescribedTable[]): string {
-  return `Runs one SELECT of SQLite's SQL (it may begin with WITH) over the tables below, which can only be read, and gives columns and rows as JSON: at most ${MAX_TABLE_RESULT_ROWS} rows, after at most ${TABLE_QUERY_MS / 1_000} s. Aggregate and filter in SQL instead of reading whole tables. Empty values are NULL, booleans 1 and 0, dates as they were given. Put names in double quotes and texts in single ones. Tables:
+  return `Runs one SELECT of SQLite's SQL (it may begin with WITH) over the tables below, which can only be read, and gives columns and rows as JSON: at most ${MAX_SQL_RESULT_ROWS} rows, after at most ${TABLE_QUERY_MS / 1_000} s. Aggregate and filter in SQL instead of reading whole tables. Empty values are NULL, booleans 1 and 0, dates as they were given. Put names in double quotes and texts in single ones. Tables:
 ${listing(tables.map(tableLine), 'tables; SELECT name, sql FROM sqlite_master lists all')}`;
 }
 
@@ -75,7 +75,7 @@ const SCHEMA = JSON.stringify({
     sql: {
       type: 'string',
       minLength: 1,
-      maxLength: MAX_TABLE_SQL_CHARS,
+      maxLength: MAX_SQL_CHARS,
       description: 'One SELECT.',
     },
   },

@@ -8,13 +8,14 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import * as fc from 'fast-check';
 import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
-  MAX_TABLE_RESULT_CHARS,
-  MAX_TABLE_RESULT_ROWS,
-  MAX_TABLE_VALUE_CHARS,
+  MAX_SQL_RESULT_CHARS,
+  MAX_SQL_RESULT_ROWS,
+  MAX_SQL_SHOWN_VALUE_CHARS,
   MAX_TOOL_LIST_CHARS,
 } from '../../src/chat/limits.ts';
 import { ToolFailure } from '../../src/chat/tool-port.ts';
-import { openTables, type QueryAnswer } from '../../src/tools/table-database.ts';
+import type { QueryAnswer } from '../../src/tools/select.ts';
+import { openTables } from '../../src/tools/table-database.ts';
 import { createTableEngine } from '../../src/tools/table-engine.ts';
 import { tableQueryTool } from '../../src/tools/table-query.ts';
 import { TRACEPARENT } from '../model/model-call.ts';
@@ -190,16 +191,16 @@ test('a giant result is cut by rows, by characters and by value, and says so', (
   const count = (most: number, what: string): string =>
     `WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT ${most}) SELECT ${what} FROM c`;
   const many = result(database.query(count(1_000_000, 'x')));
-  assert.equal(many.rows.length, MAX_TABLE_RESULT_ROWS);
+  assert.equal(many.rows.length, MAX_SQL_RESULT_ROWS);
   assert.match(many.note ?? '', /only the first 200 rows; there are more/);
-  const exact = result(database.query(count(MAX_TABLE_RESULT_ROWS, 'x')));
-  assert.equal(exact.rows.length, MAX_TABLE_RESULT_ROWS);
+  const exact = result(database.query(count(MAX_SQL_RESULT_ROWS, 'x')));
+  assert.equal(exact.rows.length, MAX_SQL_RESULT_ROWS);
   assert.equal(exact.note, undefined);
   const wide = database.query(count(1_000, "printf('%.*c', 1500, 'y')"));
-  assert.ok(wide.ok && wide.text.length <= MAX_TABLE_RESULT_CHARS + 500);
+  assert.ok(wide.ok && wide.text.length <= MAX_SQL_RESULT_CHARS + 500);
   assert.match(result(wide).note ?? '', /at most 32768 characters/);
   const long = result(database.query("SELECT printf('%.*c', 5000000, 'y'), zeroblob(1000000)"));
-  assert.equal(String(long.rows[0]?.[0]).length, MAX_TABLE_VALUE_CHARS);
+  assert.equal(String(long.rows[0]?.[0]).length, MAX_SQL_SHOWN_VALUE_CHARS);
   assert.match(long.note ?? '', /are cut/);
   const one = result(
     database.query(`SELECT ${Array(40).fill("printf('%.*c', 1500, 'y')").join(',')}`),

@@ -38,6 +38,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'gpt-tokenizer': ['model'],
   '@modelcontextprotocol/': ['tools'],
   papaparse: ['tools'],
+  pg: ['tools'],
+  mysql2: ['tools'],
 };
 const CHAT_PACKAGES = ['@bufbuild/protobuf', '@bufbuild/protovalidate'];
 /** Pure: computing, no reading, writing, waiting or asking the machine. */
