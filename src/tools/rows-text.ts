@@ -40,7 +40,7 @@ export function createRowsText(names: readonly string[]): RowsText | undefined {
       return true;
     },
     text: () => {
-      const all = [...(note === '' ? [] : [note])];
+      const all = note === '' ? [] : [note];
       if (cutValues) all.push('Values that end in … are cut.');
       const noted = all.length === 0 ? '' : `,"note":${JSON.stringify(all.join(' '))}`;
       return `{"columns":${columns},"rows":[${rows.join(',')}]${noted}}`;

@@ -40,7 +40,7 @@ export function serverTools(outside: Outside): OwnTools {
     Promise.all(
       request.tools.flatMap(({ kind }) =>
         kind.case === 'server' && isServed(kind.value.name)
-          ? [MAKERS[kind.value.name](request, run, outside)]
+          ? [Promise.resolve(MAKERS[kind.value.name](request, run, outside))]
           : [],
       ),
     );

@@ -23,10 +23,8 @@ export async function startPostgres(): Promise<TestPostgres> {
   const data = join(folder.path, 'data');
   const passwordFile = join(folder.path, 'password');
   writeFileSync(passwordFile, ADMIN_PASSWORD, { mode: 0o644 });
-  runProgram('initdb', [
-    ...['--pgdata', data, '--username', 'admin', '--auth', 'scram-sha-256'],
-    ...['--pwfile', passwordFile, '--encoding', 'UTF8', '--locale', 'C', '--no-sync'],
-  ]);
+  const given = '--username admin --auth scram-sha-256 --encoding UTF8 --locale C --no-sync';
+  runProgram('initdb', [...given.split(' '), '--pgdata', data, '--pwfile', passwordFile]);
   for (const [name, text] of [
     ['server.key', CERTIFICATE.key],
     ['server.crt', CERTIFICATE.cert],

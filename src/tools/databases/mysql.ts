@@ -13,21 +13,10 @@ import { type Session, SqlFailure } from './session.ts';
 import { isSelect, READ_ONLY, type SqlWords, sqlWords } from './sql-words.ts';
 
 /** Functions that reach files, wait, lock, or change what outlives the statement; UDFs that are well known for it. */
-const FORBIDDEN = [
-  ...['load_file', 'sleep', 'benchmark', 'get_lock', 'release_lock', 'release_all_locks'],
-  ...['is_free_lock', 'is_used_lock', 'master_pos_wait', 'source_pos_wait', 'master_gtid_wait'],
-  ...['wait_for_executed_gtid_set', 'wait_until_sql_thread_after_gtids', 'last_insert_id'],
-  ...[
-    'nextval',
-    'setval',
-    'lastval',
-    'sys_exec',
-    'sys_eval',
-    'sys_get',
-    'sys_set',
-    'lib_mysqludf_sys_info',
-  ],
-];
+const FORBIDDEN =
+  'load_file sleep benchmark get_lock release_lock release_all_locks is_free_lock is_used_lock master_pos_wait source_pos_wait master_gtid_wait wait_for_executed_gtid_set wait_until_sql_thread_after_gtids last_insert_id nextval setval lastval sys_exec sys_eval sys_get sys_set lib_mysqludf_sys_info'.split(
+    ' ',
+  );
 /** Words that no SELECT needs that only reads: they write files or variables, or lock rows. */
 const WORDS = ['outfile', 'dumpfile'];
 const TOGETHER: readonly (readonly string[])[] = [
@@ -68,7 +57,7 @@ export async function openMysql(target: ServerTarget): Promise<Session> {
     cancel: async () => {
       const other = await connected(target, address, DATABASE_QUERY_MS).catch(() => undefined);
       if (other === undefined) return;
-      await ask(other.connection, `KILL QUERY ${Number(threadId)}`).catch(() => undefined);
+      await ask(other.connection, `KILL QUERY ${threadId}`).catch(() => undefined);
       other.connection.destroy();
     },
     close: () => connection.destroy(),

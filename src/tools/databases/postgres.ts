@@ -148,16 +148,20 @@ async function ask(client: Client, text: string, values: readonly unknown[]): Pr
 }
 
 const FUNCTIONS = `
-  SELECT DISTINCT p.proname::text,
-    p.provolatile = 'v' AND NOT (n.nspname = 'pg_catalog' AND p.proname::text = ANY ($2))
-      OR p.proname::text ~ $3,
-    p.pronargs = 1 AND t.typtype = 'c' AND p.provolatile = 'v'
-  FROM pg_catalog.pg_proc p
-  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-  LEFT JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
-  WHERE (pg_catalog.strpos(pg_catalog.lower($1::text COLLATE "C"), pg_catalog.lower(p.proname::text COLLATE "C")) > 0
-      OR p.proname::text ~ '[^ -~]')
-    AND (p.provolatile = 'v' OR p.proname::text ~ $3 OR ($4 AND n.nspname <> 'pg_catalog' AND p.provolatile <> 'i'))`;
+  SELECT DISTINCT f.name, f.effects, f.effects AND f.by_field
+  FROM (
+    SELECT p.proname::text AS name,
+      p.provolatile = 'v' AND NOT (n.nspname = 'pg_catalog' AND p.proname::text = ANY ($2))
+        OR p.proname::text ~ $3 AS effects,
+      p.pronargs = 1 AND t.typtype = 'c' AS by_field,
+      $4 AND n.nspname <> 'pg_catalog' AND p.provolatile <> 'i' AS reads
+    FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    LEFT JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
+    WHERE pg_catalog.strpos(pg_catalog.lower($1::text COLLATE "C"), pg_catalog.lower(p.proname::text COLLATE "C")) > 0
+      OR p.proname::text ~ '[^ -~]'
+  ) f
+  WHERE f.effects OR f.reads`;
 
 const RELATIONS = `
   SELECT n.nspname::text, c.relname::text, n.nspname = ANY (pg_catalog.current_schemas(true))
