@@ -2,7 +2,7 @@
 // with rows to give, since only what was prepared and has columns is run, and INTO has none; no write, since its
 // transaction is READ ONLY; no file, lock or sleep, since such functions are refused by name. A server that asks for a
 // file of ours is not given one.
-import { connect as connectSocket } from 'node:net';
+import { connect as connectSocket, type Socket } from 'node:net';
 import { type Connection, createConnection } from 'mysql2';
 import { DATABASE_QUERY_MS, MAX_LISTED_TABLES, MAX_SQL_ERROR_CHARS } from '../../chat/limits.ts';
 import { createRowsText, type SqlValue, TOO_MANY_COLUMNS } from '../rows-text.ts';
@@ -32,7 +32,7 @@ const SYSTEM_SCHEMAS = [...SECRET_SCHEMAS, 'information_schema'];
 
 export async function openMysql(target: ServerTarget): Promise<Session> {
   const opened = await connectTo(target, (address, ms) => connected(target, address, ms), refusal);
-  const { connection, address } = opened;
+  const { connection, address, socket } = opened;
   const told = (error: unknown): Error => inWords(error, target.password);
   const { threadId } = connection;
   return {
@@ -41,7 +41,7 @@ export async function openMysql(target: ServerTarget): Promise<Session> {
       try {
         await begin(opened);
         await check(opened, sqlWords(sql), sql, target.database, allowed);
-        return await rowsOf(connection, sql);
+        return await rowsOf(opened, sql);
       } catch (error) {
         throw told(error);
       }
@@ -58,14 +58,16 @@ export async function openMysql(target: ServerTarget): Promise<Session> {
       const other = await connected(target, address, DATABASE_QUERY_MS).catch(() => undefined);
       if (other === undefined) return;
       await ask(other.connection, `KILL QUERY ${threadId}`).catch(() => undefined);
-      other.connection.destroy();
+      other.socket.destroy();
     },
-    close: () => connection.destroy(),
+    // The library only says goodbye, and goes on reading what still comes.
+    close: () => socket.destroy(),
   };
 }
 
 interface Opened {
   readonly connection: Connection;
+  readonly socket: Socket;
   readonly address: string;
   /** As the server says it. */
   readonly version: string;
@@ -78,11 +80,12 @@ async function connected(
 ): Promise<Opened> {
   const { host, port, user, password, database } = target;
   const tls = tlsOptions(target);
+  const socket = connectSocket(port, address);
   const connection = createConnection({
     // The host's name is for its certificate; the connection goes to the address.
     host,
     port,
-    stream: () => connectSocket(port, address),
+    stream: socket,
     user,
     password,
     database,
@@ -107,18 +110,18 @@ async function connected(
     jsonStrings: true,
     rowsAsArray: true,
   });
+  // Whoever waits for something hears of it by that.
+  connection.on('error', () => undefined);
   try {
     await new Promise<void>((resolve, reject) => {
       connection.connect((error) => (error === null ? resolve() : reject(error)));
     });
   } catch (error) {
-    connection.destroy();
+    socket.destroy();
     throw error;
   }
-  // Whoever waits for a query hears of it by that.
-  connection.on('error', () => undefined);
   const [[version] = []] = await ask(connection, 'SELECT VERSION()');
-  return { connection, address, version: String(version) };
+  return { connection, socket, address, version: String(version) };
 }
 
 interface ServerError extends Error {
@@ -245,7 +248,7 @@ interface Field {
   readonly columnType?: number;
 }
 
-async function rowsOf(connection: Connection, sql: string): Promise<string> {
+async function rowsOf({ connection, socket }: Opened, sql: string): Promise<string> {
   const statement = await new Promise<Prepared>((resolve, reject) => {
     connection.prepare(sql, (error, prepared) => {
       if (error === null) resolve(prepared as unknown as Prepared);
@@ -271,7 +274,7 @@ async function rowsOf(connection: Connection, sql: string): Promise<string> {
     if (!Array.isArray(row)) return reject(new SqlFailure(READ_ONLY));
     if (answer?.add(row.map((value, at) => valueOf(value, types[at]))) !== false) return;
     // What is not needed any more is not waited for.
-    connection.destroy();
+    socket.destroy();
     resolve(answer.text());
   });
   command.on('error', reject);

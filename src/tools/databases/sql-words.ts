@@ -13,6 +13,7 @@ export interface SqlWords {
 
 export function sqlWords(sql: string): SqlWords {
   const text = folded(sql);
+  const unquoted = withoutQuotes(text);
   const words = new Map<string, number[]>();
   for (const { 0: word, index } of text.matchAll(/[a-z0-9_$\u0080-\u{10FFFF}]+/gu)) {
     const ends = words.get(word) ?? [];
@@ -21,13 +22,13 @@ export function sqlWords(sql: string): SqlWords {
   }
   const before = (name: string, follows: RegExp): boolean => {
     const wanted = folded(name);
-    if (!isWord(wanted)) return text.includes(wanted);
+    if (!isWord(wanted)) return unquoted.includes(withoutQuotes(wanted));
     return (words.get(wanted) ?? []).some((end) => follows.test(text.slice(end, end + 200)));
   };
   return {
     names: (name, truncatedAt) => {
       const wanted = folded(name);
-      if (!isWord(wanted)) return text.includes(wanted);
+      if (!isWord(wanted)) return unquoted.includes(withoutQuotes(wanted));
       if (words.has(wanted)) return true;
       if (truncatedAt === undefined || Buffer.byteLength(name) < truncatedAt) return false;
       return [...words.keys()].some((word) => word.startsWith(wanted));
@@ -40,6 +41,11 @@ export function sqlWords(sql: string): SqlWords {
 /** Comments, and more space than is looked at, may hide it. */
 const ARGUMENTS = /^["`\]]?(?:\s*(?:\(|--|\/\*|#)|\s{190})/;
 const DOT = /^["`\]]?(?:\s*(?:\.|--|\/\*|#)|\s{190})/;
+
+/** In a name they are written twice. */
+function withoutQuotes(text: string): string {
+  return text.replaceAll(/["`\][]/g, '');
+}
 
 function isWord(text: string): boolean {
   return /^[a-z0-9_$\u0080-\u{10FFFF}]+$/u.test(text);
