@@ -149,6 +149,8 @@ export const TABLE_PROCESS_DATABASES = 4;
 
 // Databases
 export const MAX_DATABASES = 8;
+/** To start a process that queries them. */
+export const DATABASE_START_MS = 10 * SECOND_MS;
 /** To find the host, connect and log in. */
 export const DATABASE_CONNECT_MS = 10 * SECOND_MS;
 /** One statement, by the database's own clock where it has one. */

@@ -11,6 +11,7 @@ import {
   DATABASE_PROCESS_MEMORY_BYTES,
   DATABASE_PROCESSES,
   DATABASE_QUERY_MS,
+  DATABASE_START_MS,
   MAX_WAITING_QUERIES,
 } from '../../chat/limits.ts';
 import { ToolFailure } from '../../chat/tool-port.ts';
@@ -87,9 +88,15 @@ export function createDatabaseEngine(options: DatabaseEngineOptions): DatabaseEn
     };
   }
 
-  async function ask(place: Place, job: DatabaseJob, signal: AbortSignal): Promise<DatabaseReply> {
-    const isFile = job.do !== 'cancel' && job.target.kind === 'sqlite';
+  async function ask(
+    place: Place,
+    job: Exclude<DatabaseJob, { readonly do: 'cancel' }>,
+    signal: AbortSignal,
+  ): Promise<DatabaseReply> {
     const cancel: DatabaseJob = { do: 'cancel' };
+    // To start is no part of a query's time; one that is at nothing answers at once.
+    if (!place.warm()) await place.ask(cancel, { withinMs: DATABASE_START_MS, signal });
+    const isFile = job.target.kind === 'sqlite';
     const reply = await place.ask(job, {
       // A database ends its statements itself; a file has nobody else to.
       withinMs: isFile ? queryMs : DATABASE_CONNECT_MS + queryMs + DATABASE_CANCEL_MS,

@@ -106,6 +106,9 @@ function guard(db: DatabaseSync, allowed: AllowedNames): () => string | undefine
         if (view !== null && isAllowed(allowed, MAIN, view)) return constants.SQLITE_OK;
         return deny(`${table} is a table that may not be read here`);
       }
+      case constants.SQLITE_PRAGMA:
+        // Asked by FTS5 for itself: whether others have written since.
+        return first === 'data_version' && second === null ? constants.SQLITE_OK : deny(READ_ONLY);
       default:
         return deny(READ_ONLY);
     }
