@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { asked, failure, NEVER, rows, testEngine } from '../support/asked-database.ts';
 import {
   ADMIN_PASSWORD,
@@ -11,6 +12,7 @@ import {
   type TestPostgres,
 } from '../support/postgres.ts';
 import { until } from '../support/until.ts';
+import { CERTIFICATE } from './certificate.ts';
 
 const skip = needsPostgres();
 const engine = testEngine();
@@ -344,6 +346,19 @@ test(
     assert.deepEqual(plain.rows, [[false]]);
   },
 );
+
+test('a certificate is verified by what this process trusts', { skip }, async () => {
+  const verified = asked(`${shop}?sslmode=verify-full`);
+  const before = getCACertificates('default');
+  setDefaultCACertificates([...before, CERTIFICATE.cert]);
+  try {
+    const sql = 'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()';
+    assert.deepEqual((await rows(engine, verified, sql)).rows, [[true]]);
+  } finally {
+    setDefaultCACertificates(before);
+  }
+  assert.match(await failure(engine, verified, 'SELECT 1'), /certificate cannot be trusted/);
+});
 
 test('a password in what a server says of a statement is taken out of it', { skip }, async () => {
   const said = await failure(engine, asked(shop), `SELECT "${ADMIN_PASSWORD}"`);

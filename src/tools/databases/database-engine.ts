@@ -1,7 +1,7 @@
 // Who queries databases: processes of the pool, each with one query on one connection at a time. Here a host becomes
 // addresses that may be connected to; and whatever a query comes to becomes words for the model, without its address.
 import { fileURLToPath } from 'node:url';
-import { getCACertificates } from 'node:tls';
+import { getCACertificates, rootCertificates } from 'node:tls';
 import type { ChatKey } from '../../chat/chat-key.ts';
 import {
   DATABASE_ADDRESSES,
@@ -80,12 +80,8 @@ export function createDatabaseEngine(options: DatabaseEngineOptions): DatabaseEn
       );
     }
     const addresses = found.slice(0, DATABASE_ADDRESSES).map((each) => each.address);
-    return {
-      ...address,
-      addresses,
-      tls: address.tls ?? (addresses.every(isLoopback) ? 'none' : 'verified'),
-      trusted: getCACertificates('extra'),
-    };
+    const tls = address.tls ?? (addresses.every(isLoopback) ? 'none' : 'verified');
+    return { ...address, addresses, tls, trusted: tls === 'verified' ? ownTrust() : [] };
   }
 
   async function ask(
@@ -139,6 +135,12 @@ export function createDatabaseEngine(options: DatabaseEngineOptions): DatabaseEn
     processes: pool.processes,
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };
+}
+
+/** What this process trusts beyond node's own list, as by NODE_EXTRA_CA_CERTS: those that query have no environment. */
+function ownTrust(): readonly string[] {
+  const known = new Set(rootCertificates);
+  return getCACertificates('default').filter((certificate) => !known.has(certificate));
 }
 
 function inWords(failure: ProcessFailure, queryMs: number, memoryBytes: number): Error {
