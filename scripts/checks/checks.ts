@@ -27,30 +27,45 @@ function filesBelow(folder: string): readonly string[] {
     .toSorted();
 }
 
+/** What is generated, and by which template. */
+const GENERATED: readonly (readonly [folder: string, template: string])[] = [
+  ['gen', 'buf.gen.yaml'],
+  ['test/conformance/gen', 'test/conformance/buf.gen.yaml'],
+];
+
 async function genIsFresh(): Promise<string | undefined> {
   const made = join(CACHE, `gen-${process.pid}`);
   try {
-    const { ok, output } = await program(join(ROOT, 'node_modules/.bin/buf'), [
-      'generate',
-      '-o',
-      made,
-    ]);
-    if (!ok) return output;
-    const wanted = filesBelow(join(made, 'gen'));
-    const found = filesBelow(join(ROOT, 'gen'));
-    const same = (file: string) =>
-      readFileSync(join(made, 'gen', file)).equals(readFileSync(join(ROOT, 'gen', file)));
-    const stale = [
-      ...wanted.filter((file) => !found.includes(file)).map((file) => `gen/${file} is missing`),
-      ...found.filter((file) => !wanted.includes(file)).map((file) => `gen/${file} is left over`),
-      ...wanted
-        .filter((file) => found.includes(file) && !same(file))
-        .map((file) => `gen/${file} is not what proto/ makes`),
-    ];
-    return stale.length === 0 ? undefined : `${stale.join('\n')}\nRun npm run gen and commit gen/.`;
+    const stale: string[] = [];
+    for (const [folder, template] of GENERATED) {
+      const { ok, output } = await program(join(ROOT, 'node_modules/.bin/buf'), [
+        'generate',
+        '--template',
+        template,
+        '-o',
+        made,
+      ]);
+      if (!ok) return output;
+      stale.push(...differences(folder, join(made, folder), join(ROOT, folder)));
+    }
+    return stale.length === 0 ? undefined : `${stale.join('\n')}\nRun npm run gen and commit it.`;
   } finally {
     rmSync(made, { recursive: true, force: true });
   }
+}
+
+function differences(name: string, made: string, committed: string): readonly string[] {
+  const wanted = filesBelow(made);
+  const found = filesBelow(committed);
+  const same = (file: string) =>
+    readFileSync(join(made, file)).equals(readFileSync(join(committed, file)));
+  return [
+    ...wanted.filter((file) => !found.includes(file)).map((file) => `${name}/${file} is missing`),
+    ...found.filter((file) => !wanted.includes(file)).map((file) => `${name}/${file} is left over`),
+    ...wanted
+      .filter((file) => found.includes(file) && !same(file))
+      .map((file) => `${name}/${file} is not what the protos make`),
+  ];
 }
 
 async function nothingBreaks(): Promise<string | undefined> {
@@ -80,7 +95,7 @@ export const checks: readonly Check[] = [
     'Run npm run format.',
   ),
   { name: 'contract: buf breaking', run: nothingBreaks },
-  { name: 'contract: gen/ is fresh', run: genIsFresh },
+  { name: 'contract: gen is fresh', run: genIsFresh },
   byProgram('unused: knip', 'knip', ['--no-progress']),
   byProgram('packages: the lock file is whole', 'node', ['scripts/complete-lock.mjs', '--check']),
 ];
