@@ -234,6 +234,8 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
         [...all].map(async (child) => {
           if (child.exitCode !== null || child.signalCode !== null) return;
           const gone = new Promise((resolve) => child.once('exit', resolve));
+          // It is waited for, though it holds nobody up else.
+          child.ref();
           if (!leaving.has(child)) child.kill('SIGKILL');
           await gone;
         }),

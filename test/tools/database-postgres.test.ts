@@ -1,7 +1,9 @@
 // database_query on a real PostgreSQL: what is read, and hostile SQL, by a superuser, that gets at nothing else and
 // changes nothing. Needs Debian's package postgresql.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { asked, failure, NEVER, rows, testEngine } from '../support/asked-database.ts';
@@ -231,6 +233,8 @@ test(
       'SELECT most_common_vals FROM pg_stats',
       'SELECT * FROM information_schema.tables',
       'SELECT tell()',
+      'SELECT query FROM pg_stat_get_activity(NULL)',
+      "SELECT pg_get_viewdef('words'::regclass)",
       "SELECT * FROM crosstab('SELECT word, word, word FROM sec' || 'ret') AS c(a text, b text)",
       "SELECT table_to_xml('sec' || 'ret', true, true, '')",
       "SELECT query_to_xml('SELECT * FROM sec' || 'ret', true, true, '')",
@@ -284,6 +288,30 @@ test('a chat that is cancelled ends its query at the database', { skip }, async 
   await until('the query', async () => (await active()) === 1);
   abort.abort(new Error('cancelled'));
   await assert.rejects(running, /cancelled/);
+  await until('its end at the database', async () => (await active()) === 0);
+});
+
+test('a query of a worker that is killed is ended at the database', { skip }, async () => {
+  const support = join(import.meta.dirname, '../support/asked-database.ts');
+  const sql = 'SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 1000000) b';
+  const worker = spawn(
+    process.execPath,
+    [
+      '--input-type=module',
+      '--eval',
+      `const { asked, rows, testEngine } = await import(${JSON.stringify(support)});
+       await rows(testEngine(), asked(${JSON.stringify(shop)}), ${JSON.stringify(sql)});`,
+    ],
+    { stdio: 'ignore' },
+  );
+  const active = async (): Promise<number> => {
+    const [row] = await server.run(
+      "SELECT count(*)::int FROM pg_stat_activity WHERE application_name = 'tailrace' AND state = 'active'",
+    );
+    return Number(row?.[0]);
+  };
+  await until('the query', async () => (await active()) === 1);
+  worker.kill('SIGKILL');
   await until('its end at the database', async () => (await active()) === 0);
 });
 

@@ -32,6 +32,8 @@ const HARMLESS = [
   'clock_timestamp',
   'timeofday',
 ];
+/** Of the functions whose names begin with pg_ those that tell nothing of the server and of others. */
+const OF_VALUES = ['pg_typeof', 'pg_column_size', 'pg_size_pretty', 'pg_size_bytes'];
 /** Not volatile, and yet they read whatever they are told the name of. */
 const READ_BY_NAME =
   '^(table|schema|database|query|cursor)_to_xml(schema|_and_xmlschema)?$|^(pg_read_|pg_ls_|lo_)';
@@ -154,7 +156,8 @@ const FUNCTIONS = `
       p.provolatile = 'v' AND NOT (n.nspname = 'pg_catalog' AND p.proname::text = ANY ($2))
         OR p.proname::text ~ $3 AS effects,
       p.pronargs = 1 AND t.typtype = 'c' AS by_field,
-      $4 AND n.nspname <> 'pg_catalog' AND p.provolatile <> 'i' AS reads
+      $4 AND (n.nspname <> 'pg_catalog' AND p.provolatile <> 'i'
+        OR n.nspname = 'pg_catalog' AND p.proname::text ~ '^pg_' AND NOT p.proname::text = ANY ($5)) AS reads
     FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     LEFT JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
@@ -182,7 +185,7 @@ async function check(
   const secret = SECRETS.find((name) => words.names(name));
   if (secret !== undefined) throw mayNotRead(secret);
   const bounded = isBounded(allowed);
-  const functions = await ask(client, FUNCTIONS, [sql, HARMLESS, READ_BY_NAME, bounded]);
+  const functions = await ask(client, FUNCTIONS, [sql, HARMLESS, READ_BY_NAME, bounded, OF_VALUES]);
   for (const [name, effects, byField] of functions) {
     if (name === null || name === undefined) continue;
     // A function of one row can be written as a field of it.
