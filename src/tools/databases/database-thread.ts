@@ -1,6 +1,11 @@
 // The thread that queries databases: one job after the other, each on a connection of its own.
 import { parentPort } from 'node:worker_threads';
-import type { DatabaseJob, DatabaseReply, Target } from './database-protocol.ts';
+import {
+  MAX_LISTED_TABLE_CHARS,
+  MAX_LISTED_TABLES,
+  MAX_SQL_ERROR_CHARS,
+} from '../../chat/limits.ts';
+import type { DatabaseJob, DatabaseReply, ListedTables, Target } from './database-protocol.ts';
 import { type Session, SqlFailure } from './session.ts';
 
 let current: Session | undefined;
@@ -23,7 +28,7 @@ async function done(job: Exclude<DatabaseJob, { do: 'cancel' }>): Promise<Databa
     current = session;
     try {
       if (job.do === 'list') {
-        return { is: 'tables', listed: await session.list(job.find, job.allowed) };
+        return { is: 'tables', listed: bounded(await session.list(job.find, job.allowed)) };
       }
       return { is: 'rows', text: await session.query(job.sql, job.allowed) };
     } finally {
@@ -31,10 +36,27 @@ async function done(job: Exclude<DatabaseJob, { do: 'cancel' }>): Promise<Databa
       session.close();
     }
   } catch (error) {
-    if (error instanceof SqlFailure) return { is: 'failed', why: error.message };
+    if (error instanceof SqlFailure) {
+      return { is: 'failed', why: error.message.slice(0, MAX_SAID_CHARS).toWellFormed() };
+    }
     throw error;
   }
 }
+
+/** Names are as long as a server likes, and whoever asked is the process that runs chats. */
+function bounded({ product, lines, more }: ListedTables): ListedTables {
+  return {
+    product: product.slice(0, MAX_SQL_ERROR_CHARS),
+    // One more than is shown, so that it is seen to be cut.
+    lines: lines
+      .slice(0, MAX_LISTED_TABLES)
+      .map((line) => line.slice(0, MAX_LISTED_TABLE_CHARS + 1).toWellFormed()),
+    more,
+  };
+}
+
+/** What a server says, and our words around it. */
+const MAX_SAID_CHARS = 2 * MAX_SQL_ERROR_CHARS;
 
 async function answer(job: DatabaseJob): Promise<void> {
   if (job.do !== 'cancel') return parentPort?.postMessage(await done(job));
