@@ -58,11 +58,22 @@ function bounded({ product, lines, more }: ListedTables): ListedTables {
 /** What a server says, and our words around it. */
 const MAX_SAID_CHARS = 2 * MAX_SQL_ERROR_CHARS;
 
+let atWork = false;
+let calledOff = false;
+
+/** After a cancel that called something off the process is ended: its answer is the cancel's, once that is done. */
 async function answer(job: DatabaseJob): Promise<void> {
-  if (job.do !== 'cancel') return parentPort?.postMessage(await done(job));
-  await current?.cancel();
-  const reply: DatabaseReply = { is: 'failed', why: 'cancelled' };
-  parentPort?.postMessage(reply);
+  if (job.do === 'cancel') {
+    calledOff = atWork;
+    await current?.cancel();
+    const reply: DatabaseReply = { is: 'failed', why: 'cancelled' };
+    parentPort?.postMessage(reply);
+    return;
+  }
+  atWork = true;
+  const reply = await done(job);
+  atWork = false;
+  if (!calledOff) parentPort?.postMessage(reply);
 }
 
 parentPort?.on('message', (job: DatabaseJob) => void answer(job));

@@ -2,7 +2,8 @@
 // nothing, since only such a one can be DECLAREd a cursor; no write, since its transaction is READ ONLY and rolled back
 // at the end; no function with effects, since those that the catalog calls volatile are refused by name. Settings are
 // SET LOCAL: with a pooler in between, another's session must not inherit them.
-import { connect as connectSocket } from 'node:net';
+import { connect as connectSocket, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
 import {
   DATABASE_CANCEL_MS,
@@ -13,41 +14,15 @@ import {
 } from '../../chat/limits.ts';
 import { createRowsText, type SqlValue, TOO_MANY_COLUMNS } from '../rows-text.ts';
 import { SEVERAL_STATEMENTS } from '../select.ts';
-import { type AllowedNames, isAllowed, isBounded } from './allowed-names.ts';
+import type { AllowedNames } from './allowed-names.ts';
 import { connectTo, tlsOptions } from './connect.ts';
 import type { ServerTarget } from './database-protocol.ts';
+import { checkPostgres } from './postgres-checks.ts';
 import { type Session, SqlFailure } from './session.ts';
-import { isSelect, READ_ONLY, type SqlWords, sqlWords } from './sql-words.ts';
+import { isSelect, READ_ONLY } from './sql-words.ts';
 
 /** Rows asked for at a time: the most that are held beside those of the answer. */
 const FETCH_ROWS = 50;
-
-/** Volatile, and without any effect. */
-const HARMLESS = [
-  'random',
-  'random_normal',
-  'gen_random_uuid',
-  'uuidv4',
-  'uuidv7',
-  'clock_timestamp',
-  'timeofday',
-];
-/** Of the functions whose names begin with pg_ those that tell nothing of the server and of others. */
-const OF_VALUES = ['pg_typeof', 'pg_column_size', 'pg_size_pretty', 'pg_size_bytes'];
-/** Not volatile, and yet they read whatever they are told the name of. */
-const READ_BY_NAME =
-  '^(table|schema|database|query|cursor)_to_xml(schema|_and_xmlschema)?$|^(pg_read_|pg_ls_|lo_)';
-/** Passwords, addresses of others, and contents without a table. */
-const SECRETS = [
-  'pg_authid',
-  'pg_shadow',
-  'pg_user_mapping',
-  'pg_user_mappings',
-  'pg_subscription',
-  'pg_largeobject',
-];
-/** PostgreSQL cuts longer names there. */
-const NAME_BYTES = 63;
 
 export async function openPostgres(target: ServerTarget): Promise<Session> {
   const client = await connectTo(target, (address, ms) => connected(target, address, ms), refusal);
@@ -61,7 +36,7 @@ export async function openPostgres(target: ServerTarget): Promise<Session> {
       if (!isSelect(sql)) throw new SqlFailure(READ_ONLY);
       try {
         await begin(client);
-        await check(client, sqlWords(sql), sql, allowed);
+        await checkPostgres((text, values) => ask(client, text, values), sql, allowed);
         return await rowsOf(client, sql);
       } catch (error) {
         throw told(error);
@@ -147,67 +122,6 @@ async function ask(client: Client, text: string, values: readonly unknown[]): Pr
     rowMode: 'array',
   });
   return rows;
-}
-
-const FUNCTIONS = `
-  SELECT DISTINCT f.name, f.effects, f.effects AND f.by_field
-  FROM (
-    SELECT p.proname::text AS name,
-      p.provolatile = 'v' AND NOT (n.nspname = 'pg_catalog' AND p.proname::text = ANY ($2))
-        OR p.proname::text ~ $3 AS effects,
-      p.pronargs = 1 AND t.typtype = 'c' AS by_field,
-      $4 AND (n.nspname <> 'pg_catalog' AND p.provolatile <> 'i'
-        OR n.nspname = 'pg_catalog' AND p.proname::text ~ '^pg_' AND NOT p.proname::text = ANY ($5)) AS reads
-    FROM pg_catalog.pg_proc p
-    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    LEFT JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
-    WHERE pg_catalog.strpos(pg_catalog.lower($1::text COLLATE "C"), pg_catalog.lower(p.proname::text COLLATE "C")) > 0
-      OR p.proname::text ~ '[^ -~]'
-  ) f
-  WHERE f.effects OR f.reads`;
-
-const RELATIONS = `
-  SELECT n.nspname::text, c.relname::text, n.nspname = ANY (pg_catalog.current_schemas(true))
-  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S', 't')
-    AND (pg_catalog.strpos(pg_catalog.lower($1::text COLLATE "C"), pg_catalog.lower(c.relname::text COLLATE "C")) > 0
-      OR c.relname::text ~ '[^ -~]')`;
-
-/** Throws an SqlFailure for what the statement must not name. */
-async function check(
-  client: Client,
-  words: SqlWords,
-  sql: string,
-  allowed: AllowedNames,
-): Promise<void> {
-  // By it names could be written as numbers.
-  if (/u&"/i.test(sql)) throw new SqlFailure('names written as U&"…" are not taken');
-  const secret = SECRETS.find((name) => words.names(name));
-  if (secret !== undefined) throw mayNotRead(secret);
-  const bounded = isBounded(allowed);
-  const functions = await ask(client, FUNCTIONS, [sql, HARMLESS, READ_BY_NAME, bounded, OF_VALUES]);
-  for (const [name, effects, byField] of functions) {
-    if (name === null || name === undefined) continue;
-    // A function of one row can be written as a field of it.
-    if (!(byField === 't' ? words.names(name, NAME_BYTES) : words.calls(name))) continue;
-    const why = effects === 't' ? 'it may do more than read' : 'it may read other tables';
-    throw new SqlFailure(`the function ${name} is not allowed here: ${why}`);
-  }
-  if (!bounded) return;
-  for (const [schema, name, onPath] of await ask(client, RELATIONS, [sql])) {
-    if (schema === null || schema === undefined || name === null || name === undefined) continue;
-    if (isAllowed(allowed, schema, name) || !words.names(name, NAME_BYTES)) continue;
-    // Without its schema's name it cannot be meant.
-    if (onPath !== 't' && !words.names(schema, NAME_BYTES)) continue;
-    // One of the same name that may be read is what is meant without a schema, if it comes first on the path.
-    throw mayNotRead(onPath === 't' ? name : `${schema}.${name}`);
-  }
-}
-
-function mayNotRead(name: string): SqlFailure {
-  return new SqlFailure(
-    `the statement names ${name}, a table that may not be read here; no text, alias or comment of it may have that word either`,
-  );
 }
 
 async function rowsOf(client: Client, sql: string): Promise<string> {
@@ -299,18 +213,32 @@ function inWords(error: unknown, password: string): Error {
   return new SqlFailure(`${without} [${error.code ?? 'no code'}]`, { cause: error });
 }
 
-/** A message of its own on a connection of its own, which the server answers by closing it. */
-function cancel(client: Client, address: string, port: number): Promise<void> {
-  const { processID, secretKey } = client as unknown as {
-    readonly processID: number | null;
-    readonly secretKey: number | null;
-  };
-  if (processID === null || secretKey === null) return Promise.resolve();
+/** What the types of the library leave out. */
+interface Wire {
+  readonly processID: number | null;
+  readonly secretKey: number | null;
+  readonly connection: { readonly stream: Socket };
+}
+
+/** Nothing more is sent; and what was on its way when the first cancel found nothing to end, the second ends. */
+async function cancel(client: Client, address: string, port: number): Promise<void> {
+  const { processID, secretKey, connection } = client as unknown as Wire;
+  connection.stream.destroy();
+  if (processID === null || secretKey === null) return;
   const message = Buffer.alloc(16);
   message.writeInt32BE(16, 0);
   message.writeInt32BE(80_877_102, 4);
   message.writeInt32BE(processID, 8);
   message.writeInt32BE(secretKey, 12);
+  await sendAlone(message, address, port);
+  await setTimeout(CANCEL_AGAIN_MS);
+  await sendAlone(message, address, port);
+}
+
+const CANCEL_AGAIN_MS = 100;
+
+/** On a connection of its own, which the server answers by closing it. */
+function sendAlone(message: Buffer, address: string, port: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const socket = connectSocket({ host: address, port, timeout: DATABASE_CANCEL_MS });
   socket.once('connect', () => socket.write(message));
