@@ -56,6 +56,7 @@ export async function acceptanceCost(
     list: { queued: () => 0, position: () => 0 },
     sealer: createSealing([]),
     maxRequestBytes: 8 * 1024 * 1024,
+    checkDatabase: () => [],
     readDocuments: (given: ChatRequest) => Promise.resolve(given),
     tokens: { count: () => Promise.resolve(undefined) },
   };

@@ -39,9 +39,6 @@ export function fieldsNotHonoured(
       refuse(`request.tools[${i}].server`);
     }
   }
-  for (const [i, { item }] of request.toolContext.entries()) {
-    if (item.case === 'database') refuse(`request.tool_context[${i}].database`);
-  }
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {
       const path = `request.messages[${i}].content[${j}]`;

@@ -177,17 +177,10 @@ export const MAX_TABLE_COLUMNS = 200;
 export const MAX_COLUMN_NAME_CHARS = 128;
 /** What is known of tables by their text is kept for the chats to come, so many times. */
 export const KNOWN_TABLES = 256;
-export const MAX_TABLE_SQL_CHARS = 20_000;
 /** One query, its tables loaded. */
 export const TABLE_QUERY_MS = 5 * SECOND_MS;
 /** Starting the process and loading the tables. */
 export const TABLE_LOAD_MS = 20 * SECOND_MS;
-/** Rows of one answer. */
-export const MAX_TABLE_RESULT_ROWS = 200;
-/** Of one answer, in UTF-16 units. */
-export const MAX_TABLE_RESULT_CHARS = 32 * 1024;
-/** Of one value in it. */
-export const MAX_TABLE_VALUE_CHARS = 2_000;
 /** A text that SQL makes, in bytes. */
 export const MAX_SQL_VALUE_BYTES = 8 * MiB;
 /** Processes that query tables, for each worker process; they end when there was nothing to do. */
@@ -197,6 +190,39 @@ export const TABLE_PROCESS_IDLE_MS = 60 * SECOND_MS;
 export const TABLE_PROCESS_MEMORY_BYTES = 512 * MiB;
 /** Databases that such a process keeps loaded. */
 export const TABLE_PROCESS_DATABASES = 4;
+
+// Databases
+export const MAX_DATABASES = 8;
+/** To start a process that queries them. */
+export const DATABASE_START_MS = 10 * SECOND_MS;
+/** To find the host, connect and log in. */
+export const DATABASE_CONNECT_MS = 10 * SECOND_MS;
+/** One statement, by the database's own clock where it has one. */
+export const DATABASE_QUERY_MS = 20 * SECOND_MS;
+/** How long a process has to call its query off at the database before it is ended. */
+export const DATABASE_CANCEL_MS = 2 * SECOND_MS;
+/** Addresses of a host that are tried, the first ones. */
+export const DATABASE_ADDRESSES = 4;
+/** Processes that query databases, for each worker process, each on one connection at most. */
+export const DATABASE_PROCESSES = 4;
+export const DATABASE_PROCESS_IDLE_MS = 60 * SECOND_MS;
+/** Of a process as a whole: beyond it the query is ended with it, whatever a server sends. */
+export const DATABASE_PROCESS_MEMORY_BYTES = 384 * MiB;
+/** Tables of one database that are listed at once. */
+export const MAX_LISTED_TABLES = 500;
+/** Of what lists one table, its columns included, in UTF-16 units. */
+export const MAX_LISTED_TABLE_CHARS = 4_000;
+/** Of what a database says of a statement that failed, in UTF-16 units. */
+export const MAX_SQL_ERROR_CHARS = 500;
+
+// SQL over tables and databases
+export const MAX_SQL_CHARS = 20_000;
+/** Rows of one answer. */
+export const MAX_SQL_RESULT_ROWS = 200;
+/** Of one answer, in UTF-16 units. */
+export const MAX_SQL_RESULT_CHARS = 32 * 1024;
+/** Of one value in it. */
+export const MAX_SQL_SHOWN_VALUE_CHARS = 2_000;
 /** Queries that wait for a process; the next is an error result. */
 export const MAX_WAITING_QUERIES = 64;
 

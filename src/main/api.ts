@@ -16,6 +16,7 @@ import { createHttpHandler, type HttpHandlerOptions } from '../rpc/http-handler.
 import { listen } from '../rpc/listener.ts';
 import { createObserveHub } from '../rpc/observe-hub.ts';
 import { openTokensFile } from '../rpc/tokens-file.ts';
+import { databaseChecker } from '../tools/databases/database-checks.ts';
 import { createDocumentFetcher } from '../tools/document-fetcher.ts';
 import { namesFor, type OwnMcpServer } from '../tools/mcp/own-servers.ts';
 import type { WebFetchParts } from '../tools/web-fetch.ts';
@@ -70,6 +71,7 @@ export async function startApi(parts: {
       ownMcpServers: (tenant) => namesFor(mcpServers(), tenant),
       logger,
       documents: { reader: outside.reader, fetcher: createDocumentFetcher(outside.fetch) },
+      checkDatabase: databaseChecker(config.sqliteFolders),
       tokens,
       sealer,
       maxRequestBytes: nats.maxRequestBytes,

@@ -15,6 +15,7 @@ import type { RegistrySpec } from '../model/registry-spec.ts';
 import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
 import { createAddressGuard } from '../tools/address-guard.ts';
+import { createDatabaseEngine } from '../tools/databases/database-engine.ts';
 import { toolOpener } from '../tools/open-tools.ts';
 import { createDocumentReader } from '../documents/document-reader.ts';
 import { listOf } from '../ops/address-ranges.ts';
@@ -93,6 +94,7 @@ export async function startTailrace(
     const { embedder, close } = embedders(models.spec, tracer);
     stack.defer(close);
     const guard = createAddressGuard(allowed);
+    const databases = stack.use(createDatabaseEngine({ guard, folders: config.sqliteFolders }));
     const mcp = () => ({ guard, own: mcpServers.current(), logger });
     const given = () => ({ models: models.spec(), mcpServers: mcpServers.current() });
     const worker = startWorker({
@@ -102,7 +104,7 @@ export async function startTailrace(
       opener: sealing,
       apart: only === undefined ? apartProcesses(own, given, logger) : undefined,
       models: models.current,
-      openTools: toolOpener(serverTools({ ...outside, embedder }), mcp),
+      openTools: toolOpener(serverTools({ ...outside, embedder, databases }), mcp),
       tracer,
       logger,
     });

@@ -1,6 +1,6 @@
 // The environment, read once at the edge and checked by zod. An error names the variable, what was
 // given and what would be right.
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { z } from 'zod';
 import {
   DEFAULT_WORKER_SLOTS,
@@ -51,6 +51,8 @@ export interface Config {
   readonly corsOrigins: readonly string[];
   /** Where may be fetched from besides public addresses. */
   readonly fetchAllow: readonly AddressRange[];
+  /** Where files of SQLite that requests name may lie. */
+  readonly sqliteFolders: readonly string[];
   readonly workerSlots: number;
   readonly heartbeatMs: number;
   readonly logLevel: LogLevel;
@@ -153,6 +155,15 @@ const sealKeys = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+const folders = commaList.transform((paths, context) => {
+  for (const each of paths) {
+    if (!isAbsolute(each) || resolve(each) === resolve('/')) {
+      context.addIssue('whole paths of folders with commas between, such as /srv/databases, not /');
+    }
+  }
+  return paths.map((each) => resolve(each));
+});
+
 const origin = commaList.transform((origins, context) => {
   for (const each of origins) {
     if (each !== '*' && URL.parse(each)?.origin !== each) {
@@ -182,6 +193,7 @@ const Environment = z.object({
   TAILRACE_SEAL_KEYS: sealKeys.optional(),
   TAILRACE_CORS_ORIGINS: origin.prefault(''),
   TAILRACE_FETCH_ALLOW: addressRanges.prefault(''),
+  TAILRACE_SQLITE_FOLDERS: folders.prefault(''),
   TAILRACE_WORKER_SLOTS: wholeNumber(1, 10_000).optional(),
   TAILRACE_HEARTBEAT_MS: wholeNumber(100, 600_000).prefault(String(HEARTBEAT_MS)),
   TAILRACE_LOG_LEVEL: z.enum(LOG_LEVELS).prefault('info'),
@@ -249,6 +261,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     sealKeys: e.TAILRACE_SEAL_KEYS ?? [],
     corsOrigins: e.TAILRACE_CORS_ORIGINS,
     fetchAllow: e.TAILRACE_FETCH_ALLOW,
+    sqliteFolders: e.TAILRACE_SQLITE_FOLDERS,
     workerSlots:
       e.TAILRACE_WORKER_SLOTS ?? (embeddedModel ? EMBEDDED_WORKER_SLOTS : DEFAULT_WORKER_SLOTS),
     heartbeatMs: e.TAILRACE_HEARTBEAT_MS,

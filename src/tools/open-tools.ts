@@ -3,13 +3,13 @@ import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { ServerTool, ToolOpener, ToolRunScope } from '../chat/tool-port.ts';
 import type { McpParts } from './mcp/mcp-tools.ts';
 
-/** `ownTools`: those of Tailrace's own that a request asks for. `mcp`: as things are when a run begins. */
-export function toolOpener(
-  ownTools: (request: ChatRequest, run: ToolRunScope) => readonly ServerTool[],
-  mcp: () => McpParts,
-): ToolOpener {
+/** Those of Tailrace's own that a request asks for. */
+export type OwnTools = (request: ChatRequest, run: ToolRunScope) => Promise<readonly ServerTool[]>;
+
+/** `mcp`: as things are when a run begins. */
+export function toolOpener(ownTools: OwnTools, mcp: () => McpParts): ToolOpener {
   return async (request, run) => {
-    const own = ownTools(request, run);
+    const own = await ownTools(request, run);
     if (request.mcpServers.length === 0) {
       return {
         missing: undefined,

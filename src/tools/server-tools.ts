@@ -3,7 +3,10 @@
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { Embedder } from '../chat/embedding-port.ts';
 import type { ServerTool, ToolRunScope } from '../chat/tool-port.ts';
+import type { DatabaseEngine } from './databases/database-engine.ts';
+import { databaseQueryTool } from './databases/database-query.ts';
 import { documentSearchTool } from './document-search.ts';
+import type { OwnTools } from './open-tools.ts';
 import { tableQueryTool } from './table-query.ts';
 import { type WebFetchParts, webFetchTool } from './web-fetch.ts';
 
@@ -11,18 +14,24 @@ import { type WebFetchParts, webFetchTool } from './web-fetch.ts';
 export interface ToolParts extends WebFetchParts {
   /** As it is now; undefined: documents are searched by words alone. */
   readonly embedder?: () => Embedder | undefined;
+  readonly databases: DatabaseEngine;
 }
 
 const MAKERS = {
-  document_search: (request, { embedder }, run) => {
+  document_search: (request, run, { embedder }) => {
     const found = embedder?.();
     return documentSearchTool(request, found === undefined ? undefined : { embedder: found, run });
   },
-  table_query: (request) => tableQueryTool(request),
-  web_fetch: (_, parts) => webFetchTool(parts),
-} as const satisfies Readonly<
-  Record<string, (request: ChatRequest, parts: ToolParts, run: ToolRunScope) => ServerTool>
->;
+  table_query: (request, { command }) => tableQueryTool(request, command.chat),
+  web_fetch: (_, { command }, parts) => webFetchTool(parts, command.chat),
+  database_query: (request, run, { databases }) => databaseQueryTool(request, run, databases),
+} as const satisfies Readonly<Record<string, Maker>>;
+
+type Maker = (
+  request: ChatRequest,
+  run: ToolRunScope,
+  parts: ToolParts,
+) => ServerTool | Promise<ServerTool>;
 
 /** The names of the tools that requests may ask for. */
 export const SERVED_TOOLS: ReadonlySet<string> = new Set(Object.keys(MAKERS));
@@ -32,13 +41,13 @@ function isServed(name: string): name is keyof typeof MAKERS {
 }
 
 /** Those that a request asks for, for one run. */
-export function serverTools(
-  parts: ToolParts,
-): (request: ChatRequest, run: ToolRunScope) => ServerTool[] {
+export function serverTools(parts: ToolParts): OwnTools {
   return (request, run) =>
-    request.tools.flatMap(({ kind }) =>
-      kind.case === 'server' && isServed(kind.value.name)
-        ? [MAKERS[kind.value.name](request, parts, run)]
-        : [],
+    Promise.all(
+      request.tools.flatMap(({ kind }) =>
+        kind.case === 'server' && isServed(kind.value.name)
+          ? [Promise.resolve(MAKERS[kind.value.name](request, run, parts))]
+          : [],
+      ),
     );
 }

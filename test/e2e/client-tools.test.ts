@@ -404,7 +404,7 @@ test('tools and tool calls in a request are checked, each by its path', async ()
   }
   assert.deepEqual(
     await fields({ tools: [{ kind: { case: 'server', value: { name: 'database_query' } } }] }),
-    ['request.tools[0].server'],
+    ['request.tools[0].server.name'],
   );
   const mode = ToolChoiceMode.NAMED;
   for (const name of ['', 'wether']) {

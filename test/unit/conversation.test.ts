@@ -120,10 +120,7 @@ test('every field that is not honoured yet is named, all at once', () => {
         { kind: { case: 'client', value: { name: 'f' } } },
         { kind: { case: 'server', value: { name: 'web_fetch' } } },
       ],
-      toolContext: [
-        { name: 'd', item: { case: 'data', value: '{}' } },
-        { name: 'b', item: { case: 'database', value: { connectionString: 'postgres://h' } } },
-      ],
+      toolContext: [{ name: 'd', item: { case: 'data', value: '{}' } }],
       responseFormat: { format: { case: 'jsonSchema', value: { name: 'n', schema: '{}' } } },
       system: {
         text: 'fine',
@@ -134,7 +131,6 @@ test('every field that is not honoured yet is named, all at once', () => {
   });
   assert.deepEqual(paths(fieldsNotHonoured(request, NO_TOOLS)).toSorted(), [
     'request.messages[1].content[2].tool_result.content[0].document',
-    'request.tool_context[1].database',
     'request.tools[1].server',
   ]);
 });

@@ -12,11 +12,12 @@ const ADAPTERS = ['nats', 'list', 'model', 'documents', 'tools', 'ops'];
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   chat: [],
   operator: ['chat'],
+  processes: ['chat'],
   nats: ['chat'],
   list: ['chat'],
   model: ['chat', 'operator'],
-  documents: ['chat'],
-  tools: ['chat', 'operator'],
+  documents: ['chat', 'processes'],
+  tools: ['chat', 'operator', 'processes'],
   ops: ['chat'],
   rpc: ['chat', ...ADAPTERS],
   worker: ['chat', ...ADAPTERS],
@@ -39,6 +40,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@modelcontextprotocol/': ['tools'],
   papaparse: ['tools'],
   yaml: ['operator'],
+  pg: ['tools'],
+  mysql2: ['tools'],
 };
 const CHAT_PACKAGES = ['@bufbuild/protobuf', '@bufbuild/protovalidate'];
 /** Pure: computing, no reading, writing, waiting or asking the machine. */
@@ -122,7 +125,10 @@ test('imports point down only; adapters, rpc and worker do not know each other',
     const floor = floorOf(to);
     return floor !== found.floor && !BELOW[found.floor]?.includes(floor);
   });
-  none(told(wrong), 'chat ← {nats, list, model, tools, ops} ← {rpc, worker} ← main');
+  none(
+    told(wrong),
+    'chat ← processes ← {nats, list, model, documents, tools, ops} ← {rpc, worker} ← main',
+  );
 });
 
 test('relative imports name a file that is there, with its ending', () => {
