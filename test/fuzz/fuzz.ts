@@ -145,6 +145,7 @@ function codeOf(
 
 function grpcAnswer(status: string, message: string): string {
   const code = CODES[Number(status)];
-  if (code === 'internal' && message.includes('marked as compressed')) return UNSAID_COMPRESSION;
+  if (code === 'internal' && /marked(?: |%20)as(?: |%20)compressed/.test(message))
+    return UNSAID_COMPRESSION;
   return code ?? `grpc-status ${status}`;
 }
