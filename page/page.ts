@@ -109,6 +109,7 @@ async function watch(): Promise<void> {
   cancel.disabled = true;
   showText(question, '');
   view = openChatView();
+  void refresh();
   try {
     void client
       .get(streamId, { full: true, signal })
