@@ -177,8 +177,8 @@ test('the examples of the README compile as strictly as can be', async () => {
     join(PLACE, 'tsconfig.json'),
     JSON.stringify({ compilerOptions, include: ['*.ts'] }),
   );
-  await run(TSC, ['-p', PLACE]).catch((error: { readonly stdout?: string }) => {
-    assert.fail(error.stdout ?? String(error));
+  await run(TSC, ['-p', PLACE]).catch((error: Error & { stdout?: string }) => {
+    assert.fail(error.stdout ?? error.message);
   });
 });
 
