@@ -30,13 +30,14 @@ function filesBelow(folder: string): readonly string[] {
 /** What is generated, and by which template. */
 const GENERATED: readonly (readonly [folder: string, template: string])[] = [
   ['gen', 'buf.gen.yaml'],
+  ['clients/typescript/src/gen', 'clients/typescript/buf.gen.yaml'],
   ['test/conformance/gen', 'test/conformance/buf.gen.yaml'],
 ];
 
 async function genIsFresh(): Promise<string | undefined> {
   const made = join(CACHE, `gen-${process.pid}`);
+  const stale: string[] = [];
   try {
-    const stale: string[] = [];
     for (const [folder, template] of GENERATED) {
       const { ok, output } = await program(join(ROOT, 'node_modules/.bin/buf'), [
         'generate',
@@ -85,6 +86,8 @@ async function nothingBreaks(): Promise<string | undefined> {
 
 export const checks: readonly Check[] = [
   byProgram('types: tsc', 'tsc', []),
+  byProgram('types of the TypeScript client: tsc', 'tsc', ['-p', 'clients/typescript', '--noEmit']),
+  byProgram('types of the page: tsc', 'tsc', ['-p', 'page']),
   byProgram('lint: oxlint', 'oxlint', ['--type-aware', '--deny-warnings']),
   byProgram('format: oxfmt', 'oxfmt', ['--check'], 'Run npm run format.'),
   byProgram('contract: buf lint', 'buf', ['lint']),

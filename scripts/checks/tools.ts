@@ -18,6 +18,9 @@ const BY_GO = {
 
 const FOR_TESTS = ['grpcurl'] as const;
 
+/** By the machine's package manager: a browser is not to be had from a registry of a language. */
+const BY_APT: readonly string[] = ['chromium'];
+
 export async function fetchTools(install: boolean): Promise<void> {
   process.env['PATH'] = [BIN, process.env['PATH'] ?? ''].join(delimiter);
   if (!install) return;
@@ -28,6 +31,20 @@ export async function fetchTools(install: boolean): Promise<void> {
       console.log(`tools: ${name} could not be had, its tests will skip:\n${String(error)}`);
     }
   }
+  for (const name of BY_APT) {
+    if (onPath(name)) continue;
+    console.log(`tools: apt-get install ${name} (about a minute) …`);
+    const wait = ['-o', 'DPkg::Lock::Timeout=600'];
+    await program('apt-get', [...wait, 'update', '-qq']);
+    const install = [...wait, 'install', '-y', '-qq', '--no-install-recommends', name];
+    const { ok, output } = await program('apt-get', install, { DEBIAN_FRONTEND: 'noninteractive' });
+    if (!ok) console.log(`tools: ${name} could not be had, its tests will skip:\n${output}`);
+  }
+}
+
+function onPath(name: string): boolean {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  return folders.some((folder) => existsSync(join(folder, name)));
 }
 
 /** The program in .cache/bin, fetched if it is not there. */
