@@ -1,0 +1,120 @@
+// How a command reaches Tailrace: an address and a token, by flag or environment, and Connect over
+// HTTP/1.1, which every proxy passes on.
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { DescMethodUnary, JsonObject, JsonValue, MessageShape } from '@bufbuild/protobuf';
+import { fromJson } from '@bufbuild/protobuf';
+import type { Client, Interceptor, Transport } from '@connectrpc/connect';
+import { Code, ConnectError, createClient } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import { codeFromHttpStatus, errorFromJson } from '@connectrpc/connect/protocol-connect';
+import { createTailraceClient, type TailraceClient } from '../../clients/typescript/src/client.ts';
+import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import { CLI_CALL_TIMEOUT_MS } from '../chat/limits.ts';
+
+export interface ConnectionOptions {
+  readonly address: string;
+  readonly token?: string;
+}
+
+export interface Connection {
+  readonly address: string;
+  readonly transport: Transport;
+  /** One call, one answer: what fails is told at once. */
+  readonly client: Client<typeof ChatStreamService>;
+  /** For what takes its time: waits out what may pass, and resumes. */
+  readonly watching: TailraceClient;
+  /** Sends JSON as it is: the server knows best what is wrong with it, and says so. */
+  readonly postJson: <M extends DescMethodUnary>(
+    method: M,
+    body: JsonObject,
+  ) => Promise<MessageShape<M['output']>>;
+}
+
+const DEFAULT_ADDRESS = 'http://127.0.0.1:8080';
+
+/** --address and --token, for each command that calls. */
+export function withConnection(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--address <url>', 'where Tailrace is, as a URL or host:port')
+        .env('TAILRACE_ADDRESS')
+        .default(DEFAULT_ADDRESS)
+        .argParser(parseAddress),
+    )
+    .addOption(
+      new Option('--token <token>', 'what the operator gave you').env('TAILRACE_TOKEN'),
+    );
+}
+
+export function connect({ address, token }: ConnectionOptions): Connection {
+  const interceptors: Interceptor[] = [
+    (next) => (request) => {
+      if (token !== undefined) request.header.set('authorization', `Bearer ${token}`);
+      return next(request);
+    },
+  ];
+  const transport = createConnectTransport({ baseUrl: address, httpVersion: '1.1', interceptors });
+  return {
+    address,
+    transport,
+    client: createClient(ChatStreamService, transport),
+    // A wrong address is told at once; what was there once is waited for.
+    watching: createTailraceClient(transport, { maxRetries: 0 }),
+    postJson: async (method, body) => {
+      const answer = await post(`${address}/${method.parent.typeName}/${method.name}`, token, body);
+      return fromJson(method.output, answer, { ignoreUnknownFields: true });
+    },
+  };
+}
+
+/** For all unary calls: an answer that takes longer will not come. */
+export function callOptions(): { readonly timeoutMs: number } {
+  return { timeoutMs: CLI_CALL_TIMEOUT_MS };
+}
+
+export function parseAddress(text: string): string {
+  const url = URL.parse(/^[a-z]+:\/\//i.test(text) ? text : `http://${text}`);
+  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
+    throw new InvalidArgumentError(
+      'It must be like http://127.0.0.1:8080, https://chats.example.com or host:port.',
+    );
+  }
+  return url.href.replace(/\/+$/, '');
+}
+
+async function post(
+  url: string,
+  token: string | undefined,
+  body: JsonObject,
+): Promise<JsonValue> {
+  const headers = {
+    'content-type': 'application/json',
+    'connect-protocol-version': '1',
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  };
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(url, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(CLI_CALL_TIMEOUT_MS),
+    });
+    text = await response.text();
+  } catch (cause) {
+    const late = cause instanceof Error && cause.name === 'TimeoutError';
+    const code = late ? Code.DeadlineExceeded : Code.Unavailable;
+    throw new ConnectError('no answer', code, undefined, undefined, cause);
+  }
+  const fallback = new ConnectError(`HTTP ${response.status}`, codeFromHttpStatus(response.status));
+  let parsed: JsonValue;
+  try {
+    parsed = JSON.parse(text) as JsonValue;
+  } catch {
+    // A page, of a proxy or of another program.
+    throw fallback;
+  }
+  if (response.status !== 200) throw errorFromJson(parsed, undefined, fallback);
+  return parsed;
+}

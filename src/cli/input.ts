@@ -1,0 +1,79 @@
+// What a command reads besides its flags: files and stdin, bounded, and JSON or YAML in them. What it may say
+// is the server's to judge; here is only whether it can be read.
+import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { open } from 'node:fs/promises';
+import { parseDocument } from 'yaml';
+import { CLI_INPUT_BYTES } from '../chat/limits.ts';
+import { usageFailure } from './failure.ts';
+
+/** Aliases may be followed so often: they could make a great deal of little. */
+const MAX_ALIASES = 100;
+
+/** `name`: a file, or - for stdin. */
+export async function readInput(name: string): Promise<Buffer> {
+  if (name === '-') return readStdin();
+  try {
+    await using file = await open(name);
+    return await bounded(file.createReadStream({ autoClose: false }), name);
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause) {
+      throw usageFailure(`${name} cannot be read: ${cause.message}.`);
+    }
+    throw cause;
+  }
+}
+
+export function readStdin(): Promise<Buffer> {
+  return bounded(process.stdin, 'stdin');
+}
+
+async function bounded(stream: AsyncIterable<Buffer>, name: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream) {
+    bytes += chunk.length;
+    if (bytes > CLI_INPUT_BYTES) {
+      throw usageFailure(
+        `${name} has more than ${CLI_INPUT_BYTES} bytes, and no request may.`,
+        'give what is large as a document or image by its url.',
+      );
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** An object in JSON or YAML. */
+export async function readObject(name: string, holds: string): Promise<JsonObject> {
+  const text = (await readInput(name)).toString();
+  const called = name === '-' ? 'stdin' : name;
+  const value = /^\s*[{[]/.test(text) ? parseJson(text, called) : parseYaml(text, called);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  throw usageFailure(`${called} must hold ${holds}, as JSON or YAML.`);
+}
+
+function parseJson(text: string, name: string): JsonValue {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch (cause) {
+    // YAML in its braces, or JSON that is wrong: the parser of YAML says where.
+    const parsed = parseDocument(text, { prettyErrors: true });
+    if (parsed.errors.length === 0) return parseYaml(text, name);
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw usageFailure(`${name} is no JSON: ${why}.`);
+  }
+}
+
+function parseYaml(text: string, name: string): JsonValue {
+  const document = parseDocument(text, { uniqueKeys: true, prettyErrors: true });
+  const [error] = document.errors;
+  if (error !== undefined) {
+    throw usageFailure(`${name} is no YAML: ${error.message.split('\n')[0]?.replace(/:$/, '')}.`);
+  }
+  try {
+    return document.toJS({ maxAliasCount: MAX_ALIASES }) as JsonValue;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw usageFailure(`${name} cannot be read as YAML: ${why}.`);
+  }
+}
