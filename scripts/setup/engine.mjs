@@ -3,7 +3,17 @@
 // beside the model, without the builds for graphics cards, which are half a gigabyte.
 import fs from 'node:fs';
 import path from 'node:path';
-import { CACHE, exists, lastLines, place, ROOT, say, seconds, SetupError, stagingFolder } from './ground.mjs';
+import {
+  CACHE,
+  exists,
+  lastLines,
+  place,
+  ROOT,
+  say,
+  seconds,
+  SetupError,
+  stagingFolder,
+} from './ground.mjs';
 import { npm } from './packages.mjs';
 
 const NAME = 'node-llama-cpp';

@@ -1,9 +1,6 @@
 // An answer as it grows, on a terminal: text plain, reasoning and tools dim. What a lost attempt had said cannot be
 // taken back there, so a line says where it is said anew. Without a terminal nothing is printed before it is final.
-import type {
-  AnswerPart,
-  ChatSnapshot,
-} from '../../clients/typescript/src/snapshot.ts';
+import type { AnswerPart, ChatSnapshot } from '../../clients/typescript/src/snapshot.ts';
 import { harmless, note, onErr, onOut, print } from './terminal.ts';
 
 export interface AnswerPrinter {
@@ -73,7 +70,10 @@ function livePrinter(): AnswerPrinter {
         const lost = [...written].some(([index, chars]) => chars > (kept.get(index) ?? 0));
         if (lost) {
           remark(
-            onErr('yellow', 'A worker was lost; what it said after its last finished step is said anew:'),
+            onErr(
+              'yellow',
+              'A worker was lost; what it said after its last finished step is said anew:',
+            ),
           );
           written = kept;
           current = undefined;

@@ -31,7 +31,9 @@ function linesOf({ config, spec }: Right): string[] {
     lines.push(`${config.modelsFile} is right.`);
     for (const { name, baseUrl, dialect, discover } of spec.servers) {
       const kind = dialect ?? 'dialect by its address or its own list';
-      lines.push(`  server ${name}  ${baseUrl}  ${kind}${discover ? ', offers what it lists' : ''}`);
+      lines.push(
+        `  server ${name}  ${baseUrl}  ${kind}${discover ? ', offers what it lists' : ''}`,
+      );
     }
     const first = spec.defaultModel ?? spec.models[0]?.name;
     for (const { name, aliases, server, upstreamModel } of spec.models) {

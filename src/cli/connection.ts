@@ -1,7 +1,13 @@
 // How a command reaches Tailrace: an address and a token, by flag or environment, and Connect over
 // HTTP/1.1, which every proxy passes on.
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { DescMethodUnary, JsonObject, JsonValue, MessageShape } from '@bufbuild/protobuf';
+import type {
+  DescMessage,
+  DescMethodUnary,
+  JsonObject,
+  JsonValue,
+  MessageShape,
+} from '@bufbuild/protobuf';
 import { fromJson } from '@bufbuild/protobuf';
 import type { Client, Interceptor, Transport } from '@connectrpc/connect';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
@@ -24,10 +30,10 @@ export interface Connection {
   /** For what takes its time: waits out what may pass, and resumes. */
   readonly watching: TailraceClient;
   /** Sends JSON as it is: the server knows best what is wrong with it, and says so. */
-  readonly postJson: <M extends DescMethodUnary>(
-    method: M,
+  readonly postJson: <O extends DescMessage>(
+    method: DescMethodUnary<DescMessage, O>,
     body: JsonObject,
-  ) => Promise<MessageShape<M['output']>>;
+  ) => Promise<MessageShape<O>>;
 }
 
 const DEFAULT_ADDRESS = 'http://127.0.0.1:8080';
@@ -41,9 +47,7 @@ export function withConnection(command: Command): Command {
         .default(DEFAULT_ADDRESS)
         .argParser(parseAddress),
     )
-    .addOption(
-      new Option('--token <token>', 'what the operator gave you').env('TAILRACE_TOKEN'),
-    );
+    .addOption(new Option('--token <token>', 'what the operator gave you').env('TAILRACE_TOKEN'));
 }
 
 export function connect({ address, token }: ConnectionOptions): Connection {
@@ -82,11 +86,7 @@ export function parseAddress(text: string): string {
   return url.href.replace(/\/+$/, '');
 }
 
-async function post(
-  url: string,
-  token: string | undefined,
-  body: JsonObject,
-): Promise<JsonValue> {
+async function post(url: string, token: string | undefined, body: JsonObject): Promise<JsonValue> {
   const headers = {
     'content-type': 'application/json',
     'connect-protocol-version': '1',

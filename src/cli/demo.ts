@@ -26,7 +26,9 @@ export function demoCommand(): Command {
         const model = demo.modelServer ?? 'the embedded model';
         print(`Tailrace serves on ${demo.url}, with a NATS server of its own and ${model}.`);
         if (demo.modelServer === undefined) {
-          print('The embedded model is small: it shows that everything works, it does not know much.');
+          print(
+            'The embedded model is small: it shows that everything works, it does not know much.',
+          );
         }
         print('');
         return exitOfStatus((await runChat(demo.url, question)).status);

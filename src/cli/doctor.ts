@@ -24,7 +24,7 @@ export function doctorCommand(): Command {
   const made = command('doctor', 'look at what Tailrace stands on, and say what to do', [
     ['tailrace doctor', 'with the environment of the Tailrace that it is about'],
     ['TAILRACE_NATS_URL=nats://nats:4222 tailrace doctor', 'NATS, its streams and its clock too'],
-    ["tailrace doctor --json | jq '.findings[] | select(.state != \"ok\")'", 'what is not right'],
+    ['tailrace doctor --json | jq \'.findings[] | select(.state != "ok")\'', 'what is not right'],
   ]);
   return withConnection(withJson(made, 'print JSON')).action(
     ending<ConnectionOptions & JsonOption>(async (options) => {
@@ -64,19 +64,24 @@ async function running(options: ConnectionOptions): Promise<Finding[]> {
       const remedy = 'it is stopping, or NATS is away: look at the findings above and at its log.';
       return [{ check, state: 'wrong', said: `${address} is not serving`, remedy }];
     }
-    const found: Finding[] = [{ check, state: 'ok', said: `${address} serves, answers in ${ms} ms` }];
+    const found: Finding[] = [
+      { check, state: 'ok', said: `${address} serves, answers in ${ms} ms` },
+    ];
     const { clockFinding } = await import('../main/doctor.ts');
     // To the second.
     if (date !== null) {
       const apart = Date.parse(date) - Date.now();
-      found.push(clockFinding('clock', 'the clock of the server', Math.abs(apart) < 1_000 ? 0 : apart));
+      found.push(
+        clockFinding('clock', 'the clock of the server', Math.abs(apart) < 1_000 ? 0 : apart),
+      );
     }
     const { models } = await client.listModels({}, { timeoutMs: DOCTOR_LOOK_MS });
     return [...found, { check, state: 'ok', said: `it offers ${models.length} models` }];
   } catch (error) {
     const { what, todo, exit } = toldOf(error, address);
     // Nobody has to run one where the doctor is called, unless its address was given.
-    const asked = process.env['TAILRACE_ADDRESS'] !== undefined || process.argv.includes('--address');
+    const asked =
+      process.env['TAILRACE_ADDRESS'] !== undefined || process.argv.includes('--address');
     const state = exit === EXIT.unreachable && !asked ? 'ok' : 'wrong';
     const remedy = todo === undefined ? {} : { remedy: todo };
     return [{ check, state, said: what, ...remedy }];

@@ -33,7 +33,8 @@ export function cancelCommand(): Command {
         if (options.json === true) printJsonLine(chatJson(chat));
         else {
           // A running one is told; its worker ends it in a moment.
-          const asked = exitOfStatus(chat.status) === EXIT.chatNotOver ? ', and is being cancelled' : '';
+          const asked =
+            exitOfStatus(chat.status) === EXIT.chatNotOver ? ', and is being cancelled' : '';
           print(harmless(`${chat.streamId}: ${statusName(chat.status)}${asked}`));
         }
       }

@@ -105,7 +105,8 @@ const BY_REASON: Readonly<Record<string, Omit<FailureParts, 'what'>>> = {
   NOT_WAITING_FOR_TOOL_RESULTS: { todo: '`tailrace get <id>` shows the calls that it waits for.' },
   CURSOR_BEYOND_END: { todo: 'give --after a sequence that you have seen, or leave it out.' },
   LOG_UNAVAILABLE: {
-    means: 'Tailrace is there, and NATS, where it keeps chats, is not. Chats that run go on when it is back.',
+    means:
+      'Tailrace is there, and NATS, where it keeps chats, is not. Chats that run go on when it is back.',
     todo: 'repeat it a little later; `tailrace doctor`, run where Tailrace runs, looks at NATS.',
   },
   MODELS_UNAVAILABLE: {

@@ -101,7 +101,9 @@ function waitingText({ streamId, pendingToolUses }: ChatSnapshot): string {
 /** How it ended, in a line. */
 function endText(last: ChatSnapshot): string {
   const usage = usageText(last.usage);
-  const told = [standing(last), usage, last.verified ? 'verified' : ''].filter((part) => part !== '');
+  const told = [standing(last), usage, last.verified ? 'verified' : ''].filter(
+    (part) => part !== '',
+  );
   const lines = [onErr('dim', harmless(told.join(' · ')))];
   if (last.failure !== undefined) lines.push(onErr('red', harmless(failureText(last.failure))));
   if (last.cancelReason !== '') lines.push(onErr('dim', harmless(last.cancelReason)));

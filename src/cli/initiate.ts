@@ -42,7 +42,10 @@ export function initiateCommand(): Command {
     ['tailrace observe "$(tailrace initiate "Hi")"', 'stdout is the id alone'],
   ])
     .argument('[text...]', 'what the user says')
-    .option('-f, --file <file>', 'the request in JSON or YAML, as for InitiateChatStream; - is stdin')
+    .option(
+      '-f, --file <file>',
+      'the request in JSON or YAML, as for InitiateChatStream; - is stdin',
+    )
     .option('--stream-id <id>', 'your own id: the same id with the same request is the same chat')
     .option('--await-tool-results', 'wait for `tailrace submit` where the model calls your tools')
     .option('--ttl <time>', 'how long it is kept, for example 1h or 7d', parseDurationMs)
@@ -71,7 +74,8 @@ export function initiateCommand(): Command {
 
 async function bodyOf(options: InitiateOptions, words: readonly string[]): Promise<JsonObject> {
   const { file, streamId, ttl, awaitToolResults } = options;
-  const inFile = file === undefined ? {} : await readObject(file, 'a request: {request: {messages: …}}');
+  const inFile =
+    file === undefined ? {} : await readObject(file, 'a request: {request: {messages: …}}');
   const request = inFile['request'] ?? {};
   if (!isObject(request)) throw usageFailure('request in the file must be an object.');
   const text = await textOf(words, file);

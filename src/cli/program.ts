@@ -34,8 +34,33 @@ export function createProgram(): Command {
     })
     .addHelpText('after', footer());
   const groups: readonly (readonly [string, readonly Command[]])[] = [
-    ['Chats:', [chatCommand(), initiateCommand(), observeCommand(), waitCommand(), getCommand(), listCommand(), cancelCommand(), deleteCommand(), submitCommand(), modelsCommand()]],
-    ['Running Tailrace:', [serveCommand(), apiCommand(), workerCommand(), demoCommand(), tokenCommand(), configCommand(), doctorCommand()]],
+    [
+      'Chats:',
+      [
+        chatCommand(),
+        initiateCommand(),
+        observeCommand(),
+        waitCommand(),
+        getCommand(),
+        listCommand(),
+        cancelCommand(),
+        deleteCommand(),
+        submitCommand(),
+        modelsCommand(),
+      ],
+    ],
+    [
+      'Running Tailrace:',
+      [
+        serveCommand(),
+        apiCommand(),
+        workerCommand(),
+        demoCommand(),
+        tokenCommand(),
+        configCommand(),
+        doctorCommand(),
+      ],
+    ],
   ];
   for (const [group, commands] of groups) {
     program.commandsGroup(group);
@@ -45,11 +70,16 @@ export function createProgram(): Command {
   // `complete`, which the scripts call at each Tab, comes with it and is hidden.
   tab(program, { completionCommandName: 'completion' });
   const completion = program.commands.find((each) => each.name() === 'completion');
-  completion?.helpGroup('Else:').description('Print the completion script of a shell.')
+  completion
+    ?.helpGroup('Else:')
+    .description('Print the completion script of a shell.')
     .summary('print the completion script of a shell')
     .addHelpText('after', COMPLETION_EXAMPLES);
   for (const each of everyCommand(program)) {
-    each.copyInheritedSettings(program).exitOverride().showHelpAfterError(`Try: ${pathOf(each)} --help`);
+    each
+      .copyInheritedSettings(program)
+      .exitOverride()
+      .showHelpAfterError(`Try: ${pathOf(each)} --help`);
   }
   return program;
 }

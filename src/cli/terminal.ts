@@ -33,7 +33,9 @@ export function onErr(style: Style, text: string): string {
 /** What others wrote must not steer the terminal: without control characters but line feeds and tabs. */
 export function harmless(text: string): string {
   // oxlint-disable-next-line no-control-regex -- these are what it is about
-  return text.replaceAll('\r\n', '\n').replaceAll(/[\0-\u0008\u000B-\u001F\u007F-\u009F]/g, '\uFFFD');
+  return text
+    .replaceAll('\r\n', '\n')
+    .replaceAll(/[\0-\u0008\u000B-\u001F\u007F-\u009F]/g, '\uFFFD');
 }
 
 /** Others' text as it may go to stdout: bytes as they are to a file or a program. */
@@ -46,7 +48,10 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   const all = [head, ...rows].map((row) => row.map((cell) => harmless(cell).replaceAll('\n', ' ')));
   const widths = head.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
   return all.map((row, i) => {
-    const line = row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ').trimEnd();
+    const line = row
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join('  ')
+      .trimEnd();
     return i === 0 ? onOut('bold', line) : line;
   });
 }

@@ -9,7 +9,12 @@ import { DOCTOR_CLOCK_MS, DOCTOR_LOOK_MS } from '../chat/limits.ts';
 import { createRegistry } from '../model/registry.ts';
 import { oneServer, type RegistrySpec } from '../model/registry-spec.ts';
 import { dataDirInUse } from '../nats/data-lock.ts';
-import { inspectNats, NATS_MINIMUM_TEXT, type NatsSight, type StreamSight } from '../nats/inspect.ts';
+import {
+  inspectNats,
+  NATS_MINIMUM_TEXT,
+  type NatsSight,
+  type StreamSight,
+} from '../nats/inspect.ts';
 import type { Config } from '../ops/config.ts';
 import { parseTokens } from '../rpc/tokens-file.ts';
 import { type CheckedConfig, checkConfig } from './check-config.ts';
@@ -32,12 +37,18 @@ export async function examine(environment: Environment): Promise<Finding[]> {
   ];
   if (!checked.ok) {
     const said = 'not looked at before the configuration is right';
-    return [...first, { check: 'nats', state: 'skipped', said }, { check: 'models', state: 'skipped', said }];
+    return [
+      ...first,
+      { check: 'nats', state: 'skipped', said },
+      { check: 'models', state: 'skipped', said },
+    ];
   }
   const { config, spec } = checked;
   const rest = await Promise.all([
     tokensOf(config),
-    config.nats === undefined ? embeddedNats(config, environment) : externalNats(config.nats, config),
+    config.nats === undefined
+      ? embeddedNats(config, environment)
+      : externalNats(config.nats, config),
     modelsOf(config, spec, environment),
   ]);
   return [...first, ...rest.flat()];
@@ -48,7 +59,8 @@ export function clockFinding(check: string, of: string, differenceMs: number): F
   const seconds = (Math.abs(differenceMs) / 1_000).toFixed(1);
   const said = `${of} is ${seconds} s ${differenceMs < 0 ? 'behind' : 'ahead of'} this machine’s`;
   if (Math.abs(differenceMs) <= DOCTOR_CLOCK_MS) return { check, state: 'ok', said };
-  const remedy = 'let NTP keep the clocks of all machines; times, expiries and deadlines go by them.';
+  const remedy =
+    'let NTP keep the clocks of all machines; times, expiries and deadlines go by them.';
   return { check, state: 'warning', said, remedy };
 }
 
@@ -73,9 +85,22 @@ async function tokensOf({ tokensFile }: Config): Promise<Finding[]> {
     const tenants = new Set(rows.map(({ tenant }) => tenant));
     const said = `${tokensFile}: ${rows.length} tokens of ${tenants.size} tenants`;
     if (rows.length > 0) return [{ check, state: 'ok', said }];
-    return [{ check, state: 'warning', said, remedy: 'nobody can call: `tailrace token <tenant>` makes one.' }];
+    return [
+      {
+        check,
+        state: 'warning',
+        said,
+        remedy: 'nobody can call: `tailrace token <tenant>` makes one.',
+      },
+    ];
   } catch (error) {
-    return [wrong(check, `${tokensFile} cannot be used: ${textOf(error)}`, '`tailrace token <tenant>` makes a line for it.')];
+    return [
+      wrong(
+        check,
+        `${tokensFile} cannot be used: ${textOf(error)}`,
+        '`tailrace token <tenant>` makes a line for it.',
+      ),
+    ];
   }
 }
 
@@ -84,7 +109,11 @@ async function embeddedNats(config: Config, environment: Environment): Promise<F
   const findings: Finding[] = [];
   const program = config.natsServerProgram ?? readFindings(environment).natsServer;
   if (program === undefined) {
-    findings.push({ check: 'nats', state: 'ok', said: 'embedded; its program is fetched at the first start' });
+    findings.push({
+      check: 'nats',
+      state: 'ok',
+      said: 'embedded; its program is fetched at the first start',
+    });
   } else {
     findings.push(await programFinding(program));
   }
@@ -98,11 +127,17 @@ async function embeddedNats(config: Config, environment: Environment): Promise<F
 
 async function programFinding(program: string): Promise<Finding> {
   try {
-    const { stdout } = await promisify(execFile)(program, ['--version'], { timeout: DOCTOR_LOOK_MS });
+    const { stdout } = await promisify(execFile)(program, ['--version'], {
+      timeout: DOCTOR_LOOK_MS,
+    });
     const version = /v(\d+\.\d+\.\d+\S*)/.exec(stdout)?.[1] ?? '?';
     return { check: 'nats', state: 'ok', said: `embedded, nats-server ${version}, ${program}` };
   } catch (error) {
-    return wrong('nats', `${program} does not run: ${textOf(error)}`, 'set TAILRACE_NATS_SERVER to a nats-server that does, or leave it out.');
+    return wrong(
+      'nats',
+      `${program} does not run: ${textOf(error)}`,
+      'set TAILRACE_NATS_SERVER to a nats-server that does, or leave it out.',
+    );
   }
 }
 
@@ -117,24 +152,36 @@ async function folderFinding(dataDir: string): Promise<Finding> {
       const { bavail, bsize } = await statfs(folder);
       const said = `${dataDir}, ${gib(bavail * bsize)} free`;
       if (bavail * bsize > LITTLE_BYTES) return { check, state: 'ok', said };
-      return { check, state: 'warning', said, remedy: 'give it room: with a full store new chats are refused.' };
+      return {
+        check,
+        state: 'warning',
+        said,
+        remedy: 'give it room: with a full store new chats are refused.',
+      };
     } catch (error) {
       if (isMissing(error) && folder !== dirname(folder)) continue;
-      return wrong(check, `${folder} cannot be written to: ${textOf(error)}`, 'set TAILRACE_DATA_DIR to a folder that can.');
+      return wrong(
+        check,
+        `${folder} cannot be written to: ${textOf(error)}`,
+        'set TAILRACE_DATA_DIR to a folder that can.',
+      );
     }
   }
 }
 
-async function externalNats(
-  nats: NonNullable<Config['nats']>,
-  config: Config,
-): Promise<Finding[]> {
+async function externalNats(nats: NonNullable<Config['nats']>, config: Config): Promise<Finding[]> {
   const servers = nats.servers.join(', ');
   let sight: NatsSight;
   try {
     sight = await inspectNats({ ...nats, replicas: config.natsReplicas });
   } catch (error) {
-    return [wrong('nats', `${servers} cannot be used: ${textOf(error)}`, 'start it, or look at address, user and password in TAILRACE_NATS_URL.')];
+    return [
+      wrong(
+        'nats',
+        `${servers} cannot be used: ${textOf(error)}`,
+        'start it, or look at address, user and password in TAILRACE_NATS_URL.',
+      ),
+    ];
   }
   const findings: Finding[] = [];
   const said = `${servers}, nats-server ${sight.version}, answers in ${sight.rttMs} ms`;
@@ -145,10 +192,21 @@ async function externalNats(
   );
   if (!sight.wholePayload) {
     const few = `it takes messages up to ${sight.maxPayloadBytes} bytes, so larger requests are refused`;
-    findings.push({ check: 'nats', state: 'warning', said: few, remedy: 'set max_payload: 9MB in its configuration for requests up to 8 MiB.' });
+    findings.push({
+      check: 'nats',
+      state: 'warning',
+      said: few,
+      remedy: 'set max_payload: 9MB in its configuration for requests up to 8 MiB.',
+    });
   }
   if (sight.noJetStream !== undefined) {
-    findings.push(wrong('jetstream', sight.noJetStream, 'switch JetStream on for the server and the account of TAILRACE_NATS_URL.'));
+    findings.push(
+      wrong(
+        'jetstream',
+        sight.noJetStream,
+        'switch JetStream on for the server and the account of TAILRACE_NATS_URL.',
+      ),
+    );
   }
   for (const stream of sight.streams) findings.push(streamFinding(stream));
   const known = sight.streams.find(({ stored }) => stored !== undefined)?.stored;
@@ -158,7 +216,8 @@ async function externalNats(
 
 function streamFinding({ name, stored }: StreamSight): Finding {
   const check = `stream ${name}`;
-  if (stored === undefined) return { check, state: 'ok', said: 'not there yet; the first start makes it' };
+  if (stored === undefined)
+    return { check, state: 'ok', said: 'not there yet; the first start makes it' };
   if (stored.unfit !== undefined) {
     return wrong(check, stored.unfit, 'as it says; a start would refuse the stream.');
   }
@@ -166,17 +225,33 @@ function streamFinding({ name, stored }: StreamSight): Finding {
   const leader = stored.leader === undefined ? '' : `, leader ${stored.leader}`;
   const said = `${stored.messages} records, ${gib(stored.bytes)}, ${copies}${leader}`;
   if (stored.lagging.length > 0) {
-    return { check, state: 'warning', said: `${said}; not up to date: ${stored.lagging.join(', ')}`, remedy: 'start those servers, or wait until they have caught up.' };
+    return {
+      check,
+      state: 'warning',
+      said: `${said}; not up to date: ${stored.lagging.join(', ')}`,
+      remedy: 'start those servers, or wait until they have caught up.',
+    };
   }
   if (!stored.outdated) return { check, state: 'ok', said };
-  return { check, state: 'warning', said: `${said}; its settings are of another version or TAILRACE_NATS_REPLICAS`, remedy: 'the next start changes them.' };
+  return {
+    check,
+    state: 'warning',
+    said: `${said}; its settings are of another version or TAILRACE_NATS_REPLICAS`,
+    remedy: 'the next start changes them.',
+  };
 }
 
-async function modelsOf(config: Config, inFile: RegistrySpec | undefined, environment: Environment): Promise<Finding[]> {
+async function modelsOf(
+  config: Config,
+  inFile: RegistrySpec | undefined,
+  environment: Environment,
+): Promise<Finding[]> {
   const { modelServer, models, defaultModel } = config;
   if (inFile === undefined && modelServer === undefined) {
     const there = readFindings(environment).model !== undefined;
-    const said = there ? 'the embedded one' : 'the embedded one, which is fetched at the first start';
+    const said = there
+      ? 'the embedded one'
+      : 'the embedded one, which is fetched at the first start';
     return [{ check: 'models', state: 'ok', said }];
   }
   const spec = inFile ?? oneServer({ baseUrl: '', ...modelServer, models, defaultModel });
@@ -184,7 +259,11 @@ async function modelsOf(config: Config, inFile: RegistrySpec | undefined, enviro
     spec.servers.map(async (server): Promise<Finding> => {
       const check = inFile === undefined ? 'models' : `models of ${server.name}`;
       // All that it lists, whatever of it is offered.
-      const registry = createRegistry({ servers: [{ ...server, discover: true }], models: [], defaultModel: undefined });
+      const registry = createRegistry({
+        servers: [{ ...server, discover: true }],
+        models: [],
+        defaultModel: undefined,
+      });
       try {
         const listed = await registry.listModels(AbortSignal.timeout(DOCTOR_LOOK_MS));
         const names = new Set(listed.map(({ name }) => name));
@@ -193,9 +272,18 @@ async function modelsOf(config: Config, inFile: RegistrySpec | undefined, enviro
           .map(({ upstreamModel }) => upstreamModel);
         const said = `${server.baseUrl} lists ${names.size}`;
         if (missing.length === 0) return { check, state: 'ok', said };
-        return { check, state: 'warning', said: `${said}, not among them: ${missing.join(', ')}`, remedy: 'look at the spelling; some servers serve what they do not list.' };
+        return {
+          check,
+          state: 'warning',
+          said: `${said}, not among them: ${missing.join(', ')}`,
+          remedy: 'look at the spelling; some servers serve what they do not list.',
+        };
       } catch (error) {
-        return wrong(check, `${server.baseUrl} cannot be used: ${textOf(error)}`, 'start it, or look at its address and key; until then chats of its models wait or fail.');
+        return wrong(
+          check,
+          `${server.baseUrl} cannot be used: ${textOf(error)}`,
+          'start it, or look at its address and key; until then chats of its models wait or fail.',
+        );
       } finally {
         registry.close();
       }
@@ -212,7 +300,11 @@ function isMissing(error: unknown): boolean {
 }
 
 function gib(bytes: number): string {
-  return bytes < 1024 ** 2 ? `${Math.ceil(bytes / 1024)} KiB` : bytes < 1024 ** 3 ? `${(bytes / 1024 ** 2).toFixed(1)} MiB` : `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
+  return bytes < 1024 ** 2
+    ? `${Math.ceil(bytes / 1024)} KiB`
+    : bytes < 1024 ** 3
+      ? `${(bytes / 1024 ** 2).toFixed(1)} MiB`
+      : `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
 }
 
 function textOf(error: unknown): string {
