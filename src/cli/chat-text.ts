@@ -7,8 +7,12 @@ import {
   StopReason,
   StopReasonSchema,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ChatStream, Failure, Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import type {
+  ChatStream,
+  ChatStreamStatus,
+  Failure,
+  Usage,
+} from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ContentBlock } from '../../gen/tailrace/v1/content_pb.ts';
 
 export function statusName(status: ChatStreamStatus): string {
@@ -31,6 +35,7 @@ export function failureText({ reason, message }: Failure): string {
 export function usageText(usage: Usage | undefined): string {
   if (usage === undefined) return '';
   const { inputTokens, outputTokens, cost, currency } = usage;
+  if (inputTokens === undefined && outputTokens === undefined) return '';
   const price = cost === undefined ? '' : `, ${cost} ${currency}`;
   return `${inputTokens ?? '?'} tokens in, ${outputTokens ?? '?'} out${price}`;
 }

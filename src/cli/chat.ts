@@ -2,15 +2,15 @@
 // With a text or with stdin from elsewhere it is one turn.
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Command } from 'commander';
-import { connect, type Connection, type ConnectionOptions, withConnection } from './connection.ts';
+import { connect, type Connection } from './connection.ts';
+import { type ConnectionOptions, withConnection } from './connection-options.ts';
 import { openConversation } from './conversation.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
-import { usageFailure } from './failure.ts';
-import { textOf } from './initiate.ts';
+import { saidText } from './input.ts';
 import { askLine } from './prompt.ts';
 import { fieldsOf, type RequestFlags, userMessage, withRequestFlags } from './request-flags.ts';
 import { command, ending, type JsonOption, withJson } from './run.ts';
-import { tell, toldOf } from './failure.ts';
+import { tell, toldOf, usageFailure } from './failure.ts';
 import { harmless, note, onErr } from './terminal.ts';
 
 type ChatOptions = ConnectionOptions & JsonOption & RequestFlags;
@@ -41,7 +41,7 @@ export function chatCommand(): Command {
       const connection = connect(options);
       const fields = await fieldsOf(options);
       if (words.length === 0 && process.stdin.isTTY) return talk(connection, fields, options);
-      const message = await userMessage(await textOf(words, undefined), options);
+      const message = await userMessage(await saidText(words), options);
       if (message === undefined) throw usageFailure('There is nothing to ask.', 'give a text.');
       return openConversation(connection, fields, options).say(message);
     }),

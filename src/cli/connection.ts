@@ -1,6 +1,4 @@
-// How a command reaches Tailrace: an address and a token, by flag or environment, and Connect over
-// HTTP/1.1, which every proxy passes on.
-import { type Command, InvalidArgumentError, Option } from 'commander';
+// How a command reaches Tailrace: by Connect over HTTP/1.1, which every proxy passes on.
 import type {
   DescMessage,
   DescMethodUnary,
@@ -16,11 +14,7 @@ import { codeFromHttpStatus, errorFromJson } from '@connectrpc/connect/protocol-
 import { createTailraceClient, type TailraceClient } from '../../clients/typescript/src/client.ts';
 import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { CLI_CALL_TIMEOUT_MS } from '../chat/limits.ts';
-
-export interface ConnectionOptions {
-  readonly address: string;
-  readonly token?: string;
-}
+import type { ConnectionOptions } from './connection-options.ts';
 
 export interface Connection {
   readonly address: string;
@@ -34,20 +28,6 @@ export interface Connection {
     method: DescMethodUnary<DescMessage, O>,
     body: JsonObject,
   ) => Promise<MessageShape<O>>;
-}
-
-const DEFAULT_ADDRESS = 'http://127.0.0.1:8080';
-
-/** --address and --token, for each command that calls. */
-export function withConnection(command: Command): Command {
-  return command
-    .addOption(
-      new Option('--address <url>', 'where Tailrace is, as a URL or host:port')
-        .env('TAILRACE_ADDRESS')
-        .default(DEFAULT_ADDRESS)
-        .argParser(parseAddress),
-    )
-    .addOption(new Option('--token <token>', 'what the operator gave you').env('TAILRACE_TOKEN'));
 }
 
 export function connect({ address, token }: ConnectionOptions): Connection {
@@ -74,16 +54,6 @@ export function connect({ address, token }: ConnectionOptions): Connection {
 /** For all unary calls: an answer that takes longer will not come. */
 export function callOptions(): { readonly timeoutMs: number } {
   return { timeoutMs: CLI_CALL_TIMEOUT_MS };
-}
-
-export function parseAddress(text: string): string {
-  const url = URL.parse(/^[a-z]+:\/\//i.test(text) ? text : `http://${text}`);
-  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
-    throw new InvalidArgumentError(
-      'It must be like http://127.0.0.1:8080, https://chats.example.com or host:port.',
-    );
-  }
-  return url.href.replace(/\/+$/, '');
 }
 
 async function post(url: string, token: string | undefined, body: JsonObject): Promise<JsonValue> {

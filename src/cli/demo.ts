@@ -4,7 +4,7 @@ import type { ChatSnapshot } from '../../clients/typescript/src/snapshot.ts';
 import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { failureText, statusName, usageText } from './chat-text.ts';
 import { connect } from './connection.ts';
-import { exitOfStatus } from './exit-codes.ts';
+import { exitOfStatus } from './exit-of.ts';
 import { command, ending } from './run.ts';
 import { print } from './terminal.ts';
 

@@ -7,7 +7,8 @@ import {
 } from '../../gen/grpc/health/v1/health_pb.ts';
 import { DOCTOR_LOOK_MS } from '../chat/limits.ts';
 import type { Finding } from '../main/doctor.ts';
-import { connect, type ConnectionOptions, withConnection } from './connection.ts';
+import { connect } from './connection.ts';
+import { type ConnectionOptions, withConnection } from './connection-options.ts';
 import { EXIT } from './exit-codes.ts';
 import { toldOf } from './failure.ts';
 import { command, ending, type JsonOption, withJson } from './run.ts';

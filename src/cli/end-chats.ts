@@ -1,9 +1,11 @@
 // `tailrace cancel` and `tailrace delete`: for one chat or several, one after the other; the first that fails
 // ends the command.
 import type { Command } from 'commander';
-import { exitOfStatus, EXIT } from './exit-codes.ts';
+import { EXIT } from './exit-codes.ts';
+import { exitOfStatus } from './exit-of.ts';
 import { statusName } from './chat-text.ts';
-import { callOptions, connect, type ConnectionOptions, withConnection } from './connection.ts';
+import { callOptions, connect } from './connection.ts';
+import { type ConnectionOptions, withConnection } from './connection-options.ts';
 import { command, ending, type JsonOption, withJson } from './run.ts';
 import { chatJson, given } from './show-chat.ts';
 import { harmless, print, printJsonLine } from './terminal.ts';

@@ -1,13 +1,9 @@
 // What a person, or with --json a program, is told when a command fails: what failed, what that means, what
 // to do, and the exit code. The server's own words come first; here stands what only the caller's side knows.
 import { Code, ConnectError } from '@connectrpc/connect';
-import { durationMs } from '@bufbuild/protobuf/wkt';
-import {
-  BadRequestSchema,
-  ErrorInfoSchema,
-  RetryInfoSchema,
-} from '../../gen/google/rpc/error_details_pb.ts';
-import { EXIT, type ExitCode, exitOfCode } from './exit-codes.ts';
+import { TailraceError } from '../../clients/typescript/src/errors.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { exitOfCode } from './exit-of.ts';
 import { harmless, note, onErr } from './terminal.ts';
 
 interface FailureParts {
@@ -44,38 +40,34 @@ export interface Told extends FailureParts {
 }
 
 export function toldOf(error: unknown, address: string | undefined): Told {
-  if (error instanceof ConnectError) return toldOfCall(error, address ?? 'its address');
+  if (error instanceof ConnectError || error instanceof TailraceError) {
+    return toldOfCall(TailraceError.from(error), address ?? 'its address');
+  }
   const bare = { code: undefined, reason: undefined, retryAfterMs: undefined };
   if (error instanceof CliFailure) return { ...error.parts, exit: error.exit, ...bare };
   const what = error instanceof Error ? error.message : String(error);
   return { what, exit: EXIT.failed, ...bare };
 }
 
-function toldOfCall(error: ConnectError, address: string): Told {
-  const [info] = error.findDetails(ErrorInfoSchema);
-  const [bad] = error.findDetails(BadRequestSchema);
-  const [retry] = error.findDetails(RetryInfoSchema);
-  const violations = bad?.fieldViolations.map(({ field, description }) => ({ field, description }));
-  const delay = retry?.retryDelay;
-  const told = info === undefined ? unexplained(error, address) : explained(error, info.reason);
+function toldOfCall(error: TailraceError, address: string): Told {
+  const { code, reason, fieldViolations: violations, retryAfterMs } = error;
   return {
-    ...told,
-    ...(violations === undefined ? {} : { violations }),
-    exit: exitOfCode(error.code),
-    code: Code[error.code]?.replaceAll(/(?<!^)[A-Z]/g, '_$&').toLowerCase(),
-    reason: info?.reason,
-    retryAfterMs: delay === undefined ? undefined : durationMs(delay),
+    ...(reason === undefined ? unexplained(error, address) : explained(error, reason)),
+    violations,
+    exit: exitOfCode(code),
+    code: Code[code]?.replaceAll(/(?<!^)[A-Z]/g, '_$&').toLowerCase(),
+    reason,
+    retryAfterMs,
   };
 }
 
 /** Tailrace's own answer: what it says holds what failed and mostly what to do. */
-function explained(error: ConnectError, reason: string): FailureParts {
-  const [bad] = error.findDetails(BadRequestSchema);
-  const first = bad?.fieldViolations[0]?.field;
-  const what =
-    first === undefined || !error.rawMessage.includes(`: ${first}`)
-      ? error.rawMessage
-      : `${error.rawMessage.slice(0, error.rawMessage.indexOf(`: ${first}`))}:`;
+function explained({ message, fieldViolations }: TailraceError, reason: string): FailureParts {
+  const first = fieldViolations[0]?.field;
+  // The list below has the rest of the sentence.
+  const at = first === undefined ? -1 : message.indexOf(first);
+  const lead = at < 0 ? message : message.slice(0, at).replace(/:? $/, ':');
+  const what = lead === '' ? 'The request cannot be taken:' : lead;
   return { what, ...BY_REASON[reason] };
 }
 
@@ -119,7 +111,7 @@ const BY_REASON: Readonly<Record<string, Omit<FailureParts, 'what'>>> = {
 const OTHER_ADDRESS = 'or name another address with --address or TAILRACE_ADDRESS';
 
 /** Nobody who knows Tailrace's errors has answered. */
-function unexplained(error: ConnectError, address: string): FailureParts {
+function unexplained(error: TailraceError, address: string): FailureParts {
   const reason = networkCode(error);
   switch (error.code) {
     case Code.DeadlineExceeded:
@@ -139,13 +131,13 @@ function unexplained(error: ConnectError, address: string): FailureParts {
             todo: `start one with \`tailrace serve\`, ${OTHER_ADDRESS}.`,
           }
         : {
-            what: `${address} cannot be reached: ${reason ?? error.rawMessage}.`,
+            what: `${address} cannot be reached: ${reason ?? error.message}.`,
             means: 'Whether it did what it was asked for is not known.',
             todo: `look at the address and the network, ${OTHER_ADDRESS}.`,
           };
     default:
       return {
-        what: `What answers at ${address} is not Tailrace: ${error.rawMessage}.`,
+        what: `What answers at ${address} is not Tailrace: ${error.message}.`,
         todo: `look at the address, ${OTHER_ADDRESS}.`,
       };
   }

@@ -7,7 +7,8 @@ import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { createAnswerPrinter } from './answer-printer.ts';
 import { failureText, standing, usageText } from './chat-text.ts';
 import type { Connection } from './connection.ts';
-import { EXIT, type ExitCode, exitOfStatus } from './exit-codes.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { exitOfStatus } from './exit-of.ts';
 import { harmless, note, onErr, printJsonLine } from './terminal.ts';
 
 export interface FollowOptions {

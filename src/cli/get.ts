@@ -1,7 +1,8 @@
 // `tailrace get`: a chat as it stands.
 import type { Command } from 'commander';
 import { ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { callOptions, connect, type ConnectionOptions, withConnection } from './connection.ts';
+import { callOptions, connect } from './connection.ts';
+import { type ConnectionOptions, withConnection } from './connection-options.ts';
 import { EXIT } from './exit-codes.ts';
 import { command, ending, type JsonOption, withJson } from './run.ts';
 import { given, showChat } from './show-chat.ts';

@@ -3,16 +3,17 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { toJson } from '@bufbuild/protobuf';
 import type { Command } from 'commander';
-import { v7 as newStreamId } from 'uuid';
+import { newStreamId } from '../../clients/typescript/src/stream-id.ts';
 import {
   ChatStreamService,
   InitiateChatStreamResponseSchema,
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { connect, type ConnectionOptions, withConnection } from './connection.ts';
+import { connect } from './connection.ts';
+import { type ConnectionOptions, withConnection } from './connection-options.ts';
 import { EXIT } from './exit-codes.ts';
 import { usageFailure } from './failure.ts';
 import { followChat } from './follow.ts';
-import { readObject, readStdin } from './input.ts';
+import { readObject, saidText } from './input.ts';
 import {
   fieldsOf,
   isObject,
@@ -78,7 +79,8 @@ async function bodyOf(options: InitiateOptions, words: readonly string[]): Promi
     file === undefined ? {} : await readObject(file, 'a request: {request: {messages: …}}');
   const request = inFile['request'] ?? {};
   if (!isObject(request)) throw usageFailure('request in the file must be an object.');
-  const text = await textOf(words, file);
+  // What is piped in beside a file is not meant for the message.
+  const text = file === undefined ? await saidText(words) : words.join(' ').trim() || undefined;
   const fields = await fieldsOf(options);
   if (options.stream === false) fields['stream'] = false;
   const whole = requestFrom(request, fields, await userMessage(text, options));
@@ -94,17 +96,4 @@ async function bodyOf(options: InitiateOptions, words: readonly string[]): Promi
     ...(awaitToolResults === undefined ? {} : { await_tool_results: true }),
     request: whole,
   };
-}
-
-/** The words, and what is piped in after them. */
-export async function textOf(
-  words: readonly string[],
-  file: string | undefined,
-): Promise<string | undefined> {
-  const said = words.join(' ').trim();
-  // What a terminal or another file gives is not meant for the message.
-  const piped =
-    process.stdin.isTTY || file !== undefined ? '' : (await readStdin()).toString().trim();
-  const text = [said, piped].filter((part) => part !== '').join('\n\n');
-  return text === '' ? undefined : text;
 }

@@ -1,6 +1,7 @@
 // What a command reads besides its flags: files and stdin, bounded, and JSON or YAML in them. What it may say
 // is the server's to judge; here is only whether it can be read.
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { fstatSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { parseDocument } from 'yaml';
 import { CLI_INPUT_BYTES } from '../chat/limits.ts';
@@ -23,8 +24,30 @@ export async function readInput(name: string): Promise<Buffer> {
   }
 }
 
-export function readStdin(): Promise<Buffer> {
+function readStdin(): Promise<Buffer> {
   return bounded(process.stdin, 'stdin');
+}
+
+/**
+ * The words, and what is piped in after them. Beside words only a pipe or a file is read: what else stdin may be
+ * under another program perhaps never ends.
+ */
+export async function saidText(words: readonly string[]): Promise<string | undefined> {
+  const said = words.join(' ').trim();
+  const piped = !process.stdin.isTTY && (said === '' || isPipeOrFile());
+  const read = piped ? (await readStdin()).toString().trim() : '';
+  const text = [said, read].filter((part) => part !== '').join('\n\n');
+  return text === '' ? undefined : text;
+}
+
+function isPipeOrFile(): boolean {
+  try {
+    const stat = fstatSync(process.stdin.fd);
+    return stat.isFIFO() || stat.isFile();
+  } catch {
+    // It was closed.
+    return false;
+  }
 }
 
 async function bounded(stream: AsyncIterable<Buffer>, name: string): Promise<Buffer> {

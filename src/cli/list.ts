@@ -13,7 +13,8 @@ import {
   ListChatStreamsResponseSchema,
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { standing, timeText } from './chat-text.ts';
-import { callOptions, connect, type ConnectionOptions, withConnection } from './connection.ts';
+import { callOptions, connect } from './connection.ts';
+import { type ConnectionOptions, withConnection } from './connection-options.ts';
 import { EXIT } from './exit-codes.ts';
 import { command, ending, type JsonOption, withJson } from './run.ts';
 import { note, print, printJson, table } from './terminal.ts';

@@ -1,6 +1,7 @@
 // `tailrace observe`: what a chat has said and says, to its end; a lost connection is resumed.
 import type { Command } from 'commander';
-import { connect, type ConnectionOptions, withConnection } from './connection.ts';
+import { connect } from './connection.ts';
+import { type ConnectionOptions, withConnection } from './connection-options.ts';
 import { followChat } from './follow.ts';
 import { command, ending, type JsonOption, withJson } from './run.ts';
 import { parseWhole } from './values.ts';

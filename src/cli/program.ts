@@ -1,80 +1,61 @@
 // src/cli: the command line. A client like others, with the client library, and beside it the entry points of
 // src/main by name. One file for each command; here they are put together. May not live here: anything that a
 // program in another language could not do as well, but for serve, demo, token, config check and doctor.
-import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
-import { chatCommand } from './chat.ts';
-import { configCommand } from './config.ts';
-import { demoCommand } from './demo.ts';
-import { doctorCommand } from './doctor.ts';
-import { cancelCommand, deleteCommand } from './end-chats.ts';
 import { EXIT_MEANINGS } from './exit-codes.ts';
-import { getCommand } from './get.ts';
-import { initiateCommand } from './initiate.ts';
-import { listCommand } from './list.ts';
-import { modelsCommand } from './models.ts';
-import { observeCommand } from './observe.ts';
-import { apiCommand, serveCommand, workerCommand } from './serve.ts';
-import { submitCommand } from './submit.ts';
 import { onErr, onOut } from './terminal.ts';
-import { tokenCommand } from './token.ts';
 import { packageVersion } from './version.ts';
-import { waitCommand } from './wait.ts';
 
-export function createProgram(): Command {
+type Commands = Readonly<Record<string, () => Promise<Command>>>;
+
+const CHATS: Commands = {
+  chat: async () => (await import('./chat.ts')).chatCommand(),
+  initiate: async () => (await import('./initiate.ts')).initiateCommand(),
+  observe: async () => (await import('./observe.ts')).observeCommand(),
+  wait: async () => (await import('./wait.ts')).waitCommand(),
+  get: async () => (await import('./get.ts')).getCommand(),
+  list: async () => (await import('./list.ts')).listCommand(),
+  cancel: async () => (await import('./end-chats.ts')).cancelCommand(),
+  delete: async () => (await import('./end-chats.ts')).deleteCommand(),
+  submit: async () => (await import('./submit.ts')).submitCommand(),
+  models: async () => (await import('./models.ts')).modelsCommand(),
+};
+
+const RUNNING: Commands = {
+  serve: async () => (await import('./serve.ts')).serveCommand(),
+  api: async () => (await import('./serve.ts')).apiCommand(),
+  worker: async () => (await import('./serve.ts')).workerCommand(),
+  demo: async () => (await import('./demo.ts')).demoCommand(),
+  token: async () => (await import('./token.ts')).tokenCommand(),
+  config: async () => (await import('./config.ts')).configCommand(),
+  doctor: async () => (await import('./doctor.ts')).doctorCommand(),
+};
+
+const GROUPS: Readonly<Record<string, Commands>> = {
+  'Chats:': CHATS,
+  'Running Tailrace:': RUNNING,
+};
+const ELSE = 'Else:';
+
+/** `first`: the first argument. Where it is a command, the others need not be loaded. */
+export async function createProgram(first: string | undefined): Promise<Command> {
   const program = new Command('tailrace')
     .description('LLM chats that run durably in the background.')
     .version(packageVersion(), '-V, --version')
     .usage('<command> [options]')
-    .showSuggestionAfterError(true)
     .configureOutput({ outputError: (text, write) => write(onErr('red', text)) })
     .configureHelp({
       styleTitle: (text) => onOut('bold', text),
       styleCommandText: (text) => onOut('cyan', text),
     })
     .addHelpText('after', footer());
-  const groups: readonly (readonly [string, readonly Command[]])[] = [
-    [
-      'Chats:',
-      [
-        chatCommand(),
-        initiateCommand(),
-        observeCommand(),
-        waitCommand(),
-        getCommand(),
-        listCommand(),
-        cancelCommand(),
-        deleteCommand(),
-        submitCommand(),
-        modelsCommand(),
-      ],
-    ],
-    [
-      'Running Tailrace:',
-      [
-        serveCommand(),
-        apiCommand(),
-        workerCommand(),
-        demoCommand(),
-        tokenCommand(),
-        configCommand(),
-        doctorCommand(),
-      ],
-    ],
-  ];
-  for (const [group, commands] of groups) {
-    program.commandsGroup(group);
-    for (const each of commands) program.addCommand(each.helpGroup(group));
+  const alone = Object.values(GROUPS).some((commands) => first !== undefined && first in commands);
+  for (const [group, commands] of Object.entries(GROUPS)) {
+    for (const [name, make] of Object.entries(commands)) {
+      if (!alone || name === first) program.addCommand((await make()).helpGroup(group));
+    }
   }
-  program.commandsGroup('Else:');
-  // `complete`, which the scripts call at each Tab, comes with it and is hidden.
-  tab(program, { completionCommandName: 'completion' });
-  const completion = program.commands.find((each) => each.name() === 'completion');
-  completion
-    ?.helpGroup('Else:')
-    .description('Print the completion script of a shell.')
-    .summary('print the completion script of a shell')
-    .addHelpText('after', COMPLETION_EXAMPLES);
+  if (!alone) await addCompletion(program);
   for (const each of everyCommand(program)) {
     each
       .copyInheritedSettings(program)
@@ -82,6 +63,21 @@ export function createProgram(): Command {
       .showHelpAfterError(`Try: ${pathOf(each)} --help`);
   }
   return program;
+}
+
+async function addCompletion(program: Command): Promise<void> {
+  const { default: tab } = await import('@bomb.sh/tab/commander');
+  // With it comes `complete`, hidden, which the scripts call at each Tab.
+  tab(program, { completionCommandName: 'completion' });
+  program.commands
+    .find((each) => each.name() === 'completion')
+    ?.helpGroup(ELSE)
+    .summary('print the completion script of a shell')
+    .description('Print the completion script of a shell.')
+    .addHelpText('after', COMPLETION_EXAMPLES);
+  program.addHelpCommand(
+    new Command('help').argument('[command]').description('as --help').helpGroup(ELSE),
+  );
 }
 
 const COMPLETION_EXAMPLES = `

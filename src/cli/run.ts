@@ -2,7 +2,6 @@
 // has an exit code.
 import { Command } from 'commander';
 import { EXIT, type ExitCode } from './exit-codes.ts';
-import { tell, toldOf } from './failure.ts';
 
 export interface JsonOption {
   readonly json?: true;
@@ -28,6 +27,7 @@ export function withJson(made: Command, what = 'print JSON, as the API has it'):
 }
 
 /** A command's work as commander wants it: what it throws is told, what it answers is the exit code. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- it says what the flags are
 export function ending<T extends object>(
   work: (options: T, args: readonly string[]) => Promise<ExitCode>,
 ): (this: Command) => Promise<void> {
@@ -36,6 +36,7 @@ export function ending<T extends object>(
     try {
       process.exitCode = await work(options, this.args);
     } catch (error) {
+      const { tell, toldOf } = await import('./failure.ts');
       const told = toldOf(error, options.address);
       tell(told, fullName(this), options.json === true);
       process.exitCode = told.exit === EXIT.ok ? EXIT.failed : told.exit;

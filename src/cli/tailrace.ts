@@ -4,12 +4,12 @@ import { EXIT } from './exit-codes.ts';
 import { createProgram } from './program.ts';
 
 // `tailrace list | head` has all that it wants: that is no failure.
-process.stdout.on('error', (error) => {
-  if ('code' in error && error.code === 'EPIPE') process.exit();
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit();
   throw error;
 });
 
-const program = createProgram();
+const program = await createProgram(process.argv[2]);
 try {
   if (process.argv.length <= 2) {
     program.outputHelp({ error: true });

@@ -32,10 +32,7 @@ export function onErr(style: Style, text: string): string {
 
 /** What others wrote must not steer the terminal: without control characters but line feeds and tabs. */
 export function harmless(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- these are what it is about
-  return text
-    .replaceAll('\r\n', '\n')
-    .replaceAll(/[\0-\u0008\u000B-\u001F\u007F-\u009F]/g, '\uFFFD');
+  return text.replaceAll('\r\n', '\n').replaceAll(/[^\P{Cc}\n\t]/gu, '\uFFFD');
 }
 
 /** Others' text as it may go to stdout: bytes as they are to a file or a program. */

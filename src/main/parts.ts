@@ -4,7 +4,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { type Config, ConfigError } from '../ops/config.ts';
-import { cacheDir, readFindings, ROOT, type SetupFindings } from './findings.ts';
+import { readFindings, type SetupFindings } from './findings.ts';
+import { cacheDir, ROOT } from './folders.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
