@@ -7,7 +7,7 @@ import { type ConnectionOptions, withConnection } from './connection-options.ts'
 import { openConversation } from './conversation.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { saidText } from './input.ts';
-import { askLine } from './prompt.ts';
+import { openPrompt, signalled } from './prompt.ts';
 import { fieldsOf, type RequestFlags, userMessage, withRequestFlags } from './request-flags.ts';
 import { command, ending, type JsonOption, withJson } from './run.ts';
 import { tell, toldOf, usageFailure } from './failure.ts';
@@ -43,7 +43,9 @@ export function chatCommand(): Command {
       if (words.length === 0 && process.stdin.isTTY) return talk(connection, fields, options);
       const message = await userMessage(await saidText(words), options);
       if (message === undefined) throw usageFailure('There is nothing to ask.', 'give a text.');
-      return openConversation(connection, fields, options).say(message);
+      return openConversation(connection, fields, { ...options, interrupts: signalled }).say(
+        message,
+      );
     }),
   );
 }
@@ -53,12 +55,14 @@ async function talk(
   fields: JsonObject,
   options: ChatOptions,
 ): Promise<ExitCode> {
-  const conversation = openConversation(connection, fields, options);
+  using prompt = openPrompt();
+  const { interrupts } = prompt;
+  const conversation = openConversation(connection, fields, { ...options, interrupts });
   note(onErr('dim', `${connection.address}; /help says what can be typed, Ctrl-D leaves.`));
   // What was given as a flag is part of the first thing that is said.
   let attached: RequestFlags = options;
   for (;;) {
-    const line = await askLine();
+    const line = await prompt.ask();
     if (line === undefined) return EXIT.ok;
     const text = line.trim();
     if (text === '') continue;

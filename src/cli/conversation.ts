@@ -9,8 +9,14 @@ import { EXIT, type ExitCode } from './exit-codes.ts';
 import { exitOfStatus } from './exit-of.ts';
 import { tell, toldOf } from './failure.ts';
 import { watch } from './follow.ts';
+import type { Interrupts } from './prompt.ts';
 import { requestFrom } from './request-flags.ts';
 import { harmless, note } from './terminal.ts';
+
+export interface ConversationOptions {
+  readonly json?: true;
+  readonly interrupts: Interrupts;
+}
 
 export interface Conversation {
   /** Rejects where it was not even begun; then nothing was said. */
@@ -24,7 +30,7 @@ export interface Conversation {
 export function openConversation(
   connection: Connection,
   given: JsonObject,
-  options: { readonly json?: true },
+  options: ConversationOptions,
 ): Conversation {
   const fields = { ...given };
   let said: JsonObject[] = [];
@@ -57,7 +63,7 @@ export function openConversation(
 async function untilEnd(
   connection: Connection,
   streamId: string,
-  options: { readonly json?: true },
+  options: ConversationOptions,
 ): Promise<ChatSnapshot | undefined> {
   const leaving = new AbortController();
   let cancelling = false;
@@ -66,13 +72,15 @@ async function untilEnd(
     cancelling = true;
     note('\nCancelling; Ctrl-C again leaves.');
     const reason = 'Ctrl-C in tailrace chat';
-    connection.watching.cancel(streamId, { reason }).catch((error: unknown) => {
-      if (leaving.signal.aborted) return;
-      // It runs on, and is shown; the next Ctrl-C leaves.
-      tell(toldOf(error, connection.address), 'tailrace chat', options.json === true);
-    });
+    connection.watching
+      .cancel(streamId, { reason, signal: leaving.signal })
+      .catch((error: unknown) => {
+        if (leaving.signal.aborted) return;
+        // It runs on, and is shown; the next Ctrl-C leaves.
+        tell(toldOf(error, connection.address), 'tailrace chat', options.json === true);
+      });
   };
-  process.on('SIGINT', onInterrupt);
+  const deaf = options.interrupts(onInterrupt);
   try {
     return await watch(
       connection,
@@ -85,6 +93,6 @@ async function untilEnd(
     note(harmless(`\nLeft. How it went on: tailrace get ${streamId} --full`));
     return undefined;
   } finally {
-    process.off('SIGINT', onInterrupt);
+    deaf();
   }
 }
