@@ -20,7 +20,10 @@ export function configCommand(): Command {
       return checked.ok ? EXIT.ok : EXIT.failed;
     }),
   );
-  return new Command('config').summary('check the configuration').addCommand(check);
+  return new Command('config')
+    .summary('check the configuration')
+    .helpCommand(false)
+    .addCommand(check);
 }
 
 type Right = Extract<CheckedConfig, { readonly ok: true }>;

@@ -55,7 +55,15 @@ export async function createProgram(first: string | undefined): Promise<Command>
       if (!alone || name === first) program.addCommand((await make()).helpGroup(group));
     }
   }
-  if (!alone) await addCompletion(program);
+  if (!alone) {
+    const { completeCommand, completionCommand } = await import('./completion.ts');
+    program
+      .addCommand(completionCommand().helpGroup(ELSE))
+      .addCommand(completeCommand(program), { hidden: true })
+      .addHelpCommand(
+        new Command('help').argument('[command]').summary('as --help').helpGroup(ELSE),
+      );
+  }
   for (const each of everyCommand(program)) {
     each
       .copyInheritedSettings(program)
@@ -64,28 +72,6 @@ export async function createProgram(first: string | undefined): Promise<Command>
   }
   return program;
 }
-
-async function addCompletion(program: Command): Promise<void> {
-  const { default: tab } = await import('@bomb.sh/tab/commander');
-  // With it comes `complete`, hidden, which the scripts call at each Tab.
-  tab(program, { completionCommandName: 'completion' });
-  program.commands
-    .find((each) => each.name() === 'completion')
-    ?.helpGroup(ELSE)
-    .summary('print the completion script of a shell')
-    .description('Print the completion script of a shell.')
-    .addHelpText('after', COMPLETION_EXAMPLES);
-  program.addHelpCommand(
-    new Command('help').argument('[command]').description('as --help').helpGroup(ELSE),
-  );
-}
-
-const COMPLETION_EXAMPLES = `
-Examples:
-  source <(tailrace completion bash)                                        # this bash
-  tailrace completion bash > ~/.local/share/bash-completion/completions/tailrace   # every bash
-  source <(tailrace completion zsh)                                         # this zsh
-  tailrace completion fish > ~/.config/fish/completions/tailrace.fish       # every fish`;
 
 function footer(): string {
   const codes = EXIT_MEANINGS.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`);

@@ -273,7 +273,9 @@ test('what is piped in comes after the text', async () => {
   const script = `printf 'a diff' | "$0" "$1" chat 'Review this.' --correlation-id piped`;
   const run = promisify(execFile);
   await run('sh', ['-c', script, process.execPath, BIN], { env: { ...process.env, ...env } });
-  const { messages } = model.requests.at(-1)?.body as { readonly messages: readonly unknown[] };
+  const request = model.requests.at(-1);
+  assert.ok(request !== undefined);
+  const { messages } = request.body as { readonly messages: readonly unknown[] };
   assert.deepEqual(messages, [{ role: 'user', content: 'Review this.\n\na diff' }]);
 });
 

@@ -34,6 +34,13 @@ const ENTER = '\r';
 const ENDLESS = scripted({ fault: 'endless', interval_ms: 20 });
 const PROMPT = /> /;
 
+/** Of the newest request that the model server got. */
+function lastMessages(): readonly unknown[] {
+  const request = model.requests.at(-1);
+  assert.ok(request !== undefined);
+  return (request.body as { readonly messages: readonly unknown[] }).messages;
+}
+
 function chat(address = server.url, env: Readonly<Record<string, string>> = {}) {
   return startOnTerminal(['chat'], { env: { TAILRACE_ADDRESS: address, NO_COLOR: '1', ...env } });
 }
@@ -46,7 +53,7 @@ test('a conversation remembers what was said; Ctrl-D leaves with 0', { skip }, a
   await running.seen(PROMPT);
   running.type(scripted({ text: ['Second.'] }) + ENTER);
   await running.seen('END_TURN');
-  const { messages } = model.requests.at(-1)?.body as { readonly messages: readonly unknown[] };
+  const messages = lastMessages();
   assert.deepEqual(messages, [
     { role: 'user', content: scripted({ text: ['First.'] }) },
     { role: 'assistant', content: 'First.' },
@@ -57,8 +64,7 @@ test('a conversation remembers what was said; Ctrl-D leaves with 0', { skip }, a
   await running.seen('Nothing was said before.');
   running.type(scripted({ text: ['Third.'] }) + ENTER);
   await running.seen('END_TURN');
-  const anew = model.requests.at(-1)?.body as { readonly messages: readonly unknown[] };
-  assert.equal(anew.messages.length, 1);
+  assert.equal(lastMessages().length, 1);
   await running.seen(PROMPT);
   running.type(CTRL_D);
   assert.equal((await running.ended).code, 0);
@@ -132,7 +138,7 @@ test('what cannot be begun is told, and the conversation goes on', { skip }, asy
   await running.seen('From now on: test-model.');
   running.type(scripted({ text: ['Back.'] }) + ENTER);
   await running.seen('END_TURN');
-  const { messages } = model.requests.at(-1)?.body as { readonly messages: readonly unknown[] };
+  const messages = lastMessages();
   assert.equal(messages.length, 1, 'what was refused was not said');
   await running.seen(PROMPT);
   running.type(CTRL_D);

@@ -31,7 +31,6 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'node-llama-cpp': ['model'],
   '@connectrpc/': ['rpc', 'main', 'cli'],
   commander: ['cli'],
-  '@bomb.sh/tab': ['cli'],
   pino: ['ops'],
   '@opentelemetry/': ['ops'],
   'pdfjs-dist': ['documents'],
