@@ -97,5 +97,6 @@ export const checks: readonly Check[] = [
   { name: 'contract: buf breaking', run: nothingBreaks },
   { name: 'contract: gen/ is fresh', run: genIsFresh },
   byProgram('unused: knip', 'knip', ['--no-progress']),
+  byProgram('packages: licences', 'node', ['scripts/licenses.ts', '--check']),
   byProgram('packages: the lock file is whole', 'node', ['scripts/complete-lock.mjs', '--check']),
 ];

@@ -42,7 +42,12 @@ function environment(env: CliOptions['env']): Record<string, string> {
   return { ...Object.fromEntries(own), ...env };
 }
 
-function start(program: string, args: readonly string[], options: CliOptions): Running {
+/** Any program, in the same way. */
+export function startProgram(
+  program: string,
+  args: readonly string[],
+  options: CliOptions,
+): Running {
   const child = spawn(program, args, {
     cwd: options.cwd ?? ROOT,
     env: environment(options.env),
@@ -98,7 +103,7 @@ function start(program: string, args: readonly string[], options: CliOptions): R
 
 /** To its end. Without `stdin` there is nothing to read. */
 export function tailrace(args: readonly string[], options: CliOptions = {}): Promise<Ran> {
-  const { end, ended } = start(process.execPath, [BIN, ...args], options);
+  const { end, ended } = startProgram(process.execPath, [BIN, ...args], options);
   end(options.stdin ?? '');
   return ended;
 }
@@ -114,7 +119,7 @@ export async function tailraceJson(
 }
 
 export function startCli(args: readonly string[], options: CliOptions = {}): Running {
-  return start(process.execPath, [BIN, ...args], options);
+  return startProgram(process.execPath, [BIN, ...args], options);
 }
 
 const ON_TERMINAL = `import os, pty, sys
@@ -123,5 +128,8 @@ sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))`;
 /** On a terminal of its own, by Python's pty; needs('python3'). */
 export function startOnTerminal(args: readonly string[], options: CliOptions = {}): Running {
   const env = { TERM: 'xterm', ...options.env };
-  return start('python3', ['-c', ON_TERMINAL, process.execPath, BIN, ...args], { ...options, env });
+  return startProgram('python3', ['-c', ON_TERMINAL, process.execPath, BIN, ...args], {
+    ...options,
+    env,
+  });
 }
