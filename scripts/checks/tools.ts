@@ -6,18 +6,33 @@ import { CACHE, program } from './program.ts';
 
 const BIN = join(CACHE, 'bin');
 
-const BY_GO: Readonly<Record<string, string>> = {
+const BY_GO = {
   grpcurl: 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4',
-};
+  connectconformance: 'connectrpc.com/conformance/cmd/connectconformance@v1.0.7',
+} as const;
+
+const FOR_TESTS = ['grpcurl'] as const;
 
 export async function fetchTools(install: boolean): Promise<void> {
   process.env['PATH'] = [BIN, process.env['PATH'] ?? ''].join(delimiter);
   if (!install) return;
-  mkdirSync(BIN, { recursive: true });
-  for (const [name, module] of Object.entries(BY_GO)) {
-    if (existsSync(join(BIN, name))) continue;
-    console.log(`tools: go install ${module} (about a minute the first time) …`);
-    const { ok, output } = await program('go', ['install', module], { GOBIN: BIN, GOFLAGS: '' });
-    if (!ok) console.log(`tools: ${name} could not be had, its tests will skip:\n${output}`);
+  for (const name of FOR_TESTS) {
+    try {
+      await goTool(name);
+    } catch (error) {
+      console.log(`tools: ${name} could not be had, its tests will skip:\n${String(error)}`);
+    }
   }
+}
+
+/** The program in .cache/bin, fetched if it is not there. */
+export async function goTool(name: keyof typeof BY_GO): Promise<string> {
+  const path = join(BIN, name);
+  if (existsSync(path)) return path;
+  mkdirSync(BIN, { recursive: true });
+  const module = BY_GO[name];
+  console.log(`tools: go install ${module} (about a minute the first time) …`);
+  const { ok, output } = await program('go', ['install', module], { GOBIN: BIN, GOFLAGS: '' });
+  if (!ok) throw new Error(`go install ${module} failed:\n${output}`);
+  return path;
 }
