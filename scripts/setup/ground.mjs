@@ -7,8 +7,9 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-/** A published package is given a folder of its user's by src/main/parts.ts. */
-export const CACHE = path.resolve(ROOT, process.env.TAILRACE_CACHE_DIR || '.cache');
+/** A published package is given a folder of its user's by src/main/parts.ts; tests look in the checkout. */
+const named = process.argv.includes('--for-tests') ? '' : process.env.TAILRACE_CACHE_DIR;
+export const CACHE = path.resolve(ROOT, named || '.cache');
 export const EXE = process.platform === 'win32' ? '.exe' : '';
 
 /** A reason to stop that a person can act on: printed as it is, without a stack. */

@@ -6,7 +6,7 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
 } from '../../gen/grpc/health/v1/health_pb.ts';
 import { DOCTOR_LOOK_MS } from '../chat/limits.ts';
-import type { Finding } from '../main/doctor.ts';
+import { clockFinding, type Finding } from '../main/doctor-finding.ts';
 import { connect } from './connection.ts';
 import { type ConnectionOptions, withConnection } from './connection-options.ts';
 import { EXIT } from './exit-codes.ts';
@@ -68,7 +68,6 @@ async function running(options: ConnectionOptions): Promise<Finding[]> {
     const found: Finding[] = [
       { check, state: 'ok', said: `${address} serves, answers in ${ms} ms` },
     ];
-    const { clockFinding } = await import('../main/doctor.ts');
     // To the second.
     if (date !== null) {
       const apart = Date.parse(date) - Date.now();

@@ -3,6 +3,7 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { type Command, Option } from 'commander';
 import { basename, extname } from 'node:path';
+import { IMAGE_TYPES, imageTypeOf } from '../chat/media-type.ts';
 import { usageFailure } from './failure.ts';
 import { readInput } from './input.ts';
 import { addPair, addText, parseNumber, parseWhole } from './values.ts';
@@ -148,7 +149,13 @@ function isUrl(source: string): boolean {
 
 async function imageOf(source: string): Promise<JsonObject> {
   if (isUrl(source)) return { url: source };
-  return { data: (await readInput(source)).toString('base64') };
+  const bytes = await readInput(source);
+  const type = imageTypeOf(bytes);
+  if (type !== undefined) return { data: bytes.toString('base64'), media_type: type };
+  throw usageFailure(
+    `${source} is none of the images that model servers take: ${IMAGE_TYPES.join(', ')}.`,
+    'convert it, or give it with --document.',
+  );
 }
 
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
