@@ -28,7 +28,7 @@ export function configCommand(): Command {
 
 type Right = Extract<CheckedConfig, { readonly ok: true }>;
 
-function linesOf({ config, spec }: Right): string[] {
+function linesOf({ config, spec, mcpServers }: Right): string[] {
   const lines = ['The environment is right.'];
   if (spec !== undefined) {
     lines.push(`${config.modelsFile} is right.`);
@@ -44,14 +44,26 @@ function linesOf({ config, spec }: Right): string[] {
       const chosen = name === first ? ', the default' : '';
       lines.push(`  model ${name}${also}  ${upstreamModel} at ${server}${chosen}`);
     }
+    if (spec.embeddings !== undefined) {
+      const { model, server, dimensions } = spec.embeddings;
+      const size = dimensions === undefined ? '' : `, ${dimensions} dimensions`;
+      lines.push(`  embeddings  ${model} at ${server}${size}`);
+    }
   }
   if (config.defaultPromptFile !== undefined) lines.push(`${config.defaultPromptFile} is right.`);
+  if (config.mcpFile !== undefined) lines.push(`${config.mcpFile} is right.`);
+  for (const { name, reach, tenants, allowedTools } of mcpServers) {
+    const where = reach.kind === 'program' ? [reach.command, ...reach.args].join(' ') : reach.url;
+    const tools = allowedTools.length === 0 ? '' : `, tools ${allowedTools.join(', ')}`;
+    const whose = tenants === undefined ? '' : `, for ${tenants.join(', ')}`;
+    lines.push(`  MCP server ${name}  ${where}${tools}${whose}`);
+  }
   return lines;
 }
 
 function jsonOf(checked: CheckedConfig): object {
   if (!checked.ok) return { ok: false, faults: checked.faults };
-  const { config, spec } = checked;
+  const { config, spec, mcpServers } = checked;
   return {
     ok: true,
     faults: [],
@@ -59,6 +71,7 @@ function jsonOf(checked: CheckedConfig): object {
     roles: [...config.roles],
     nats: config.nats?.servers ?? 'embedded',
     servers: spec?.servers.map(({ name, baseUrl }) => ({ name, base_url: baseUrl })) ?? [],
+    mcp_servers: mcpServers.map(({ name }) => name),
     models: spec?.models.map(({ name, server }) => ({ name, server })) ?? [],
   };
 }

@@ -43,12 +43,12 @@ setInterval(() => say({ what: 'alive' }), APART_ALIVE_MS);
 const NO_PARTS: SetupFindings = { natsServer: undefined, model: undefined };
 
 async function serve(order: Extract<ApartOrder, { readonly do: 'start' }>): Promise<void> {
-  const { config, models } = order;
+  const { config, given } = order;
   const logger = createLogger(config.logLevel);
   try {
     await using _tailrace = await startTailrace(config, NO_PARTS, logger, process.env, {
       queue: feed.queue,
-      models,
+      given,
     });
     await stopped.promise;
   } catch (error) {

@@ -2,6 +2,7 @@
 // nothing printed.
 import type { RegistrySpec } from '../model/registry-spec.ts';
 import { type Config, ConfigError, readConfig } from '../ops/config.ts';
+import { mcpServersInFile } from './mcp-servers.ts';
 import { promptInFile, specInFiles } from './models.ts';
 
 export type CheckedConfig =
@@ -10,6 +11,7 @@ export type CheckedConfig =
       readonly config: Config;
       /** Undefined: without a file of models. */
       readonly spec: RegistrySpec | undefined;
+      readonly mcpServers: Awaited<ReturnType<typeof mcpServersInFile>>;
     }
   /** What a start would refuse with, a line each. */
   | { readonly ok: false; readonly faults: readonly string[] };
@@ -19,11 +21,11 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export async function checkConfig(environment: Environment): Promise<CheckedConfig> {
   try {
     const config = readConfig(environment);
-    if (config.modelsFile !== undefined) {
-      return { ok: true, config, spec: await specInFiles(config, environment) };
-    }
-    await promptInFile(config);
-    return { ok: true, config, spec: undefined };
+    const { modelsFile } = config;
+    const spec = modelsFile === undefined ? undefined : await specInFiles(config, environment);
+    if (spec === undefined) await promptInFile(config);
+    const mcpServers = await mcpServersInFile(config, environment);
+    return { ok: true, config, spec, mcpServers };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { ok: false, faults: error.message.split('\n') };
