@@ -3,12 +3,9 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { fstatSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { parseDocument } from 'yaml';
 import { CLI_INPUT_BYTES } from '../chat/limits.ts';
+import { readYaml } from '../operator/yaml-file.ts';
 import { usageFailure } from './failure.ts';
-
-/** Aliases may be followed so often: they could make a great deal of little. */
-const MAX_ALIASES = 100;
 
 /** `name`: a file, or - for stdin. */
 export async function readInput(name: string): Promise<Buffer> {
@@ -79,24 +76,16 @@ function parseJson(text: string, name: string): JsonValue {
   try {
     return JSON.parse(text) as JsonValue;
   } catch (cause) {
-    // YAML in its braces, or JSON that is wrong: the parser of YAML says where.
-    const parsed = parseDocument(text, { prettyErrors: true });
-    if (parsed.errors.length === 0) return parseYaml(text, name);
+    // Perhaps YAML in its braces.
+    const parsed = readYaml(text);
+    if (parsed.ok) return parsed.content as JsonValue;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw usageFailure(`${name} is no JSON: ${why}.`);
   }
 }
 
 function parseYaml(text: string, name: string): JsonValue {
-  const document = parseDocument(text, { uniqueKeys: true, prettyErrors: true });
-  const [error] = document.errors;
-  if (error !== undefined) {
-    throw usageFailure(`${name} is no YAML: ${error.message.split('\n')[0]?.replace(/:$/, '')}.`);
-  }
-  try {
-    return document.toJS({ maxAliasCount: MAX_ALIASES }) as JsonValue;
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw usageFailure(`${name} cannot be read as YAML: ${why}.`);
-  }
+  const parsed = readYaml(text);
+  if (parsed.ok) return parsed.content as JsonValue;
+  throw usageFailure(`${name} is no YAML: line ${parsed.place}: ${parsed.why}.`);
 }

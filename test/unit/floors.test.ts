@@ -22,8 +22,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   rpc: ['chat', ...ADAPTERS],
   worker: ['chat', ...ADAPTERS],
   main: ['chat', 'operator', ...ADAPTERS, 'rpc', 'worker'],
-  // A client: of the rest it knows main's entry points, and bounds.
-  cli: ['main', 'chat'],
+  // A client: of the rest it knows main's entry points, bounds, and how YAML is read.
+  cli: ['main', 'chat', 'operator'],
 };
 
 /** Packages with one home; the rest may be used on any floor but src/chat. */
