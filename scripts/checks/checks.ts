@@ -36,8 +36,8 @@ const GENERATED: readonly (readonly [folder: string, template: string])[] = [
 
 async function genIsFresh(): Promise<string | undefined> {
   const made = join(CACHE, `gen-${process.pid}`);
-  const stale: string[] = [];
   try {
+    const stale: string[] = [];
     for (const [folder, template] of GENERATED) {
       const { ok, output } = await program(join(ROOT, 'node_modules/.bin/buf'), [
         'generate',
@@ -100,5 +100,6 @@ export const checks: readonly Check[] = [
   { name: 'contract: buf breaking', run: nothingBreaks },
   { name: 'contract: gen is fresh', run: genIsFresh },
   byProgram('unused: knip', 'knip', ['--no-progress']),
+  byProgram('packages: licences', 'node', ['scripts/licenses.ts', '--check']),
   byProgram('packages: the lock file is whole', 'node', ['scripts/complete-lock.mjs', '--check']),
 ];

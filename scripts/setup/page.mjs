@@ -28,9 +28,10 @@ export function pageIsThere() {
   return exists(STAMP) && fs.readFileSync(STAMP, 'utf8') === stamp();
 }
 
-export async function makePage() {
+/** `folder`: it goes there whole, in the place of what was there. */
+export async function makePage(folder = PAGE_CACHED) {
   const made = stamp();
-  const aside = `${PAGE_CACHED}.${process.pid}`;
+  const aside = `${folder}.${process.pid}`;
   fs.rmSync(aside, { recursive: true, force: true });
   try {
     const { build } = await import('esbuild');
@@ -52,6 +53,6 @@ export async function makePage() {
     fs.copyFileSync(path.join(ROOT, 'page', name), path.join(aside, name));
   }
   fs.writeFileSync(path.join(aside, 'made-of'), made);
-  fs.rmSync(PAGE_CACHED, { recursive: true, force: true });
-  fs.renameSync(aside, PAGE_CACHED);
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.renameSync(aside, folder);
 }
