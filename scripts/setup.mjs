@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Sets up what Tailrace needs and is not in the repository: npm packages, a nats-server, a small model.
+// Sets up what Tailrace needs and is not in the repository: npm packages, a nats-server, a small model, the built page.
 // Plain JavaScript without dependencies, since it runs before there are any, on whatever Node the machine has (20+).
 // Safe to run again, to interrupt, and to run twice at once: every step is made aside and renamed into place.
 //
@@ -11,7 +11,8 @@
 //
 // What it found goes to .cache/setup.json, which src/main and the tests read:
 //   { "natsServer": string | null,   the program; null only if TAILRACE_NATS_URL names a server elsewhere
-//     "model": string | null }       the GGUF file; null if it was not asked for or could not be had
+//     "model": string | null,        the GGUF file; null if it was not asked for or could not be had
+//     "page": string }               the folder with the page at `/`
 // Paths inside the project are relative to its root, others are absolute.
 import fs from 'node:fs';
 import path from 'node:path';
@@ -21,6 +22,7 @@ import { fetchModel, MODEL_CACHED, modelIsThere } from './setup/model.mjs';
 import { fetchNatsServer, findNatsServer } from './setup/nats-server.mjs';
 import { oneAtATime } from './setup/one-at-a-time.mjs';
 import { installPackages, packagesAreThere } from './setup/packages.mjs';
+import { makePage, PAGE_CACHED, pageIsThere } from './setup/page.mjs';
 
 const SETUP_FILE = path.join(CACHE, 'setup.json');
 
@@ -40,6 +42,7 @@ function writeFindings(natsServer) {
   const findings = {
     natsServer: natsServer === undefined ? null : fromRoot(natsServer),
     model: modelIsThere() ? fromRoot(MODEL_CACHED) : null,
+    page: fromRoot(PAGE_CACHED),
   };
   const text = `${JSON.stringify(findings, null, 2)}\n`;
   if (exists(SETUP_FILE) && fs.readFileSync(SETUP_FILE, 'utf8') === text) return;
@@ -51,7 +54,7 @@ function writeFindings(natsServer) {
 
 /** True when nothing is left to do; then what was found is written down. */
 function ready(reasons) {
-  if (!packagesAreThere()) return false;
+  if (!packagesAreThere() || !pageIsThere()) return false;
   const natsServer = wantsNatsServer() ? findNatsServer(reasons) : undefined;
   if (wantsNatsServer() && natsServer === undefined) return false;
   if (wantsModel() && !modelIsThere()) return false;
@@ -63,6 +66,7 @@ async function fetchAll() {
   // What a killed set-up left half done; nobody else is at work here.
   fs.rmSync(path.join(CACHE, 'staging'), { recursive: true, force: true });
   if (!packagesAreThere()) await installPackages();
+  if (!pageIsThere()) await makePage();
   let natsServer;
   if (wantsNatsServer()) {
     const reasons = [];

@@ -27,27 +27,42 @@ function filesBelow(folder: string): readonly string[] {
     .toSorted();
 }
 
+/** Each template, and the folder that it fills. */
+const GENERATED: Readonly<Record<string, string>> = {
+  'buf.gen.yaml': 'gen',
+  'clients/typescript/buf.gen.yaml': 'clients/typescript/src/gen',
+};
+
 async function genIsFresh(): Promise<string | undefined> {
   const made = join(CACHE, `gen-${process.pid}`);
+  const stale: string[] = [];
   try {
-    const { ok, output } = await program(join(ROOT, 'node_modules/.bin/buf'), [
-      'generate',
-      '-o',
-      made,
-    ]);
-    if (!ok) return output;
-    const wanted = filesBelow(join(made, 'gen'));
-    const found = filesBelow(join(ROOT, 'gen'));
-    const same = (file: string) =>
-      readFileSync(join(made, 'gen', file)).equals(readFileSync(join(ROOT, 'gen', file)));
-    const stale = [
-      ...wanted.filter((file) => !found.includes(file)).map((file) => `gen/${file} is missing`),
-      ...found.filter((file) => !wanted.includes(file)).map((file) => `gen/${file} is left over`),
-      ...wanted
-        .filter((file) => found.includes(file) && !same(file))
-        .map((file) => `gen/${file} is not what proto/ makes`),
-    ];
-    return stale.length === 0 ? undefined : `${stale.join('\n')}\nRun npm run gen and commit gen/.`;
+    for (const [template, folder] of Object.entries(GENERATED)) {
+      const { ok, output } = await program(join(ROOT, 'node_modules/.bin/buf'), [
+        'generate',
+        '--template',
+        template,
+        '-o',
+        made,
+      ]);
+      if (!ok) return output;
+      const wanted = filesBelow(join(made, folder));
+      const found = filesBelow(join(ROOT, folder));
+      const same = (file: string) =>
+        readFileSync(join(made, folder, file)).equals(readFileSync(join(ROOT, folder, file)));
+      stale.push(
+        ...wanted
+          .filter((file) => !found.includes(file))
+          .map((file) => `${folder}/${file} is missing`),
+        ...found
+          .filter((file) => !wanted.includes(file))
+          .map((file) => `${folder}/${file} is left over`),
+        ...wanted
+          .filter((file) => found.includes(file) && !same(file))
+          .map((file) => `${folder}/${file} is not what proto/ makes`),
+      );
+    }
+    return stale.length === 0 ? undefined : `${stale.join('\n')}\nRun npm run gen and commit it.`;
   } finally {
     rmSync(made, { recursive: true, force: true });
   }
@@ -70,6 +85,8 @@ async function nothingBreaks(): Promise<string | undefined> {
 
 export const checks: readonly Check[] = [
   byProgram('types: tsc', 'tsc', []),
+  byProgram('types of the TypeScript client: tsc', 'tsc', ['-p', 'clients/typescript', '--noEmit']),
+  byProgram('types of the page: tsc', 'tsc', ['-p', 'page']),
   byProgram('lint: oxlint', 'oxlint', ['--type-aware', '--deny-warnings']),
   byProgram('format: oxfmt', 'oxfmt', ['--check'], 'Run npm run format.'),
   byProgram('contract: buf lint', 'buf', ['lint']),

@@ -6,13 +6,20 @@ import { z } from 'zod';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-const Findings = z.object({ natsServer: z.string().nullable(), model: z.string().nullable() });
+const path = z
+  .string()
+  .nullish()
+  .transform((found) => (typeof found === 'string' ? resolve(ROOT, found) : undefined));
+
+const Findings = z.object({ natsServer: path, model: path, page: path });
 
 export interface SetupFindings {
   /** The nats-server program. */
   readonly natsServer: string | undefined;
   /** The embedded model's file. */
   readonly model: string | undefined;
+  /** The folder with the page at `/`. */
+  readonly page: string | undefined;
 }
 
 export function readFindings(): SetupFindings {
@@ -21,11 +28,7 @@ export function readFindings(): SetupFindings {
     text = readFileSync(resolve(ROOT, '.cache/setup.json'), 'utf8');
   } catch {
     // Set-up has not run: what is missing is said where it is needed.
-    return { natsServer: undefined, model: undefined };
+    return { natsServer: undefined, model: undefined, page: undefined };
   }
-  const { natsServer, model } = Findings.parse(JSON.parse(text));
-  return {
-    natsServer: natsServer === null ? undefined : resolve(ROOT, natsServer),
-    model: model === null ? undefined : resolve(ROOT, model),
-  };
+  return Findings.parse(JSON.parse(text));
 }

@@ -98,6 +98,7 @@ export async function startTailrace(
           model: models.client,
           sealer: sealing,
           outside,
+          pageFolder: config.page ? findings.page : undefined,
           tracer,
           logger,
         }),

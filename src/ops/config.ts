@@ -47,6 +47,8 @@ export interface Config {
   /** What secrets are sealed with: the first seals, all open. */
   readonly sealKeys: readonly SealKey[];
   readonly corsOrigins: readonly string[];
+  /** Whether browsers get a page at `/`. */
+  readonly page: boolean;
   /** Where may be fetched from besides public addresses. */
   readonly fetchAllow: readonly AddressRange[];
   readonly workerSlots: number;
@@ -178,6 +180,7 @@ const Environment = z.object({
   TAILRACE_TOKENS_FILE: z.string().optional(),
   TAILRACE_SEAL_KEYS: sealKeys.optional(),
   TAILRACE_CORS_ORIGINS: origin.prefault(''),
+  TAILRACE_PAGE: z.enum(['on', 'off']).prefault('on'),
   TAILRACE_FETCH_ALLOW: addressRanges.prefault(''),
   TAILRACE_WORKER_SLOTS: wholeNumber(1, 10_000).optional(),
   TAILRACE_HEARTBEAT_MS: wholeNumber(100, 600_000).prefault(String(HEARTBEAT_MS)),
@@ -244,6 +247,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     tokensFile: e.TAILRACE_TOKENS_FILE,
     sealKeys: e.TAILRACE_SEAL_KEYS ?? [],
     corsOrigins: e.TAILRACE_CORS_ORIGINS,
+    page: e.TAILRACE_PAGE === 'on',
     fetchAllow: e.TAILRACE_FETCH_ALLOW,
     workerSlots:
       e.TAILRACE_WORKER_SLOTS ?? (embeddedModel ? EMBEDDED_WORKER_SLOTS : DEFAULT_WORKER_SLOTS),

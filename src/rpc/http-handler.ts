@@ -29,6 +29,7 @@ import { healthService, type ServingStatus } from './health.ts';
 import { edgeInterceptor, refusalGate, setReading } from './interceptor.ts';
 import type { HttpHandler, HttpRequest, HttpResponse } from './listener.ts';
 import { handleObserve, type OpenObserve, shuttingDown } from './observe-wire.ts';
+import { type Page, servePage } from './page.ts';
 import {
   badRequest,
   frontPage,
@@ -62,6 +63,8 @@ export interface HttpHandlerOptions {
   readonly serving: ServingStatus;
   readonly tracer: Tracer;
   readonly corsOrigins: readonly string[];
+  /** What browsers get at `/`. */
+  readonly page: Page | undefined;
   /** Gets defects and causes, which callers are not told, and the rpc's name. */
   readonly logError: (error: unknown, rpc: string) => void;
   /** Ends observations and watches, and aborts the handlers' signals. */
@@ -69,7 +72,7 @@ export interface HttpHandlerOptions {
 }
 
 export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
-  const { tenants, tracer, logError, shutdownSignal } = options;
+  const { tenants, tracer, page, logError, shutdownSignal } = options;
   const routes = new Map(connectHandlers(options).map((handler) => [handler.requestPath, handler]));
   const observePath = `/${ChatStreamService.typeName}/${ChatStreamService.method.observeChatStream.name}`;
   const observeDeps = {
@@ -84,6 +87,7 @@ export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
     const path = (req.url ?? '').split('?', 1)[0] ?? '';
     const route = routes.get(path);
     if (!route) {
+      if (page !== undefined && servePage(page, req, res)) return;
       if (path === '/' && (req.method === 'GET' || req.method === 'HEAD')) frontPage(req, res);
       else unknownPath(req, res);
       dropBody(req);

@@ -61,6 +61,7 @@ export function startTestApi(
     model,
     sealer: NO_KEYS,
     outside,
+    pageFolder: undefined,
     tracer: UNTRACED,
     logger: SILENT,
   });
