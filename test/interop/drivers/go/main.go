@@ -195,7 +195,7 @@ func (d *driver) observe(ctx context.Context, c command, o *observed) {
 		}
 	}
 	answer := observation.Answer()
-	end := line{"text": answer.Text(), "sha256": answer.ContentSHA256(), "cursor": answer.Cursor(), "attachments": attachments}
+	end := line{"text": answer.Text(), "cursor": answer.Cursor(), "attachments": attachments}
 	if answer.End() != nil {
 		end["status"], end["stopReason"] = answer.End().Status.String(), answer.End().StopReason.String()
 	}

@@ -182,7 +182,6 @@ public final class Driver {
     }
     JsonObject end = new JsonObject();
     end.addProperty("text", answer.text());
-    end.addProperty("sha256", answer.contentSha256());
     end.addProperty("cursor", answer.cursor());
     end.addProperty("attachments", number(command, "attachments"));
     answer

@@ -80,7 +80,6 @@ class Told:
     def end(self, answer: tailrace.Answer) -> None:
         end = {
             "text": answer.text,
-            "sha256": answer.content_sha256,
             "cursor": answer.cursor,
             "attachments": self.attachments,
         }
