@@ -2,6 +2,7 @@
 //
 //   mvn -q package dependency:build-classpath -Dmdep.outputFile=target/classpath.txt
 //   java -cp "target/classes:$(cat target/classpath.txt)" examples/Watch.java 127.0.0.1:8080 "Why is the sky blue?"
+import dev.tailrace.Channels;
 import dev.tailrace.Observation;
 import dev.tailrace.TailraceException;
 import dev.tailrace.v1.ChatRequest;
@@ -18,7 +19,7 @@ final class Watch {
   public static void main(String[] args) {
     String address = args.length > 0 ? args[0] : "127.0.0.1:8080";
     String question = args.length > 1 ? args[1] : "Why is the sky blue?";
-    var channel = ManagedChannelBuilder.forTarget(address).usePlaintext().build();
+    var channel = Channels.kept(ManagedChannelBuilder.forTarget(address).usePlaintext()).build();
     try {
       var stub = ChatStreamServiceGrpc.newBlockingV2Stub(channel);
       var message =

@@ -20,9 +20,13 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
 ]
-"""For grpc.insecure_channel and its like: gRPC's own backoff grows to two minutes otherwise, and a server that is back
-would not be used for that long."""
+"""For grpc.insecure_channel and its like. gRPC's own backoff grows to two minutes otherwise, and a server that is back
+would not be used for that long. And a connection whose other side is gone without a word is found out by pings; without
+them every call goes on being put on it until TCP gives up, a quarter of an hour later."""
 
 
 @dataclass(frozen=True)

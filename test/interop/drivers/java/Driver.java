@@ -7,6 +7,7 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.Message;
 import com.google.protobuf.util.JsonFormat;
 import dev.tailrace.BearerToken;
+import dev.tailrace.Channels;
 import dev.tailrace.Observation;
 import dev.tailrace.Resuming;
 import dev.tailrace.TailraceException;
@@ -95,7 +96,7 @@ public final class Driver {
   private static ChatStreamServiceBlockingV2Stub stub(JsonObject command) {
     String address = text(command, "url").substring("http://".length());
     var channel =
-        CHANNELS.computeIfAbsent(address, to -> ManagedChannelBuilder.forTarget(to).usePlaintext().build());
+        CHANNELS.computeIfAbsent(address, to -> Channels.kept(ManagedChannelBuilder.forTarget(to).usePlaintext()).build());
     var stub = ChatStreamServiceGrpc.newBlockingV2Stub(channel);
     String token = text(command, "token");
     return token.isEmpty() ? stub : stub.withCallCredentials(new BearerToken(() -> token));

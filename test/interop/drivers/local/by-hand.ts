@@ -14,6 +14,7 @@ export type Attach = (
 
 const SILENCE_MS = 45_000;
 const BACKOFF_MS = 200;
+const ENDS = ['completed', 'failed', 'cancelled', 'error'];
 const PASSING: readonly Code[] = [Code.Unavailable, Code.Internal, Code.Canceled, Code.Aborted];
 
 export async function observeByHand(
@@ -62,7 +63,8 @@ export async function observeByHand(
           case 'batch':
             for (const event of frame.value.events) {
               cursor = event.sequence;
-              if (afterSequence === 0) fold.apply(event);
+              // From a cursor on there are events of blocks that the fold has not seen begin.
+              if (afterSequence === 0 || ENDS.includes(event.payload.case ?? '')) fold.apply(event);
               const { sequence, attempt } = event;
               await sights.event({ sequence, attempt, case: event.payload.case ?? '' });
             }

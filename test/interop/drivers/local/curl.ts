@@ -84,7 +84,7 @@ async function* observe(
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
   child.stdin.on('error', () => undefined);
   child.stdin.end(enveloped(JSON.stringify(request)));
-  let waiting = Buffer.alloc(0);
+  let waiting: Buffer = Buffer.alloc(0);
   try {
     for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
       waiting = waiting.length === 0 ? chunk : Buffer.concat([waiting, chunk]);
