@@ -2,10 +2,17 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { asking, ChatAnswer, chatOf, isWhole, says, start, StartAnswer } from './scenario.ts';
+import {
+  asking,
+  ChatAnswer,
+  chatOf,
+  ENDLESS,
+  isWhole,
+  says,
+  start,
+  StartAnswer,
+} from './scenario.ts';
 import type { Scenario } from './scenario.ts';
-
-const ENDLESS = { fault: 'endless', interval_ms: 10 } as const;
 
 export const LIFE: readonly Scenario[] = [
   {

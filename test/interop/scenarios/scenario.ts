@@ -63,6 +63,13 @@ export async function chatOf(client: Client, to: Target, streamId: string) {
   return chatStream;
 }
 
+/** Goes on until it is cancelled: how many events there are by a time depends on the machine. */
+export const ENDLESS: ScriptInput = { fault: 'endless', interval_ms: 10 };
+
+export async function cancel({ client, world }: Stage, streamId: string): Promise<void> {
+  await client.call({ url: world.url }, 'CancelChatStream', { streamId });
+}
+
 /** The client has all of the chat, once, as the server tells it. */
 export async function isWhole({ client, world }: Stage, streamId: string, end: ObservedEnd) {
   const chat = await chatOf(client, { url: world.url }, streamId);
