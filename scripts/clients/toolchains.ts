@@ -1,15 +1,7 @@
 // Makes what the clients in other languages need, in .cache: the generators of their code, and their drivers for the
 // interop suite. Each is made anew when one of its sources has changed. What a machine lacks is a reason, not an error.
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { CACHE, program, ROOT } from '../checks/program.ts';
 
@@ -22,13 +14,7 @@ const GENERATORS: Readonly<Record<string, string>> = {
   'protoc-gen-go-grpc': 'google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2',
 };
 
-const PYTHON_PACKAGES = [
-  'grpcio==1.85.3',
-  'grpcio-tools==1.85.1',
-  'googleapis-common-protos==1.76.0',
-  'protobuf==7.36.2',
-  'pytest==9.2.0',
-];
+const PYTHON_PACKAGES = 'test/interop/drivers/python/requirements.txt';
 
 /** How the driver is started, or why it cannot be. */
 export type Made =
@@ -37,8 +23,8 @@ export type Made =
 
 export interface Toolchain {
   readonly name: string;
-  /** True when `make` has nothing to do. */
-  readonly ready: () => boolean;
+  /** It was made here before: making it anew takes seconds, and no network. */
+  readonly there: () => boolean;
   readonly make: () => Promise<Made>;
 }
 
@@ -65,7 +51,7 @@ export async function makeGenerators(): Promise<string | undefined> {
 }
 
 export function generatorsAreThere(): boolean {
-  return Object.keys(GENERATORS).every((name) => existsSync(join(BIN, name))) && PYTHON_ENV.ready();
+  return Object.keys(GENERATORS).every((name) => existsSync(join(BIN, name))) && PYTHON_ENV.there();
 }
 
 function goDriver(): Toolchain {
@@ -84,13 +70,13 @@ function goDriver(): Toolchain {
 
 function pythonEnvironment(): Toolchain {
   const folder = join(CLIENTS, 'python');
-  return cached('Python', join(CLIENTS, 'python.made-of'), ['scripts/clients/toolchains.ts'], {
+  return cached('Python', join(CLIENTS, 'python.made-of'), [PYTHON_PACKAGES], {
     made: { program: PYTHON, args: [] },
     steps: [
       ['python3', ['-m', 'venv', '--clear', folder]],
       [
         PYTHON,
-        ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...PYTHON_PACKAGES],
+        ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', PYTHON_PACKAGES],
       ],
     ],
   });
@@ -102,7 +88,7 @@ function pythonDriver(name: string, form: string): Toolchain {
   const driver = join(ROOT, 'test/interop/drivers/python/driver.py');
   return {
     name,
-    ready: () => PYTHON_ENV.ready(),
+    there: () => PYTHON_ENV.there(),
     make: async () => {
       const python = await PYTHON_ENV.make();
       return 'reason' in python ? python : { program: PYTHON, args: ['-c', code, driver, form] };
@@ -129,7 +115,12 @@ function javaDriver(): Toolchain {
       [
         'mvn',
         [
-          ...['-q', '-B', '-f', client, '-DskipTests', 'package', 'dependency:build-classpath'],
+          '-q',
+          '-B',
+          '-f',
+          client,
+          'package',
+          'dependency:build-classpath',
           `-Dmdep.outputFile=${pathFile}`,
         ],
       ],
@@ -150,24 +141,22 @@ function cached(
   },
 ): Toolchain {
   const made = (): Made => (typeof how.made === 'function' ? how.made() : how.made);
-  const ready = (): boolean => existsSync(stamp) && readFileSync(stamp, 'utf8') === hashOf(sources);
-  return {
-    name,
-    ready,
-    make: async () => {
-      if (ready()) return made();
-      const hash = hashOf(sources);
-      mkdirSync(CLIENTS, { recursive: true });
-      rmSync(stamp, { force: true });
-      for (const step of how.steps) {
-        const [command, args] = typeof step === 'function' ? step() : step;
-        const { ok, output } = await program(command, args, { GOFLAGS: '' });
-        if (!ok) return { reason: `${command}: ${lastLines(output)}` };
-      }
-      writeFileSync(stamp, hash);
-      return made();
-    },
-  };
+  const fresh = (): boolean => existsSync(stamp) && readFileSync(stamp, 'utf8') === hashOf(sources);
+  async function make(): Promise<Made> {
+    if (fresh()) return made();
+    const hash = hashOf(sources);
+    mkdirSync(CLIENTS, { recursive: true });
+    for (const step of how.steps) {
+      const [command, args] = typeof step === 'function' ? step() : step;
+      const { ok, output } = await program(command, args, { GOFLAGS: '' });
+      if (!ok) return { reason: `${command}: ${lastLines(output)}` };
+    }
+    writeFileSync(stamp, hash);
+    return made();
+  }
+  let making: Promise<Made> | undefined;
+  // Several may want it at once.
+  return { name, there: () => existsSync(stamp), make: () => (making ??= make()) };
 }
 
 function hashOf(sources: readonly string[]): string {

@@ -11,7 +11,7 @@ export interface Candidate {
   /** It has a helper of ours: one that observes by hand does without what only the helper promises. */
   readonly helped: boolean;
   /** Without setting anything up. */
-  readonly ready: () => boolean;
+  readonly there: () => boolean;
   readonly prepare: () => Promise<StartDriver | { readonly reason: string }>;
 }
 
@@ -19,19 +19,19 @@ const LOCAL: readonly Candidate[] = [
   {
     name: 'TypeScript',
     helped: true,
-    ready: () => true,
+    there: () => true,
     prepare: () => Promise.resolve(typescriptDriver()),
   },
   {
     name: 'grpc-js',
     helped: false,
-    ready: () => true,
+    there: () => true,
     prepare: () => Promise.resolve(grpcJsDriver()),
   },
   {
     name: 'curl',
     helped: false,
-    ready: () => needs('curl') === false,
+    there: () => needs('curl') === false,
     prepare: () => {
       const reason = needs('curl');
       return Promise.resolve(reason === false ? curlDriver() : { reason });
@@ -41,10 +41,10 @@ const LOCAL: readonly Candidate[] = [
 
 export const CANDIDATES: readonly Candidate[] = [
   ...LOCAL,
-  ...TOOLCHAINS.map(({ name, ready, make }) => ({
+  ...TOOLCHAINS.map(({ name, there, make }) => ({
     name,
     helped: true,
-    ready,
+    there,
     prepare: async () => {
       const made = await make();
       return 'reason' in made ? made : processDriver(made.program, made.args);

@@ -8,7 +8,7 @@
 import { inspect, parseArgs } from 'node:util';
 import { CANDIDATES, type Candidate } from './clients.ts';
 import type { Client } from './client.ts';
-import { median, openClient, type Report, runClient, SCENARIOS } from './suite.ts';
+import { emptyReport, median, openClient, type Report, runClient, SCENARIOS } from './suite.ts';
 import { startWorld } from './world.ts';
 
 /** From a cut to the next event, the median of each client. */
@@ -48,7 +48,7 @@ const failures: string[] = [];
   for (let round = 1; round <= repeats; round++) {
     // At once: they share the server and nothing else.
     const ran = running.map(async ([candidate, client]) => {
-      const report = reports.get(candidate.name) ?? { verdicts: new Map(), resumes: [] };
+      const report: Report = reports.get(candidate.name) ?? emptyReport();
       reports.set(candidate.name, report);
       await runClient(client, candidate, world, scenarios, report);
       for (const [name, verdicts] of report.verdicts) {

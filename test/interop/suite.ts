@@ -22,6 +22,10 @@ export interface Report {
   readonly resumes: number[];
 }
 
+export function emptyReport(): Report {
+  return { verdicts: new Map<string, Verdict[]>(), resumes: [] };
+}
+
 export async function runClient(
   client: Client,
   candidate: Candidate,
@@ -43,7 +47,7 @@ async function runScenario(
   scenario: Scenario,
   report: Report,
 ): Promise<Verdict> {
-  if (!candidate.helped && HELPED.includes(scenario)) return { kind: 'not meant' };
+  if (!suits(scenario, candidate)) return { kind: 'not meant' };
   const startMs = performance.now();
   try {
     await scenario.run({ client, world, resumed: (ms) => report.resumes.push(ms) });
@@ -51,6 +55,10 @@ async function runScenario(
   } catch (error) {
     return { kind: 'fail', error };
   }
+}
+
+export function suits(scenario: Scenario, { helped }: Candidate): boolean {
+  return helped || !HELPED.includes(scenario);
 }
 
 /** Its client, or why there is none. */

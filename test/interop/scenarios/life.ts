@@ -1,6 +1,7 @@
 // A chat's life as its callers see it: started, watched, waited for, listed, cancelled, deleted, given results.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import type { JsonObject } from '@bufbuild/protobuf';
 import { z } from 'zod';
 import {
   asking,
@@ -84,12 +85,12 @@ export const LIFE: readonly Scenario[] = [
         chatStreams: z.array(z.looseObject({ streamId: z.string() })).default([]),
         nextPageToken: z.string().default(''),
       });
-      const list = async (filter: Record<string, string | number | object>) =>
+      const list = async (filter: JsonObject) =>
         Page.parse(
           await client.call({ url: world.url }, 'ListChatStreams', {
             correlationId: correlation_id,
             ...filter,
-          } as never),
+          }),
         );
       const found: string[] = [];
       const sizes: number[] = [];
@@ -178,7 +179,7 @@ export const LIFE: readonly Scenario[] = [
       const pending = z
         .array(z.object({ id: z.string(), name: z.string(), input: z.string() }))
         .parse(chat['pendingToolUses']);
-      const inputs = pending.map(({ id, input }) => [id, JSON.parse(input)]);
+      const inputs = pending.map(({ id, input }) => [id, JSON.parse(input) as unknown]);
       assert.deepEqual(inputs, [
         ['call_1', { of: 'sky' }],
         ['call_2', {}],
