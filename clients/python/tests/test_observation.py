@@ -2,16 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
 
 import tailrace
 from tailrace import aio
+from tailrace.v1.chat_stream_service_pb2 import ObserveChatStreamResponse
 from tailrace.v1.chat_stream_service_pb2_grpc import ChatStreamServiceStub
 
-from .scripted import TEXT, Script, refusal, send, serve
+from .scripted import TEXT, Attachment, Script, frames, refusal, send, serve
 
 QUICK = {"backoff_base": 0.001, "backoff_max": 0.005}
 Observe = Callable[..., tailrace.Answer]
@@ -59,20 +60,20 @@ def test_from_the_last_event_of_a_finished_chat_on_it_ends_without_an_event(obse
     assert script.afters == [6]
 
 
-def hang_until(left: threading.Event) -> Callable[[grpc.ServicerContext], None]:
-    """Says nothing more, until the client leaves."""
+def hanging(left: threading.Event) -> Attachment:
+    """Says nothing more after the third event, until the client leaves."""
 
-    def hang(context: grpc.ServicerContext) -> None:
+    def attachment(context: grpc.ServicerContext) -> Iterator[ObserveChatStreamResponse]:
         context.add_callback(left.set)
+        yield from frames(0, 3)
         left.wait(10)
 
-    return hang
+    return attachment
 
 
 def test_a_silent_connection_is_left_for_another_one(observe: Observe) -> None:
     left = threading.Event()
-    hang = hang_until(left)
-    with serve(send(0, 3, hang), send(3, 6)) as script:
+    with serve(hanging(left), send(3, 6)) as script:
         assert observe(script, silence=0.2).text == TEXT
         assert left.wait(10)
 
@@ -115,7 +116,7 @@ def test_it_gives_up_where_nobody_answers(observe: Observe) -> None:
 
 def test_leaving_ends_the_iteration() -> None:
     left = threading.Event()
-    with serve(send(0, 3, hang_until(left))) as script:
+    with serve(hanging(left)) as script:
         with grpc.insecure_channel(script.address) as channel:
             observation = tailrace.Observation(ChatStreamServiceStub(channel), "s")
             for event in observation:
@@ -124,3 +125,37 @@ def test_leaving_ends_the_iteration() -> None:
             assert left.wait(10)
     assert observation.answer.end is None
     assert script.afters == [0]
+
+
+def test_a_cancel_that_comes_together_with_a_frame_is_not_lost() -> None:
+    class Call:
+        def __init__(self) -> None:
+            self.frame = asyncio.get_running_loop().create_future()
+            self.waited_for = asyncio.Event()
+
+        async def read(self):
+            assert not self.frame.done(), "the cancel was lost: it reads on"
+            self.waited_for.set()
+            return await self.frame
+
+        def cancel(self) -> None:
+            pass
+
+    class Stub:
+        def __init__(self) -> None:
+            self.call = Call()
+
+        def ObserveChatStream(self, _request, metadata):
+            return self.call
+
+    async def run() -> None:
+        stub = Stub()
+        observing = asyncio.create_task(aio.await_answer(stub, "s"))
+        await stub.call.waited_for.wait()
+        attached, _ = frames(0, 1)
+        stub.call.frame.set_result(attached)
+        observing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await observing
+
+    asyncio.run(run())

@@ -57,8 +57,10 @@ class Observation:
         """None at the stream's end."""
         try:
             # Only while the server is waited for: a reader that takes its time is no silence.
-            frame = await asyncio.wait_for(call.read(), self._state.resuming.silence)
-        except asyncio.TimeoutError as error:
+            # asyncio.wait_for of Python 3.11 loses a cancel that comes together with a frame.
+            async with asyncio.timeout(self._state.resuming.silence):
+                frame = await call.read()
+        except TimeoutError as error:
             raise silent() from error
         except grpc.RpcError as error:
             raise as_error(error) from error
