@@ -74,7 +74,7 @@ class Observation:
                     return
                 for event in self._state.take(frame):
                     yield self._state.apply(event)
-                    if self._state.over:
+                    if self._state.over or self._left.is_set():
                         return
         except grpc.RpcError as error:
             raise silent() if watchdog.fired else as_error(error) from error

@@ -27,12 +27,18 @@ import { codeName } from './errors.ts';
 import { localDriver, statusName } from './local-driver.ts';
 
 const MS = 1_000;
+const PING_MS = 20_000;
 
 function clientFor(
   { url, token }: Target,
   options: { readonly maxRetries?: number; readonly silenceMs?: number },
 ): TailraceClient {
-  const transport = createConnectTransport({ baseUrl: url, httpVersion: '2' });
+  const transport = createConnectTransport({
+    baseUrl: url,
+    httpVersion: '2',
+    // A connection whose other side is gone without a word is found out.
+    pingIntervalMs: PING_MS,
+  });
   return createTailraceClient(transport, { ...options, ...(token === undefined ? {} : { token }) });
 }
 

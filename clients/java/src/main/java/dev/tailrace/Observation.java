@@ -70,6 +70,7 @@ public final class Observation implements Iterator<Event>, AutoCloseable {
   /** Waits for the next event; false after the last one, and once it is closed. */
   @Override
   public boolean hasNext() {
+    if (isClosed()) return false;
     while (ready.isEmpty()) {
       if (over || isClosed()) return false;
       try {
