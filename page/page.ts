@@ -35,6 +35,8 @@ const recentList = byId('recent-list', HTMLElement);
 const network = openNetwork();
 const client = createTailraceClient(network.transport, {
   token: () => sessionStorage.getItem(TOKEN) ?? '',
+  // Somebody is looking on.
+  backoff: { maxMs: 1_500 },
 });
 let watching: AbortController | undefined;
 let view: ChatView | undefined;
@@ -60,11 +62,8 @@ function say(thrown: unknown): string {
 
 async function loadModels(): Promise<void> {
   const models = await client.listModels();
-  model.replaceChildren(
-    ...models.map(
-      ({ name, isDefault }) => new Option(isDefault ? `${name} (default)` : name, name),
-    ),
-  );
+  // The default one is the first.
+  model.replaceChildren(...models.map(({ name }) => new Option(name, name)));
   model.disabled = models.length === 0;
 }
 
@@ -110,6 +109,7 @@ async function watch(): Promise<void> {
   cancel.disabled = true;
   showText(question, '');
   view = openChatView();
+  void refresh();
   try {
     void client
       .get(streamId, { full: true, signal })

@@ -12,7 +12,7 @@
 // What it found goes to .cache/setup.json, which src/main and the tests read:
 //   { "natsServer": string | null,   the program; null only if TAILRACE_NATS_URL names a server elsewhere
 //     "model": string | null,        the GGUF file; null if it was not asked for or could not be had
-//     "page": string }               the folder with the page at `/`
+//     "page": string | null }        the folder with the page at `/`; null if it could not be made
 // Paths inside the project are relative to its root, others are absolute.
 import fs from 'node:fs';
 import path from 'node:path';
@@ -42,7 +42,7 @@ function writeFindings(natsServer) {
   const findings = {
     natsServer: natsServer === undefined ? null : fromRoot(natsServer),
     model: modelIsThere() ? fromRoot(MODEL_CACHED) : null,
-    page: fromRoot(PAGE_CACHED),
+    page: exists(PAGE_CACHED) ? fromRoot(PAGE_CACHED) : null,
   };
   const text = `${JSON.stringify(findings, null, 2)}\n`;
   if (exists(SETUP_FILE) && fs.readFileSync(SETUP_FILE, 'utf8') === text) return;
@@ -66,7 +66,7 @@ async function fetchAll() {
   // What a killed set-up left half done; nobody else is at work here.
   fs.rmSync(path.join(CACHE, 'staging'), { recursive: true, force: true });
   if (!packagesAreThere()) await installPackages();
-  if (!pageIsThere()) await makePage();
+  if (!pageIsThere()) await makePageIfItCanBe();
   let natsServer;
   if (wantsNatsServer()) {
     const reasons = [];
@@ -83,6 +83,17 @@ async function fetchAll() {
       throw error;
     say(`WARNING: ${error.message}`);
     say('WARNING: going on without it: the tests that need the embedded model will SKIP');
+  }
+}
+
+/** Chats do not need it. */
+async function makePageIfItCanBe() {
+  try {
+    await makePage();
+  } catch (error) {
+    if (!(error instanceof SetupError) || forTests) throw error;
+    say(`WARNING: ${error.message}`);
+    say('WARNING: going on without it: browsers get the text at / that others get');
   }
 }
 

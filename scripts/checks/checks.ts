@@ -27,17 +27,18 @@ function filesBelow(folder: string): readonly string[] {
     .toSorted();
 }
 
-/** Each template, and the folder that it fills. */
-const GENERATED: Readonly<Record<string, string>> = {
-  'buf.gen.yaml': 'gen',
-  'clients/typescript/buf.gen.yaml': 'clients/typescript/src/gen',
-};
+/** What is generated, and by which template. */
+const GENERATED: readonly (readonly [folder: string, template: string])[] = [
+  ['gen', 'buf.gen.yaml'],
+  ['clients/typescript/src/gen', 'clients/typescript/buf.gen.yaml'],
+  ['test/conformance/gen', 'test/conformance/buf.gen.yaml'],
+];
 
 async function genIsFresh(): Promise<string | undefined> {
   const made = join(CACHE, `gen-${process.pid}`);
   const stale: string[] = [];
   try {
-    for (const [template, folder] of Object.entries(GENERATED)) {
+    for (const [folder, template] of GENERATED) {
       const { ok, output } = await program(join(ROOT, 'node_modules/.bin/buf'), [
         'generate',
         '--template',
@@ -46,26 +47,26 @@ async function genIsFresh(): Promise<string | undefined> {
         made,
       ]);
       if (!ok) return output;
-      const wanted = filesBelow(join(made, folder));
-      const found = filesBelow(join(ROOT, folder));
-      const same = (file: string) =>
-        readFileSync(join(made, folder, file)).equals(readFileSync(join(ROOT, folder, file)));
-      stale.push(
-        ...wanted
-          .filter((file) => !found.includes(file))
-          .map((file) => `${folder}/${file} is missing`),
-        ...found
-          .filter((file) => !wanted.includes(file))
-          .map((file) => `${folder}/${file} is left over`),
-        ...wanted
-          .filter((file) => found.includes(file) && !same(file))
-          .map((file) => `${folder}/${file} is not what proto/ makes`),
-      );
+      stale.push(...differences(folder, join(made, folder), join(ROOT, folder)));
     }
     return stale.length === 0 ? undefined : `${stale.join('\n')}\nRun npm run gen and commit it.`;
   } finally {
     rmSync(made, { recursive: true, force: true });
   }
+}
+
+function differences(name: string, made: string, committed: string): readonly string[] {
+  const wanted = filesBelow(made);
+  const found = filesBelow(committed);
+  const same = (file: string) =>
+    readFileSync(join(made, file)).equals(readFileSync(join(committed, file)));
+  return [
+    ...wanted.filter((file) => !found.includes(file)).map((file) => `${name}/${file} is missing`),
+    ...found.filter((file) => !wanted.includes(file)).map((file) => `${name}/${file} is left over`),
+    ...wanted
+      .filter((file) => found.includes(file) && !same(file))
+      .map((file) => `${name}/${file} is not what the protos make`),
+  ];
 }
 
 async function nothingBreaks(): Promise<string | undefined> {
@@ -97,7 +98,7 @@ export const checks: readonly Check[] = [
     'Run npm run format.',
   ),
   { name: 'contract: buf breaking', run: nothingBreaks },
-  { name: 'contract: gen/ is fresh', run: genIsFresh },
+  { name: 'contract: gen is fresh', run: genIsFresh },
   byProgram('unused: knip', 'knip', ['--no-progress']),
   byProgram('packages: the lock file is whole', 'node', ['scripts/complete-lock.mjs', '--check']),
 ];

@@ -7,18 +7,33 @@ import { CACHE, program } from './program.ts';
 
 const BIN = join(CACHE, 'bin');
 
-const BY_GO: Readonly<Record<string, string>> = {
+const BY_GO = {
   grpcurl: 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4',
-};
+  connectconformance: 'connectrpc.com/conformance/cmd/connectconformance@v1.0.7',
+} as const;
+
+const FOR_TESTS = ['grpcurl'] as const;
+
+/** By the machine's package manager: a browser is not to be had from a registry of a language. */
+const BY_APT: readonly string[] = ['chromium'];
 
 export async function fetchTools(install: boolean): Promise<void> {
   process.env['PATH'] = [BIN, process.env['PATH'] ?? ''].join(delimiter);
   if (!install) return;
-  mkdirSync(BIN, { recursive: true });
-  for (const [name, module] of Object.entries(BY_GO)) {
-    if (existsSync(join(BIN, name))) continue;
-    console.log(`tools: go install ${module} (about a minute the first time) …`);
-    const { ok, output } = await program('go', ['install', module], { GOBIN: BIN, GOFLAGS: '' });
+  for (const name of FOR_TESTS) {
+    try {
+      await goTool(name);
+    } catch (error) {
+      console.log(`tools: ${name} could not be had, its tests will skip:\n${String(error)}`);
+    }
+  }
+  for (const name of BY_APT) {
+    if (onPath(name)) continue;
+    console.log(`tools: apt-get install ${name} (about a minute) …`);
+    const wait = ['-o', 'DPkg::Lock::Timeout=600'];
+    await program('apt-get', [...wait, 'update', '-qq']);
+    const install = [...wait, 'install', '-y', '-qq', '--no-install-recommends', name];
+    const { ok, output } = await program('apt-get', install, { DEBIAN_FRONTEND: 'noninteractive' });
     if (!ok) console.log(`tools: ${name} could not be had, its tests will skip:\n${output}`);
   }
   const lacking = await makeGenerators();
@@ -30,4 +45,21 @@ export async function fetchTools(install: boolean): Promise<void> {
     const made = await make();
     if ('reason' in made) console.log(`tools: not made, its tests will skip: ${made.reason}`);
   }
+}
+
+function onPath(name: string): boolean {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  return folders.some((folder) => existsSync(join(folder, name)));
+}
+
+/** The program in .cache/bin, fetched if it is not there. */
+export async function goTool(name: keyof typeof BY_GO): Promise<string> {
+  const path = join(BIN, name);
+  if (existsSync(path)) return path;
+  mkdirSync(BIN, { recursive: true });
+  const module = BY_GO[name];
+  console.log(`tools: go install ${module} (about a minute the first time) …`);
+  const { ok, output } = await program('go', ['install', module], { GOBIN: BIN, GOFLAGS: '' });
+  if (!ok) throw new Error(`go install ${module} failed:\n${output}`);
+  return path;
 }

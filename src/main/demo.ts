@@ -17,6 +17,8 @@ import { startTailrace } from './tailrace.ts';
 const DEFAULT_QUESTION = 'What is a river? Answer in two sentences.';
 const MAX_TOKENS = 200;
 const LINE_COLUMNS = 80;
+/** Where "npm start" serves. */
+const START_ADDRESS = '127.0.0.1:8080';
 
 const question = process.argv.slice(2).join(' ').trim() || DEFAULT_QUESTION;
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -41,12 +43,12 @@ try {
     say('The embedded model is small: it shows that everything works, it does not know much.');
   }
   say('');
-  await runChat(url);
+  await runChat(url, config.page);
 } finally {
   await rm(dataDir, { recursive: true, force: true });
 }
 
-async function runChat(url: string): Promise<void> {
+async function runChat(url: string, hasPage: boolean): Promise<void> {
   const client = createClient(ChatStreamService, createGrpcTransport({ baseUrl: url }));
   const startedMs = performance.now();
   const { streamId } = await client.initiateChatStream({
@@ -56,6 +58,7 @@ async function runChat(url: string): Promise<void> {
     },
   });
   const initiatedMs = performance.now() - startedMs;
+  if (hasPage) say(`Watch it in a browser too, while this runs: ${url}/#${streamId}\n`);
   say(`> ${question}`);
   say('');
   const print = answerPrinter();
@@ -72,6 +75,10 @@ async function runChat(url: string): Promise<void> {
   }
   print.done();
   report(streamId, last, initiatedMs, firstTokenMs, performance.now() - startedMs);
+  say('');
+  if (hasPage) say(`The same in a browser, with "npm start" running: http://${START_ADDRESS}`);
+  say('The same by hand, with "npm start" running in another terminal:');
+  for (const line of byHand(question)) say(line);
 }
 
 function report(
@@ -104,9 +111,6 @@ function report(
     say(`failure              ${failure.message}`);
     process.exitCode = 1;
   }
-  say('');
-  say('The same by hand, with "npm start" running in another terminal:');
-  for (const line of byHand(question)) say(line);
 }
 
 function tokens(usage: Usage | undefined): string {
@@ -119,15 +123,14 @@ function byHand(text: string): string[] {
   const body = JSON.stringify({
     request: { messages: [{ role: 'ROLE_USER', content: [{ text }] }] },
   }).replaceAll("'", String.raw`'\''`);
-  const address = '127.0.0.1:8080';
   const service = 'tailrace.v1.ChatStreamService';
   return [
     '',
-    `  grpcurl -plaintext -d '${body}' ${address} ${service}/InitiateChatStream`,
-    `  grpcurl -plaintext -d '{"streamId":"<stream id>"}' ${address} ${service}/ObserveChatStream`,
+    `  grpcurl -plaintext -d '${body}' ${START_ADDRESS} ${service}/InitiateChatStream`,
+    `  grpcurl -plaintext -d '{"streamId":"<stream id>"}' ${START_ADDRESS} ${service}/ObserveChatStream`,
     '',
-    `  curl -H 'content-type: application/json' -d '${body}' http://${address}/${service}/InitiateChatStream`,
-    `  curl -H 'content-type: application/json' -d '{"streamId":"<stream id>","view":"CHAT_STREAM_VIEW_FULL"}' http://${address}/${service}/WaitChatStream`,
+    `  curl -H 'content-type: application/json' -d '${body}' http://${START_ADDRESS}/${service}/InitiateChatStream`,
+    `  curl -H 'content-type: application/json' -d '{"streamId":"<stream id>","view":"CHAT_STREAM_VIEW_FULL"}' http://${START_ADDRESS}/${service}/WaitChatStream`,
   ];
 }
 

@@ -14,7 +14,7 @@ import { tenantOf } from './auth.ts';
 import { cancelChatStream } from './cancel-chat-stream.ts';
 import { deleteChatStream } from './delete-chat-stream.ts';
 import { getChatStream } from './get-chat-stream.ts';
-import type { ChatStreamHandlers } from './http-handler.ts';
+import type { ChatStreamHandlers } from './connect-routes.ts';
 import { initiateChatStream } from './initiate-chat-stream.ts';
 import { listChatStreams } from './list-chat-streams.ts';
 import { listModels, modelsOrUnavailable } from './list-models.ts';

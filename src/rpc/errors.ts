@@ -73,9 +73,15 @@ export function callerGone(): ConnectError {
   return new ConnectError('The caller left.', Code.Canceled);
 }
 
-/** Node's word for a stream whose other side went away: no fault of anyone's. */
+/** Node's words for a stream whose other side went away: no fault of anyone's. */
+const LEFT: readonly unknown[] = [
+  'ERR_STREAM_PREMATURE_CLOSE',
+  'ERR_STREAM_DESTROYED',
+  'ERR_HTTP2_INVALID_STREAM',
+];
+
 export function callerLeft(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
+  return error instanceof Error && 'code' in error && LEFT.includes(error.code);
 }
 
 /**

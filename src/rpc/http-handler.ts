@@ -1,34 +1,22 @@
 // Every request's way: CORS, front page, path, method, content type, token, body, and then Connect
 // or, for ObserveChatStream, the frame writer of its own.
 import type { DescMethod } from '@bufbuild/protobuf';
-import {
-  Code,
-  ConnectError,
-  createConnectRouter,
-  createContextValues,
-  type ServiceImpl,
-} from '@connectrpc/connect';
+import { Code, ConnectError, createContextValues } from '@connectrpc/connect';
 import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
 import { createAsyncIterable } from '@connectrpc/connect/protocol';
-import { file_google_rpc_error_details } from '../../gen/google/rpc/error_details_pb.ts';
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
-import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
-import { ServerReflection as ServerReflectionV1Alpha } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { file_tailrace_v1_error } from '../../gen/tailrace/v1/error_pb.ts';
-import { ChatError } from '../chat/errors.ts';
-import { MAX_CONTROL_REQUEST_BYTES } from '../chat/limits.ts';
 import type { Tracer } from '../chat/span.ts';
 import { type Caller, setTenant, type Tenants } from './auth.ts';
 import { applyCors } from './cors.ts';
+import { connectRoutes, type Route, type RouteOptions } from './connect-routes.ts';
 import { callerGone, callerLeft, grpcMessage, toConnectError } from './errors.ts';
-import { healthService, type ServingStatus } from './health.ts';
-import { edgeInterceptor, refusalGate, setReading } from './interceptor.ts';
+import { setReading } from './interceptor.ts';
 import type { HttpHandler, HttpRequest, HttpResponse } from './listener.ts';
-import { handleObserve, type OpenObserve, shuttingDown } from './observe-wire.ts';
+import { handleObserve, type OpenObserve } from './observe-wire.ts';
 import { type Page, servePage } from './page.ts';
 import {
   badRequest,
@@ -38,42 +26,24 @@ import {
   wrongMethod,
   wrongQuery,
 } from './plain-answers.ts';
-import { descriptorIndex, reflectionV1, reflectionV1Alpha } from './reflection.ts';
 import { dropBody } from './request-body.ts';
 import { warmUpChecks } from './request-checks.ts';
 import { beginRpcSpan, type RpcSpan, setSpan } from './rpc-span.ts';
-import {
-  COMPRESSIONS,
-  formOfQuery,
-  MAX_TIMER_MS,
-  readRequest,
-  timeoutMsOf,
-} from './request-reader.ts';
+import { formOfQuery, MAX_TIMER_MS, readRequest, timeoutMsOf } from './request-reader.ts';
 import { allowsGet, type WireForm, wireForm } from './wire-form.ts';
 
-/** The handlers there are; rpcs without one answer UNIMPLEMENTED. They throw ChatErrors. */
-export type ChatStreamHandlers = Partial<
-  Omit<ServiceImpl<typeof ChatStreamService>, 'observeChatStream'>
->;
-
-export interface HttpHandlerOptions {
-  readonly handlers: ChatStreamHandlers;
+export interface HttpHandlerOptions extends RouteOptions {
   readonly observe: OpenObserve;
   readonly tenants: Tenants;
-  readonly serving: ServingStatus;
   readonly tracer: Tracer;
   readonly corsOrigins: readonly string[];
   /** What browsers get at `/`. */
   readonly page: Page | undefined;
-  /** Gets defects and causes, which callers are not told, and the rpc's name. */
-  readonly logError: (error: unknown, rpc: string) => void;
-  /** Ends observations and watches, and aborts the handlers' signals. */
-  readonly shutdownSignal: AbortSignal;
 }
 
 export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
   const { tenants, tracer, page, logError, shutdownSignal } = options;
-  const routes = new Map(connectHandlers(options).map((handler) => [handler.requestPath, handler]));
+  const routes = new Map(connectRoutes(options).map((route) => [route.requestPath, route]));
   const observePath = `/${ChatStreamService.typeName}/${ChatStreamService.method.observeChatStream.name}`;
   const observeDeps = {
     open: options.observe,
@@ -110,47 +80,6 @@ export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
   };
 }
 
-type Route = ReturnType<typeof connectHandlers>[number];
-
-function connectHandlers(options: HttpHandlerOptions) {
-  const stopping = new AbortController();
-  function stop(): void {
-    stopping.abort(toConnectError(shuttingDown(), () => {}));
-  }
-  if (options.shutdownSignal.aborted) stop();
-  options.shutdownSignal.addEventListener('abort', stop);
-  const router = createConnectRouter({
-    acceptCompression: COMPRESSIONS,
-    interceptors: [edgeInterceptor(options.logError)],
-    requestGate: refusalGate,
-    shutdownSignal: stopping.signal,
-    readMaxBytes: MAX_CONTROL_REQUEST_BYTES,
-  });
-  const index = descriptorIndex(
-    [ChatStreamService, Health, ServerReflection, ServerReflectionV1Alpha],
-    [file_google_rpc_error_details, file_tailrace_v1_error],
-  );
-  return router
-    .service(ChatStreamService, { ...unimplemented(), ...options.handlers })
-    .service(Health, healthService(options.serving))
-    .service(ServerReflection, reflectionV1(index))
-    .service(ServerReflectionV1Alpha, reflectionV1Alpha(index)).handlers;
-}
-
-/** Answers the rpcs of the contract that have no handler yet. */
-function unimplemented(): ServiceImpl<typeof ChatStreamService> {
-  function refuse(method: DescMethod) {
-    return () => {
-      throw new ChatError(
-        'NOT_IMPLEMENTED',
-        `${method.name} is in the contract and not in this server yet.`,
-      );
-    };
-  }
-  const made = ChatStreamService.methods.map((method) => [method.localName, refuse(method)]);
-  return Object.fromEntries(made) as ServiceImpl<typeof ChatStreamService>;
-}
-
 /** Undefined: answered, since the rpc cannot be called like this. */
 function formOf(method: DescMethod, req: HttpRequest, res: HttpResponse): WireForm | undefined {
   const isGet = req.method === 'GET' && allowsGet(method);
@@ -161,6 +90,11 @@ function formOf(method: DescMethod, req: HttpRequest, res: HttpResponse): WireFo
   const form = isGet ? formOfQuery(req) : wireForm(method, req.headers['content-type']);
   if (!form) (isGet ? wrongQuery : wrongContentType)(method, res);
   return form;
+}
+
+/** Watches and reflection are read by Connect; and probes may say more than this server knows. */
+function readsItself({ method, service }: Route): boolean {
+  return method.methodKind === 'unary' && service !== Health;
 }
 
 /** Health is open: who asks has no tenant. */
@@ -213,7 +147,7 @@ async function handleByConnect(
         call.header.delete('grpc-timeout');
         call.header.delete('connect-timeout-ms');
       }
-      if (route.service === ChatStreamService) {
+      if (readsItself(route)) {
         setReading(values, { message: await readRequest(route.method, req, form) });
         call = withoutBody(call, form);
       }

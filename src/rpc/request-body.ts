@@ -100,13 +100,14 @@ function notFramed(): Error {
   );
 }
 
-/** The one message of a framed request. */
+/** The one message of a framed request; `refuse`: there is none, or more than one. */
 export function onlyFrame(
   body: Uint8Array,
   trailingFlags: number,
+  refuse: (sentence: string) => Error,
 ): { flags: number; data: Uint8Array } {
   if (body.byteLength === 0) {
-    throw malformedRequest('The request has no message; an empty one is five zero bytes.');
+    throw refuse('The request has no message; an empty one is five zero bytes.');
   }
   const first = frameAt(body, 0);
   let offset = first.end;
@@ -114,7 +115,7 @@ export function onlyFrame(
     const next = frameAt(body, offset);
     // Trailers of gRPC-Web and the end of a Connect stream say nothing in a request.
     if ((next.flags & trailingFlags) === 0) {
-      throw malformedRequest('The request has more than one message; this rpc takes one.');
+      throw refuse('The request has more than one message; this rpc takes one.');
     }
     offset = next.end;
   }

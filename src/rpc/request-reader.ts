@@ -47,7 +47,8 @@ export async function readRequest<I extends DescMessage>(
   let data = body;
   if (compressed) {
     if (!compression) {
-      throw malformedRequest('The message is marked as compressed and no header says how.');
+      const sentence = 'The message is marked as compressed and no header says how.';
+      throw brokenCall(form, Code.Internal, sentence);
     }
     data = await decompressed(compression, body);
   }
@@ -79,8 +80,17 @@ async function fromBody(req: HttpRequest, form: WireForm): Promise<Payload> {
   const isConnect = form.protocol === 'connect';
   const encoding = header(req, isConnect ? connect.headerStreamEncoding : grpc.headerEncoding);
   const trailing = { grpc: 0, 'grpc-web': grpcWeb.trailerFlag, connect: connect.endStreamFlag };
-  const { flags, data } = onlyFrame(bytes, trailing[form.protocol]);
+  const { flags, data } = onlyFrame(bytes, trailing[form.protocol], (sentence) =>
+    brokenCall(form, Code.Unimplemented, sentence),
+  );
   return { body: data, encoding, compressed: (flags & compressedFlag) !== 0 };
+}
+
+/** gRPC has codes of its own for calls that are not what its method takes, and sends them bare. */
+function brokenCall(form: WireForm, grpcCode: Code, sentence: string): Error {
+  return form.protocol === 'connect'
+    ? malformedRequest(sentence)
+    : new ConnectError(sentence, grpcCode);
 }
 
 /** Connect's GET for rpcs without side effects. */

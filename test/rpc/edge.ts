@@ -28,11 +28,8 @@ import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { ChatError } from '../../src/chat/errors.ts';
 import { UNTRACED } from '../../src/chat/span.ts';
 import { ONE_TENANT, tenantOf } from '../../src/rpc/auth.ts';
-import {
-  type ChatStreamHandlers,
-  createHttpHandler,
-  type HttpHandlerOptions,
-} from '../../src/rpc/http-handler.ts';
+import type { ChatStreamHandlers } from '../../src/rpc/connect-routes.ts';
+import { createHttpHandler, type HttpHandlerOptions } from '../../src/rpc/http-handler.ts';
 import { type Listener, listen } from '../../src/rpc/listener.ts';
 import { batchFrame, type Frame } from '../../src/rpc/observe-frames.ts';
 import type { ObserveSource } from '../../src/rpc/observe-wire.ts';

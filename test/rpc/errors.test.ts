@@ -104,3 +104,11 @@ test('Connect’s own errors stay as they are', () => {
   const own = new ConnectError('the operation timed out', Code.DeadlineExceeded);
   assert.equal(toConnectError(own, ignore), own);
 });
+
+test('a caller who left while it was answered is no defect, and nothing of it is logged', () => {
+  for (const code of ['ERR_STREAM_DESTROYED', 'ERR_HTTP2_INVALID_STREAM']) {
+    const error = Object.assign(new Error('The stream has been destroyed'), { code });
+    const told = toConnectError(error, () => assert.fail('logged'));
+    assert.equal(told.code, Code.Canceled);
+  }
+});

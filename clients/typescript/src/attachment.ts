@@ -11,7 +11,8 @@ type Frame = ObserveChatStreamResponse['frame'];
 
 export interface AttachOptions {
   readonly call: (signal: AbortSignal) => AsyncIterable<ObserveChatStreamResponse>;
-  readonly silenceMs: number;
+  /** Asked before each frame. */
+  readonly silenceMs: () => number;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -23,7 +24,7 @@ export async function* attach({ call, silenceMs, signal }: AttachOptions): Async
   ]();
   try {
     for (;;) {
-      const next = await heard(frames, silenceMs);
+      const next = await heard(frames, silenceMs());
       if (next.done === true) return;
       yield next.value.frame;
     }
