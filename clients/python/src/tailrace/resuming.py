@@ -23,6 +23,7 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.ping_timeout_ms", 10_000),
 ]
 """For grpc.insecure_channel and its like. gRPC's own backoff grows to two minutes otherwise, and a server that is back
 would not be used for that long. And a connection whose other side is gone without a word is found out by pings; without
