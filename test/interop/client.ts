@@ -62,8 +62,8 @@ export class Observed {
     return this.#once(`event ${sequence}`, () => this.cursor >= sequence);
   }
 
-  attachedTimes(count: number): Promise<void> {
-    return this.#once(`attachment ${count}`, () => this.attachedAt.length >= count);
+  attachedTimes(count: number, withinMs = WAIT_MS): Promise<void> {
+    return this.#once(`attachment ${count}`, () => this.attachedAt.length >= count, withinMs);
   }
 
   beaten(): Promise<void> {
@@ -115,14 +115,14 @@ export class Observed {
     this.#over.reject(error);
   }
 
-  #once(what: string, isThere: () => boolean): Promise<void> {
+  #once(what: string, isThere: () => boolean, withinMs = WAIT_MS): Promise<void> {
     if (isThere()) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.push({ isThere, resolve });
     const over = this.#over.promise.then((line) => {
       if (!isThere()) throw new Error(`it ended before ${what}: ${JSON.stringify(line)}`);
     });
-    return within(WAIT_MS, what, Promise.race([promise, over]));
+    return within(withinMs, what, Promise.race([promise, over]));
   }
 }
 

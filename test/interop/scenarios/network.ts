@@ -7,6 +7,28 @@ import { cancel, ENDLESS, isWhole, type Scenario, start } from './scenario.ts';
 const RESUME_MS = 10_000;
 const MIB = 1024 * 1024;
 
+/** By pings of the transport, or by the heartbeats that are missing. */
+const DEAD_MS = 50_000;
+
+/** It takes half a minute, which is what clients give a silent server. */
+export const SLOW: readonly Scenario[] = [
+  {
+    name: 'connection dead without a word',
+    run: async (stage) => {
+      const { client, world } = stage;
+      await using network = await world.network();
+      const streamId = await start(stage, { ...ENDLESS, interval_ms: 100 });
+      const observed = client.observe({ url: network.url }, streamId);
+      await observed.reached(5);
+      network.freeze();
+      await observed.attachedTimes(2, DEAD_MS);
+      await observed.reached(observed.cursor + 1);
+      await cancel(stage, streamId);
+      await isWhole(stage, streamId, await observed.ended());
+    },
+  },
+];
+
 export const NETWORK: readonly Scenario[] = [
   {
     name: 'connection cut in the middle',
