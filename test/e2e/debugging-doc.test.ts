@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, request as httpRequest } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
@@ -164,7 +164,6 @@ test(
     const front = stack.use(await startTlsFront(guarded.url));
     const ca = join(folder.path, 'ca.pem');
     writeFileSync(ca, CERTIFICATE.cert);
-    stack.defer(() => rmSync('/tmp/tailrace-weather.json', { force: true }));
 
     const blocks = blocksOf(readFileSync(join(ROOT, 'docs/DEBUGGING.md'), 'utf8'));
     assert.ok(blocks.length > 20);
