@@ -58,16 +58,28 @@ public final class Driver {
     for (String line; (line = lines.readLine()) != null; ) {
       JsonObject command = JsonParser.parseString(line).getAsJsonObject();
       switch (text(command, "op")) {
-        case "call" -> threads.execute(() -> call(command));
+        case "call" -> threads.execute(() -> guarded(command, () -> call(command)));
         case "observe" -> {
           Running running = prepare(command);
           RUNNING.put(text(command, "id"), running);
-          threads.execute(() -> observe(command, running));
+          threads.execute(() -> guarded(command, () -> observe(command, running)));
         }
         case "resume" -> RUNNING.get(text(command, "target")).resume().countDown();
         case "leave" -> RUNNING.get(text(command, "target")).observation().close();
         default -> throw new IllegalArgumentException(line);
       }
+    }
+  }
+
+  /** What nobody thought of is told, not lost with its thread. */
+  private static void guarded(JsonObject command, Runnable work) {
+    try {
+      work.run();
+    } catch (RuntimeException unexpected) {
+      JsonObject told = new JsonObject();
+      told.addProperty("code", "DEFECT");
+      told.addProperty("message", unexpected.toString() + " at " + java.util.Arrays.toString(unexpected.getStackTrace()));
+      say(line(command, "error", told));
     }
   }
 

@@ -88,7 +88,8 @@ public final class Observation implements Iterator<Event>, AutoCloseable {
 
   @Override
   public Event next() {
-    if (!hasNext()) throw new NoSuchElementException("the chat has no more events");
+    // What hasNext promised is kept, also where it was closed since.
+    if (ready.isEmpty() && !hasNext()) throw new NoSuchElementException("the chat has no more events");
     Event event = ready.remove();
     answer.apply(event);
     if (answer.end().isPresent()) {

@@ -232,6 +232,15 @@ class ObservationTest {
   }
 
   @Test
+  void whatHasNextPromisedIsKeptWhenItIsClosedMeanwhile() throws IOException {
+    Observation observation = new Observation(serve(send(0, 6)), "s", 0, QUICK);
+    assertTrue(observation.hasNext());
+    observation.close();
+    assertEquals(1, observation.next().getSequence());
+    assertFalse(observation.hasNext());
+  }
+
+  @Test
   void itGivesUpWhereNobodyAnswers() throws IOException {
     Attachment[] nobody = new Attachment[1000];
     java.util.Arrays.fill(nobody, send(0, 0, Status.UNAVAILABLE.withDescription("nobody here").asException()));
