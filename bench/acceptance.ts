@@ -52,9 +52,11 @@ export async function acceptanceCost(
     log: memoryLog(),
     logger: { debug() {}, info() {}, warn() {}, error() {} },
     models: () => Promise.resolve([TEST_MODEL_INFO]),
+    ownMcpServers: () => [],
     list: { queued: () => 0, position: () => 0 },
     sealer: createSealing([]),
     maxRequestBytes: 8 * 1024 * 1024,
+    checkDatabase: () => [],
     readDocuments: (given: ChatRequest) => Promise.resolve(given),
     tokens: { count: () => Promise.resolve(undefined) },
   };

@@ -6,7 +6,8 @@
 //   node scripts/setup.mjs               npm packages and nats-server
 //   node scripts/setup.mjs --model       and the embedded model, unless OPENAI_API_KEY or OPENAI_BASE_URL is set
 //   node scripts/setup.mjs --for-tests   and the embedded model in any case; without it the tests that need it skip
-//                                        (with TAILRACE_TEST_ALL=1 they may not, and this fails)
+//                                        (with TAILRACE_TEST_ALL=1 they may not, and this fails; then servers of
+//                                        databases are installed for the tests as well, by apt-get, not in CI)
 //   --quiet                              says nothing unless there is something to do
 //
 // What it found goes to .cache/setup.json, which src/main and the tests read:
@@ -18,6 +19,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { CACHE, exists, fromRoot, say, SetupError } from './setup/ground.mjs';
+import { databaseServersAreThere, installDatabaseServers } from './setup/database-servers.mjs';
 import { fetchModel, MODEL_CACHED, modelIsThere } from './setup/model.mjs';
 import { fetchNatsServer, findNatsServer } from './setup/nats-server.mjs';
 import { oneAtATime } from './setup/one-at-a-time.mjs';
@@ -32,6 +34,10 @@ const forTests = flags.has('--for-tests');
 function wantsModel() {
   if (forTests) return true;
   return flags.has('--model') && !process.env.OPENAI_API_KEY && !process.env.OPENAI_BASE_URL;
+}
+
+function wantsDatabaseServers() {
+  return forTests && process.env.TAILRACE_TEST_ALL === '1' && !process.env.CI;
 }
 
 function wantsNatsServer() {
@@ -58,6 +64,7 @@ function ready(reasons) {
   const natsServer = wantsNatsServer() ? findNatsServer(reasons) : undefined;
   if (wantsNatsServer() && natsServer === undefined) return false;
   if (wantsModel() && !modelIsThere()) return false;
+  if (wantsDatabaseServers() && !databaseServersAreThere()) return false;
   writeFindings(natsServer);
   return true;
 }
@@ -74,6 +81,7 @@ async function fetchAll() {
   }
   // Written before the model too: a failing download of 93 MB takes nothing else with it.
   writeFindings(natsServer);
+  if (wantsDatabaseServers() && !databaseServersAreThere()) await installDatabaseServers();
   if (!wantsModel() || modelIsThere()) return;
   try {
     await fetchModel();

@@ -7,6 +7,11 @@ import { CACHE, program } from './program.ts';
 
 const BIN = join(CACHE, 'bin');
 
+/** Set by .ci/run and by every CI. */
+export const IN_CI = (process.env['CI'] ?? '') !== '';
+/** The reason of skips that are no failure even with TAILRACE_TEST_ALL=1. */
+export const NOT_IN_CI = 'not run in CI';
+
 const BY_GO = {
   grpcurl: 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4',
   connectconformance: 'connectrpc.com/conformance/cmd/connectconformance@v1.0.7',

@@ -160,6 +160,7 @@ export class AnswerFold {
         return;
       case 'started':
       case 'warning':
+      case 'toolProgress':
       case 'toolResultsRequested':
       case undefined:
         return;
@@ -271,12 +272,21 @@ export class AnswerFold {
 
   /** What the tools of ours have answered, in UTF-16 units. */
   get toolResultChars(): number {
-    let chars = 0;
+    return this.#sumOfResults(resultChars);
+  }
+
+  /** The images among it. */
+  get toolImageBytes(): number {
+    return this.#sumOfResults(resultImageBytes);
+  }
+
+  #sumOfResults(size: (result: ToolResultBlock) => number): number {
+    let sum = 0;
     for (const { whole } of this.#blocks) {
       const block = whole?.content.block;
-      if (block?.case === 'toolResult') chars += resultChars(block.value);
+      if (block?.case === 'toolResult') sum += size(block.value);
     }
-    return chars;
+    return sum;
   }
 
   #block(index: number | undefined): Block {
@@ -314,6 +324,16 @@ export function resultChars({
     (sum, { block }) => sum + (block?.case === 'text' ? block.value.length : 0),
     0,
   );
+}
+
+/** Of the images in a result. */
+export function resultImageBytes({
+  content = [],
+}: MessageInitShape<typeof ToolResultBlockSchema>): number {
+  return content.reduce((sum, { block }) => {
+    const source = block?.case === 'image' ? block.value.source : undefined;
+    return sum + (source?.case === 'data' ? source.value.length : 0);
+  }, 0);
 }
 
 function resultBlock(value: ToolResultBlock): ContentBlock {

@@ -14,7 +14,7 @@ import type { LogTail } from './event-log.ts';
 import { MAX_FULL_VIEW_BYTES } from './limits.ts';
 import { redactSecrets } from './secrets.ts';
 import { isTerminal } from './status.ts';
-import { withoutLargeBytes } from './view-bytes.ts';
+import { outputWithoutLargeBytes, withoutLargeBytes } from './view-bytes.ts';
 
 /** GetChatStream BASIC. `pending`: the calls that the chat waits for; see readView. */
 export function basicView(
@@ -73,7 +73,7 @@ export function fullView(basic: ChatStream, start: Command, fold: AnswerFold): C
   if (basic.request !== undefined && isTooLarge(basic)) basic.request.messages = [];
   if (isTooLarge(basic)) delete basic.request;
   const left = MAX_FULL_VIEW_BYTES - toBinary(ChatStreamSchema, basic).length;
-  const { blocks, cut } = cutTo(fold.output(), left);
+  const { blocks, cut } = cutTo(outputWithoutLargeBytes(fold.output()), left);
   basic.output = blocks;
   basic.outputTruncated = cut;
   return basic;

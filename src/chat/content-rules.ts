@@ -48,7 +48,8 @@ export function contentViolations(request: ChatRequest): Violation[] {
   return found;
 }
 
-function imageViolations(image: ImageBlock, path: string): Violation[] {
+/** `path`: of the image. */
+export function imageViolations(image: ImageBlock, path: string): Violation[] {
   const found: Violation[] = [];
   if (image.original !== undefined) found.push(onlyInAnswers(path));
   const { source } = image;

@@ -39,9 +39,6 @@ export function fieldsNotHonoured(
       refuse(`request.tools[${i}].server`);
     }
   }
-  for (const [i, { item }] of request.toolContext.entries()) {
-    if (item.case === 'database') refuse(`request.tool_context[${i}].database`);
-  }
   for (const [i, message] of request.messages.entries()) {
     for (const [j, part] of message.content.entries()) {
       const path = `request.messages[${i}].content[${j}]`;
@@ -49,8 +46,6 @@ export function fieldsNotHonoured(
       if (!HONOURED.has(block.case)) refuse(`${path}.${snake(block.case ?? '')}`);
       if (block.case === 'toolResult') {
         resultFieldsNotHonoured(block.value.content, `${path}.tool_result`, refuse);
-      } else if (block.case === 'toolUse' && block.value.server !== '') {
-        refuse(`${path}.tool_use.server`);
       }
       if (part.citations.length > 0) refuse(`${path}.citations`);
     }

@@ -1,4 +1,5 @@
 // The ports to what turns the bytes of a document to text, and to what fetches them.
+import type { ChatKey } from './chat-key.ts';
 import type { DocumentKind } from './media-type.ts';
 
 export interface DocumentToRead {
@@ -19,10 +20,14 @@ export type DocumentReading =
 
 export interface DocumentReader {
   /**
-   * Rejects with ChatError QUEUE_FULL where too many documents wait, and with the signal's reason where
-   * its turn had not come at the abort.
+   * `whose`: chats and tenants take turns. Rejects with ChatError QUEUE_FULL where too many documents wait,
+   * and with the signal's reason.
    */
-  readonly read: (document: DocumentToRead, signal: AbortSignal) => Promise<DocumentReading>;
+  readonly read: (
+    document: DocumentToRead,
+    whose: ChatKey,
+    signal: AbortSignal,
+  ) => Promise<DocumentReading>;
 }
 
 export interface FetchedDocument {

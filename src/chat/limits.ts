@@ -60,6 +60,10 @@ export const MAX_TOOL_RESULT_CHARS = 64 * 1024;
 /** Of all that the tools that are run here answer in one chat, in UTF-16 units: as much as the largest contexts
  * hold. Once it is reached no more calls are made; those under way may still answer. */
 export const MAX_CHAT_TOOL_RESULT_CHARS = 4 * MiB;
+/** Images in one result of an MCP server's tool: they are in one event with its text. */
+export const MAX_TOOL_RESULT_IMAGE_BYTES = 512 * KiB;
+/** Of all of them in one chat: each turn of the model has them all. */
+export const MAX_CHAT_TOOL_IMAGE_BYTES = 4 * MiB;
 /** Of all results in one SubmitToolResults, encoded: they are one event. */
 export const MAX_TOOL_RESULTS_BYTES = 768 * KiB;
 /** A worker whose view lacks the results that it is to go on from reads again after this long. */
@@ -68,6 +72,13 @@ export const READ_AGAIN_MS = 20;
 export const READ_AGAIN_TRIES = 250;
 /** Results of client tools without a continue after this long: whoever took them is gone. */
 export const CONTINUE_GRACE_MS = 2 * SECOND_MS;
+
+/** A call's progress is told so often, the newest each time, … */
+export const TOOL_PROGRESS_EVERY_MS = SECOND_MS;
+/** … and so many times in all. */
+export const MAX_TOOL_PROGRESS_EVENTS = 200;
+/** Of what it says, in UTF-16 units; the rest is cut off. */
+export const MAX_TOOL_PROGRESS_CHARS = 1_000;
 
 // MCP servers
 /** The longest wait for one answer, where a request says nothing; and the most that it may say. */
@@ -94,6 +105,17 @@ export const MAX_MCP_DESCRIPTION_CHARS = 8 * KiB;
 export const MAX_MCP_ERROR_CHARS = 8 * KiB;
 /** Headers of one server, names and values. */
 export const MAX_MCP_HEADER_CHARS = 16 * KiB;
+/** Processes of MCP servers at once, for each worker process; the next wait as long as a connection may take. */
+export const MCP_PROCESSES = 64;
+/** How long such a process may take to end after its input has; and again after SIGTERM. Then it is killed. */
+export const MCP_PROCESS_END_MS = MCP_CLOSE_MS / 2;
+/** The wait for an answer to the newest revision's first question: older servers may say nothing to it. */
+export const MCP_PROBE_MS = 5 * SECOND_MS;
+/** Lines that one such process may write into the log, and characters of each. */
+export const MAX_MCP_LOG_LINES = 200;
+export const MAX_MCP_LOG_LINE_CHARS = 2_000;
+/** Of a command with its arguments, and of its environment: what every system takes. */
+export const MAX_MCP_COMMAND_CHARS = 64 * KiB;
 export const MAX_OAUTH_ANSWER_BYTES = 64 * KiB;
 /** A token is asked for anew so long before it ends. */
 export const OAUTH_EARLY_MS = 30 * SECOND_MS;
@@ -123,6 +145,28 @@ export const KEPT_INDEX_CHARS = 32 * 1024 * 1024;
 /** Indexes that are kept, however small. */
 export const KEPT_INDEXES = 256;
 
+// Search by meaning, where an embeddings endpoint is configured
+/** Of one call with its tries, where the operator says nothing; and the most that it may say. */
+export const EMBEDDINGS_TIMEOUT_MS = 20 * SECOND_MS;
+export const MAX_EMBEDDINGS_TIMEOUT_MS = 40 * SECOND_MS;
+/** For all passages of a run together: a search is over before its call of a tool would be. */
+export const EMBED_PASSAGES_MS = 40 * SECOND_MS;
+/** Passages in one call, where the operator says nothing; and the most that it may say. */
+export const EMBEDDINGS_BATCH = 64;
+export const MAX_EMBEDDINGS_BATCH = 512;
+/** Calls that one run has under way at a time. */
+export const EMBEDDING_CALLS_AT_ONCE = 4;
+export const EMBEDDING_CALL_TRIES = 3;
+/** Of one answer: the largest batch with the most dimensions, written out as digits, is larger. */
+export const MAX_EMBEDDINGS_ANSWER_BYTES = 32 * MiB;
+export const MAX_EMBEDDING_DIMENSIONS = 8_192;
+/** Of the vectors of one run, which are 4 bytes for each dimension of each passage. */
+export const MAX_VECTOR_BYTES = 32 * MiB;
+/** Passages of one run that are embedded; where there are more, none is. */
+export const MAX_EMBEDDED_PASSAGES = 8_192;
+/** Passages of each ranking that are fused. */
+export const FUSED_PASSAGES = 100;
+
 // Tables
 export const MAX_TABLES = 50;
 /** Of all tables of a request, as given: reading so much holds a process for 0.1 to 0.25 s. */
@@ -133,17 +177,10 @@ export const MAX_TABLE_COLUMNS = 200;
 export const MAX_COLUMN_NAME_CHARS = 128;
 /** What is known of tables by their text is kept for the chats to come, so many times. */
 export const KNOWN_TABLES = 256;
-export const MAX_TABLE_SQL_CHARS = 20_000;
 /** One query, its tables loaded. */
 export const TABLE_QUERY_MS = 5 * SECOND_MS;
 /** Starting the process and loading the tables. */
 export const TABLE_LOAD_MS = 20 * SECOND_MS;
-/** Rows of one answer. */
-export const MAX_TABLE_RESULT_ROWS = 200;
-/** Of one answer, in UTF-16 units. */
-export const MAX_TABLE_RESULT_CHARS = 32 * 1024;
-/** Of one value in it. */
-export const MAX_TABLE_VALUE_CHARS = 2_000;
 /** A text that SQL makes, in bytes. */
 export const MAX_SQL_VALUE_BYTES = 8 * MiB;
 /** Processes that query tables, for each worker process; they end when there was nothing to do. */
@@ -153,6 +190,39 @@ export const TABLE_PROCESS_IDLE_MS = 60 * SECOND_MS;
 export const TABLE_PROCESS_MEMORY_BYTES = 512 * MiB;
 /** Databases that such a process keeps loaded. */
 export const TABLE_PROCESS_DATABASES = 4;
+
+// Databases
+export const MAX_DATABASES = 8;
+/** To start a process that queries them. */
+export const DATABASE_START_MS = 10 * SECOND_MS;
+/** To find the host, connect and log in. */
+export const DATABASE_CONNECT_MS = 10 * SECOND_MS;
+/** One statement, by the database's own clock where it has one. */
+export const DATABASE_QUERY_MS = 20 * SECOND_MS;
+/** How long a process has to call its query off at the database before it is ended. */
+export const DATABASE_CANCEL_MS = 2 * SECOND_MS;
+/** Addresses of a host that are tried, the first ones. */
+export const DATABASE_ADDRESSES = 4;
+/** Processes that query databases, for each worker process, each on one connection at most. */
+export const DATABASE_PROCESSES = 4;
+export const DATABASE_PROCESS_IDLE_MS = 60 * SECOND_MS;
+/** Of a process as a whole: beyond it the query is ended with it, whatever a server sends. */
+export const DATABASE_PROCESS_MEMORY_BYTES = 384 * MiB;
+/** Tables of one database that are listed at once. */
+export const MAX_LISTED_TABLES = 500;
+/** Of what lists one table, its columns included, in UTF-16 units. */
+export const MAX_LISTED_TABLE_CHARS = 4_000;
+/** Of what a database says of a statement that failed, in UTF-16 units. */
+export const MAX_SQL_ERROR_CHARS = 500;
+
+// SQL over tables and databases
+export const MAX_SQL_CHARS = 20_000;
+/** Rows of one answer. */
+export const MAX_SQL_RESULT_ROWS = 200;
+/** Of one answer, in UTF-16 units. */
+export const MAX_SQL_RESULT_CHARS = 32 * 1024;
+/** Of one value in it. */
+export const MAX_SQL_SHOWN_VALUE_CHARS = 2_000;
 /** Queries that wait for a process; the next is an error result. */
 export const MAX_WAITING_QUERIES = 64;
 
@@ -272,8 +342,8 @@ export const MODEL_LIST_FRESH_MS = 30 * SECOND_MS;
 /** After a failed call for the list the failure stands this long, so that callers do not pile up. */
 export const MODEL_LIST_RETRY_MS = SECOND_MS;
 export const MODEL_LIST_BYTES = 8 * MiB;
-/** The operator's file of models. */
-export const MAX_MODELS_FILE_BYTES = MiB;
+/** A file of the operator's: of models, of MCP servers. */
+export const MAX_OPERATOR_FILE_BYTES = MiB;
 /** A finished answer waits this long for what may still follow it: usage, and the stream's end. */
 export const MODEL_TAIL_MS = 5 * SECOND_MS;
 /** Connections to the model server kept for the next call; running calls are not bounded by it. */

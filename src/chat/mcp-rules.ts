@@ -10,7 +10,11 @@ import { MAX_MCP_HEADER_CHARS, MAX_MCP_TIMEOUT_MS } from './limits.ts';
 
 type Report = (path: string, description: string) => void;
 
-export function mcpViolations({ mcpServers }: ChatRequest): Violation[] {
+/** `own`: the names of those that the operator has for the caller. */
+export function mcpViolations(
+  { mcpServers }: ChatRequest,
+  own: readonly string[] = [],
+): Violation[] {
   const found: Violation[] = [];
   const report: Report = (path, description) => void found.push({ path, description });
   const names = new Set<string>();
@@ -20,20 +24,56 @@ export function mcpViolations({ mcpServers }: ChatRequest): Violation[] {
       report(`${path}.name`, `another MCP server is called "${server.name}"`);
     }
     names.add(server.name);
+    if (server.url === '') checkByName(server, own, path, report);
     checkServer(server, path, report);
   }
   return found;
 }
 
-function checkServer(server: McpServer, path: string, report: Report): void {
-  const { url, allowedTools, timeout } = server;
-  if (url === '') {
+/** Of a server with its address, wherever it was given. */
+export function serverViolations(server: McpServer, path: string): Violation[] {
+  const found: Violation[] = [];
+  checkServer(server, path, (at, description) => void found.push({ path: at, description }));
+  return found;
+}
+
+/** One of the operator's own, who gives it what it needs. */
+function checkByName(
+  { name, headers, bearerToken, oauthClientCredentials }: McpServer,
+  own: readonly string[],
+  path: string,
+  report: Report,
+): void {
+  if (own.length === 0) {
     report(
       `${path}.url`,
-      'must be the http or https address of the server; this version has no file of MCP servers in which one could be looked up by its name',
+      'must be the http or https address of the server: the operator has none of his own here that could be had by its name alone',
     );
-  } else checkAddress(url, `${path}.url`, report);
-  checkCredentials(server, path, report);
+  } else if (!own.includes(name)) {
+    report(
+      `${path}.name`,
+      `is "${name}" without a url, and no MCP server of the operator’s; these are: ${own.join(', ')}. Give one of those names, or the url of your own`,
+    );
+  }
+  for (const [field, given] of [
+    ['headers', Object.keys(headers).length > 0],
+    ['bearer_token', bearerToken !== ''],
+    ['oauth_client_credentials', oauthClientCredentials !== undefined],
+  ] as const) {
+    if (!given) continue;
+    report(
+      `${path}.${field}`,
+      'is for a server with a url; one by its name alone is the operator’s, who gives it what it needs',
+    );
+  }
+}
+
+function checkServer(server: McpServer, path: string, report: Report): void {
+  const { url, allowedTools, timeout } = server;
+  if (url !== '') {
+    checkAddress(url, `${path}.url`, report);
+    checkCredentials(server, path, report);
+  }
   const allowed = new Set<string>();
   for (const [j, tool] of allowedTools.entries()) {
     const at = `${path}.allowed_tools[${j}]`;

@@ -5,6 +5,7 @@ import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import { listed } from './choose-model.ts';
+import { blocksOf } from './content-places.ts';
 import type { Violation } from './errors.ts';
 import type {
   ModelCapabilities,
@@ -121,18 +122,15 @@ function needs(request: ChatRequest): Need[] {
   if (wish?.on === true && !wish.bestEffort) {
     found.push({ path: 'request.thinking', capability: 'reasoning', what: 'cannot reason' });
   }
-  for (const [i, { content }] of request.messages.entries()) {
-    for (const [j, { block }] of content.entries()) {
-      const path = `request.messages[${i}].content[${j}]`;
-      if (block.case === 'image') {
-        found.push({ path: `${path}.image`, capability: 'images', what: 'sees no images' });
-      } else if (block.case === 'document') {
-        found.push({
-          path: `${path}.document`,
-          capability: 'documents',
-          what: 'takes no documents',
-        });
-      }
+  for (const { path, block } of blocksOf(request)) {
+    if (block.case === 'image') {
+      found.push({ path: `${path}.image`, capability: 'images', what: 'sees no images' });
+    } else if (block.case === 'document') {
+      found.push({
+        path: `${path}.document`,
+        capability: 'documents',
+        what: 'takes no documents',
+      });
     }
   }
   return found;

@@ -6,6 +6,7 @@ import type {
   ContentDigest,
   DocumentBlock,
 } from '../../gen/tailrace/v1/content_pb.ts';
+import type { ChatKey } from './chat-key.ts';
 import { digestOf } from './content-digest.ts';
 import { type DocumentPlace, documentsOf } from './content-places.ts';
 import type { DocumentFetcher, DocumentReader } from './document-port.ts';
@@ -40,6 +41,7 @@ interface Read {
 export async function readDocuments(
   request: ChatRequest,
   sources: DocumentSources,
+  chat: ChatKey,
   begin: () => AbortSignal,
 ): Promise<ChatRequest> {
   const places = [...documentsOf(request)]
@@ -52,7 +54,7 @@ export async function readDocuments(
   const found: Violation[] = [];
   let textBytes = 0;
   const one = async ({ path, document }: DocumentPlace): Promise<void> => {
-    const reading = await readOne(document, sources, signal);
+    const reading = await readOne(document, sources, chat, signal);
     if ('unreadable' in reading) {
       found.push({ path, description: reading.unreadable });
       return;
@@ -97,6 +99,7 @@ function isTimeout(reason: unknown): boolean {
 async function readOne(
   document: DocumentBlock,
   { reader, fetcher }: DocumentSources,
+  chat: ChatKey,
   signal: AbortSignal,
 ): Promise<Read | { readonly unreadable: string }> {
   const { source } = document;
@@ -106,7 +109,7 @@ async function readOne(
       : givenBytes(document);
   if ('unreadable' in found) return found;
   const { toRead, mediaType } = found;
-  const reading = await reader.read(toRead, signal);
+  const reading = await reader.read(toRead, chat, signal);
   if ('unreadable' in reading) return reading;
   const bytes = Buffer.byteLength(reading.text);
   if (bytes > MAX_DOCUMENT_TEXT_BYTES) return { unreadable: textTooLong(bytes) };

@@ -50,11 +50,26 @@ export async function foldLog(
   return fold;
 }
 
-/** The answer up to a record that the leader has. */
-export async function foldUpTo(log: EventLog, chat: ChatKey, target: number): Promise<AnswerFold> {
-  const fold = new AnswerFold();
-  await applyUpTo(log, chat, 0, target, fold);
-  return fold;
+/** A log that is read on as it grows, by whoever writes it: what was read does not change any more. */
+export class LogReading {
+  readonly #log: EventLog;
+  readonly #chat: ChatKey;
+  readonly #fold = new AnswerFold();
+  #next = 0;
+
+  constructor(log: EventLog, chat: ChatKey) {
+    this.#log = log;
+    this.#chat = chat;
+  }
+
+  /** The answer up to a record that the leader has, none of them undone: the same fold each time, gone on with. */
+  async upTo(target: number): Promise<AnswerFold> {
+    for await (const records of recordsUpTo(this.#log, this.#chat, this.#next, target)) {
+      apply(records, this.#fold);
+      this.#next = (records.at(-1)?.storeSequence ?? 0) + 1;
+    }
+    return this.#fold;
+  }
 }
 
 /** The calls that the client was asked for: since the wait began that is the newest, or all of them. */
@@ -85,9 +100,14 @@ async function applyUpTo(
   target: number,
   fold: { readonly apply: (event: Event) => void },
 ): Promise<void> {
-  for await (const records of recordsUpTo(log, chat, from, target)) {
-    for (const record of records) {
-      for (const event of fromBinary(EventBatchSchema, record.data).events) fold.apply(event);
-    }
+  for await (const records of recordsUpTo(log, chat, from, target)) apply(records, fold);
+}
+
+function apply(
+  records: readonly LogRecord[],
+  fold: { readonly apply: (event: Event) => void },
+): void {
+  for (const record of records) {
+    for (const event of fromBinary(EventBatchSchema, record.data).events) fold.apply(event);
   }
 }

@@ -1,5 +1,5 @@
-// What the system text says of tool_context: free data as a whole, and that there are documents and tables,
-// which the descriptions of their tools list. Of databases nothing is said: their addresses are secrets.
+// What the system text says of tool_context: free data as a whole, and that there are documents, tables
+// and databases, which the descriptions of their tools list.
 // Documented in docs/TOOLS.md: callers write prompts around it.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { contextDocuments } from './context-documents.ts';
@@ -30,6 +30,9 @@ function toolContextText(request: ChatRequest): string {
   }
   if (request.toolContext.some(({ item }) => item.case === 'table')) {
     parts.push('There are tables to be queried with the tool table_query.');
+  }
+  if (request.toolContext.some(({ item }) => item.case === 'database')) {
+    parts.push('There are databases to be queried with the tool database_query.');
   }
   for (const { name, description, item } of request.toolContext) {
     if (item.case !== 'data') continue;

@@ -1,9 +1,15 @@
 // The rules of tool_context that stand in no .proto: each violation by its path. Documents as such are
 // looked at in content-rules.ts.
-import type { ChatRequest, Table, ToolContextItem } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import type {
+  ChatRequest,
+  Database,
+  Table,
+  ToolContextItem,
+} from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { Violation } from './errors.ts';
 import {
   MAX_CONTEXT_DATA_BYTES,
+  MAX_DATABASES,
   MAX_TABLES,
   MAX_TABLES_BYTES,
   MAX_TABLES_CELLS,
@@ -18,17 +24,29 @@ export type TableChecker = (
   | { readonly ok: true; readonly columns: readonly unknown[]; readonly rows: number }
   | { readonly ok: false; readonly why: string };
 
+/** Why a connection string is not taken, in words that do not repeat it; src/tools has it. */
+export type DatabaseChecker = (database: Database) => readonly Violation[];
+
 type Report = (path: string, description: string) => void;
 type Kind = NonNullable<ToolContextItem['item']['case']>;
 
 /** The tool for each kind of item that has one. */
-const TOOLS = { document: 'document_search', table: 'table_query' } as const;
+const TOOLS = {
+  document: 'document_search',
+  table: 'table_query',
+  database: 'database_query',
+} as const;
 
-export function toolContextViolations(request: ChatRequest, checkTable: TableChecker): Violation[] {
+export function toolContextViolations(
+  request: ChatRequest,
+  checkTable: TableChecker,
+  checkDatabase: DatabaseChecker,
+): Violation[] {
   const found: Violation[] = [];
   const report: Report = (path, description) => void found.push({ path, description });
   checkNames(request, report);
   checkTables(request, checkTable, report);
+  checkDatabases(request, checkDatabase, report);
   checkData(request, report);
   checkUse(request, report);
   return found;
@@ -99,6 +117,23 @@ function checkTables(request: ChatRequest, checkTable: TableChecker, report: Rep
   }
 }
 
+function checkDatabases(
+  request: ChatRequest,
+  checkDatabase: DatabaseChecker,
+  report: Report,
+): void {
+  let count = 0;
+  for (const { path, entry } of itemsOf(request, 'database')) {
+    if (entry.item.case !== 'database') continue;
+    count++;
+    for (const { path: field, description } of checkDatabase(entry.item.value)) {
+      report(`${path}.database.${field}`, description);
+    }
+  }
+  if (count <= MAX_DATABASES) return;
+  report('request.tool_context', `has ${count} databases; at most ${MAX_DATABASES} are taken`);
+}
+
 function checkData(request: ChatRequest, report: Report): void {
   let bytes = 0;
   for (const { path, entry } of itemsOf(request, 'data')) {
@@ -129,7 +164,7 @@ function checkUse(request: ChatRequest, report: Report): void {
       return kind.case === 'server' ? [[kind.value.name, `request.tools[${i}].server.name`]] : [];
     }),
   );
-  for (const kind of ['document', 'table'] as const) {
+  for (const kind of ['document', 'table', 'database'] as const) {
     const tool = TOOLS[kind];
     const at = asked.get(tool);
     const [first] = itemsOf(request, kind);

@@ -6,6 +6,7 @@ import type { ContentBlock, Message } from '../../gen/tailrace/v1/content_pb.ts'
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Violation } from './errors.ts';
 import { MAX_SCHEMAS_VALUES } from './limits.ts';
+import { isOfMcpServer, mcpPrefix } from './mcp-tool-names.ts';
 
 type Report = (path: string, description: string) => void;
 
@@ -61,19 +62,16 @@ function checkChoice(choice: ToolChoice, { tools, mcpServers }: ChatRequest, rep
   }
   if (choice.mode !== ToolChoiceMode.NAMED || none) return;
   const names = tools.flatMap(({ kind }) => (kind.value === undefined ? [] : [kind.value.name]));
-  if (!names.includes(choice.name)) {
-    const what =
-      choice.name === '' ? 'is required with' : 'is no tool of the request; it must be, with';
-    // What an MCP server has is known when a run begins, and is too late to be refused then.
-    const are =
-      names.length === 0
-        ? 'there are none but those of MCP servers'
-        : `they are: ${names.join(', ')}`;
-    report(
-      'request.tool_choice.name',
-      `${what} TOOL_CHOICE_MODE_NAMED, one of request.tools; ${are}`,
-    );
-  }
+  // Whether an MCP server has it is known when a run begins: the chat fails then.
+  const theirs = mcpServers.some((server) => isOfMcpServer(choice.name, server.name));
+  if (names.includes(choice.name) || theirs) return;
+  const what =
+    choice.name === '' ? 'is required with' : 'is no tool of the request; it must be, with';
+  const are = [...names, ...mcpServers.map(({ name }) => `${mcpPrefix(name)}<tool>`)];
+  report(
+    'request.tool_choice.name',
+    `${what} TOOL_CHOICE_MODE_NAMED, one of request.tools or of the tools of request.mcp_servers; they are: ${are.join(', ')}`,
+  );
 }
 
 /**
@@ -121,7 +119,13 @@ function checkToolUse(
   report: Report,
 ): void {
   if (block.case !== 'toolUse') return;
-  const { id, input } = block.value;
+  const { id, input, name, server } = block.value;
+  if (server !== '' && !isOfMcpServer(name, server)) {
+    report(
+      `${path}.name`,
+      `must begin with "${mcpPrefix(server)}", as tools of the MCP server in "server" are called`,
+    );
+  }
   if (!isJsonObject(input))
     report(`${path}.input`, 'must be the JSON text of an object, such as {}');
   if (role !== Role.ASSISTANT) {
@@ -158,7 +162,7 @@ function isJsonObject(text: string): boolean {
   }
 }
 
-/** What stands in a tool's result: text, so far. */
+/** What stands in a tool's result: text, and images as bytes, so far. */
 export function resultFieldsNotHonoured(
   content: readonly ContentBlock[],
   path: string,
@@ -166,7 +170,10 @@ export function resultFieldsNotHonoured(
 ): void {
   for (const [i, part] of content.entries()) {
     const kind = part.block.case;
-    if (kind !== 'text' && kind !== undefined) refuse(`${path}.content[${i}].${snake(kind)}`);
+    const at = `${path}.content[${i}]`;
+    if (part.block.case === 'image') {
+      if (part.block.value.source.case === 'url') refuse(`${at}.image.url`);
+    } else if (kind !== 'text' && kind !== undefined) refuse(`${at}.${snake(kind)}`);
     if (part.citations.length > 0) refuse(`${path}.content[${i}].citations`);
   }
 }

@@ -1,5 +1,5 @@
-// A request as it is given back: who sent the bytes of an image has them, and many clients refuse an answer
-// that holds them again. Size and SHA-256 tell which they were.
+// Content as it is given back: who sent the bytes of an image has them, who observed has those of an answer, and
+// many clients refuse an answer that holds them again. Size and SHA-256 tell which they were.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { ContentBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { digestOf } from './content-digest.ts';
@@ -15,9 +15,17 @@ export function withoutLargeBytes(request: ChatRequest): ChatRequest {
   };
 }
 
+export function outputWithoutLargeBytes(output: readonly ContentBlock[]): ContentBlock[] {
+  return output.map(withoutLargeData);
+}
+
 /** Documents are stored as their text, so that only images are left. */
 function withoutLargeData(content: ContentBlock): ContentBlock {
   const { block } = content;
+  if (block.case === 'toolResult') {
+    const inner = block.value.content.map(withoutLargeData);
+    return { ...content, block: { ...block, value: { ...block.value, content: inner } } };
+  }
   if (block.case !== 'image' || block.value.source.case !== 'data') return content;
   const data = block.value.source.value;
   if (data.length <= MAX_VIEW_DATA_BYTES) return content;

@@ -1,8 +1,7 @@
 // src/documents: the bytes of documents, turned to text. Libraries that read hostile files run in a thread
-// of a process of their own, bounded in time and memory: here are its starts and ends, and who waits for
-// it. May not live here: what a request may hold, and what becomes of the text.
-import { type ChildProcess, fork } from 'node:child_process';
+// of a process of their own, bounded in time and memory. May not live here: what a request may hold, and what becomes of the text.
 import { fileURLToPath } from 'node:url';
+import type { ChatKey } from '../chat/chat-key.ts';
 import type { DocumentReader, DocumentReading, DocumentToRead } from '../chat/document-port.ts';
 import { ChatError } from '../chat/errors.ts';
 import {
@@ -14,6 +13,8 @@ import {
   MAX_WAITING_DOCUMENT_BYTES,
 } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
+import type { DocumentKind } from '../chat/media-type.ts';
+import { createProcessPool, type Place, ProcessFailure } from '../processes/process-pool.ts';
 import { decodeText } from './decode-text.ts';
 import type { ReaderBounds, ReadJob, ReadReply } from './reader-protocol.ts';
 import { tooLong, Unreadable } from './unreadable.ts';
@@ -36,18 +37,6 @@ const GRACE_MS = 5_000;
 const entry = import.meta.url.endsWith('.ts') ? './reader-process.ts' : './reader-process.js';
 const programPath = fileURLToPath(new URL(entry, import.meta.url));
 
-interface Waiting {
-  readonly document: DocumentToRead;
-  readonly start: (slot: Slot) => void;
-}
-
-/** A place for one process, which is there when something is to be read and for a while after. */
-interface Slot {
-  child: ChildProcess | undefined;
-  busy: boolean;
-  idle: NodeJS.Timeout | undefined;
-}
-
 export function createDocumentReader(
   logger: Logger,
   options: DocumentReaderOptions = {},
@@ -57,125 +46,55 @@ export function createDocumentReader(
     heapMib: options.heapMib ?? DOCUMENT_READER_HEAP_MIB,
     memoryBytes: options.memoryBytes ?? DOCUMENT_READER_MEMORY_BYTES,
   };
-  const idleMs = options.idleMs ?? DOCUMENT_READER_IDLE_MS;
   const maxWaitingBytes = options.maxWaitingBytes ?? MAX_WAITING_DOCUMENT_BYTES;
-  const slots = Array.from({ length: options.readers ?? DOCUMENT_READERS }, (): Slot => {
-    return { child: undefined, busy: false, idle: undefined };
+  const pool = createProcessPool({
+    program: programPath,
+    given: JSON.stringify(bounds),
+    places: options.readers ?? DOCUMENT_READERS,
+    idleMs: options.idleMs ?? DOCUMENT_READER_IDLE_MS,
+    maxWaiting: maxWaitingBytes,
   });
-  const waiting: Waiting[] = [];
-  let waitingBytes = 0;
-  let closed = false;
 
-  function childOf(slot: Slot): ChildProcess {
-    if (slot.child !== undefined) return slot.child;
-    const child = fork(programPath, [JSON.stringify(bounds)], {
-      // What the libraries print may hold what they read.
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-      serialization: 'advanced',
-      // It needs none of this process's secrets, and may write no file and start no program.
-      env: {},
-      execArgv: ['--permission', '--allow-fs-read=*', '--allow-worker'],
-    });
-    child.once('exit', () => {
-      if (slot.child === child) slot.child = undefined;
-    });
-    // Whoever waits for an answer hears of it as well; between two documents it is no news.
-    child.on('error', () => undefined);
-    slot.child = child;
-    return child;
+  async function run(place: Place, job: ReadJob, signal: AbortSignal): Promise<DocumentReading> {
+    const withinMs = bounds.readMs + GRACE_MS;
+    const { reading, last } = (await place.ask(job, { withinMs, signal })) as ReadReply;
+    if (last) place.retire();
+    return reading;
   }
 
-  function run(slot: Slot, job: ReadJob): Promise<DocumentReading> {
-    const child = childOf(slot);
-    const { promise, resolve } = Promise.withResolvers<DocumentReading>();
-    const onMessage = (message: unknown): void => {
-      const { reading, last } = message as ReadReply;
-      if (last) slot.child = undefined;
-      resolve(reading);
-    };
-    const onGone = (code: number | null, signal: string | null): void => {
-      logger.warn({ kind: job.kind, code, signal }, 'the process that reads documents died');
-      resolve({ unreadable: 'broke the program that reads documents, most likely by its size' });
-    };
-    const onError = (error: Error): void => {
-      logger.error({ err: error }, 'the process that reads documents cannot be used');
-      child.kill('SIGKILL');
-      resolve({ unreadable: 'could not be read: the program that reads documents does not start' });
-    };
-    const timer = setTimeout(() => {
-      child.kill('SIGKILL');
-      resolve({ unreadable: tooLong(bounds.readMs) });
-    }, bounds.readMs + GRACE_MS);
-    child.once('message', onMessage).once('exit', onGone).once('error', onError);
-    child.send(job, (error) => {
-      if (error !== null) onError(error);
-    });
-    return promise.finally(() => {
-      clearTimeout(timer);
-      child.off('message', onMessage).off('exit', onGone).off('error', onError);
-    });
-  }
-
-  /** Gives the slot to who has waited longest, or lets its process go when nobody comes. */
-  function release(slot: Slot): void {
-    slot.busy = false;
-    const next = waiting.shift();
-    if (next !== undefined) return next.start(slot);
-    slot.idle = setTimeout(() => {
-      const { child } = slot;
-      // Before it is gone: the next document must not be given to it.
-      slot.child = undefined;
-      child?.kill('SIGKILL');
-    }, idleMs).unref();
-  }
-
-  function take(document: DocumentToRead, signal: AbortSignal): Promise<Slot> {
-    signal.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<Slot>();
-    const start = (slot: Slot): void => {
-      signal.removeEventListener('abort', onAbort);
-      clearTimeout(slot.idle);
-      slot.busy = true;
-      resolve(slot);
-    };
-    const onAbort = (): void => {
-      const at = waiting.indexOf(own);
-      if (at >= 0) waiting.splice(at, 1);
-      reject(signal.reason);
-    };
-    const own: Waiting = { document, start };
-    const free = slots.find(({ busy }) => !busy);
-    if (free !== undefined) start(free);
-    else {
-      signal.addEventListener('abort', onAbort, { once: true });
-      waiting.push(own);
+  function inWords(failure: ProcessFailure, kind: DocumentKind): DocumentReading {
+    switch (failure.kind) {
+      case 'full':
+        throw readersBusy(maxWaitingBytes);
+      case 'too-slow':
+        return { unreadable: tooLong(bounds.readMs) };
+      case 'killed':
+        logger.warn({ kind, err: failure }, 'the process that reads documents died');
+        return { unreadable: 'broke the program that reads documents, most likely by its size' };
+      case 'broken':
+        logger.error({ kind, err: failure }, 'the process that reads documents cannot be used');
+        return { unreadable: 'could not be read: the program that reads documents broke' };
     }
-    return promise;
   }
 
   async function readElsewhere(
-    document: DocumentToRead,
+    { kind, data, charset }: DocumentToRead,
+    whose: ChatKey,
     signal: AbortSignal,
   ): Promise<DocumentReading> {
-    const { kind, data, charset } = document;
-    const { length } = data;
-    if (closed || waitingBytes + length > maxWaitingBytes) throw readersBusy(maxWaitingBytes);
-    waitingBytes += length;
     try {
-      const slot = await take(document, signal);
-      try {
-        return await run(slot, { kind, data, charset });
-      } finally {
-        release(slot);
-      }
-    } finally {
-      waitingBytes -= length;
+      return await pool.run(whose, data.length, signal, (place) =>
+        run(place, { kind, data, charset }, signal),
+      );
+    } catch (error) {
+      if (error instanceof ProcessFailure) return inWords(error, kind);
+      throw error;
     }
   }
 
   return {
-    read: async (document, signal) => {
-      if (document.kind !== 'text') return readElsewhere(document, signal);
+    read: async (document, whose, signal) => {
+      if (document.kind !== 'text') return readElsewhere(document, whose, signal);
       try {
         return { text: decodeText(document.data, document.charset) };
       } catch (error) {
@@ -183,19 +102,8 @@ export function createDocumentReader(
         throw error;
       }
     },
-    processes: () => slots.filter(({ child }) => child !== undefined).length,
-    [Symbol.asyncDispose]: async () => {
-      closed = true;
-      await Promise.all(
-        slots.map(async ({ child, idle }) => {
-          clearTimeout(idle);
-          if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-          const gone = new Promise((resolve) => child.once('exit', resolve));
-          child.kill('SIGKILL');
-          await gone;
-        }),
-      );
-    },
+    processes: pool.processes,
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };
 }
 

@@ -40,12 +40,12 @@ process.on('message', (message) => {
 setInterval(() => say({ what: 'alive' }), APART_ALIVE_MS);
 
 async function serve(order: Extract<ApartOrder, { readonly do: 'start' }>): Promise<void> {
-  const { config, models } = order;
+  const { config, given } = order;
   const logger = createLogger(config.logLevel);
   try {
     await using _tailrace = await startTailrace(config, readFindings(), logger, process.env, {
       queue: feed.queue,
-      models,
+      given,
     });
     await stopped.promise;
   } catch (error) {

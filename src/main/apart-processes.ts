@@ -11,11 +11,11 @@ import {
 } from '../chat/limits.ts';
 import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
-import type { RegistrySpec } from '../model/registry-spec.ts';
 import type { Config } from '../ops/config.ts';
 import type { Apart, ApartReport, ApartRun } from '../worker/apart.ts';
-import { RunStop } from '../worker/run.ts';
+import { RunStop } from '../worker/run-stop.ts';
 import type { ApartOrder } from './apart-protocol.ts';
+import type { Given } from './tailrace.ts';
 
 // Type stripping runs the .ts; in a published package there is only what tsc made of it.
 const entry = import.meta.url.endsWith('.ts') ? './apart-process.ts' : './apart-process.js';
@@ -25,13 +25,13 @@ const START_BEATS = APART_START_MS / APART_ALIVE_MS;
 const SILENT_BEATS = APART_SILENT_MS / APART_ALIVE_MS;
 
 /** `config` is what the processes are to run with. */
-export function apartProcesses(config: Config, models: () => RegistrySpec, logger: Logger): Apart {
+export function apartProcesses(config: Config, given: () => Given, logger: Logger): Apart {
   let running = 0;
   const free = new Set<ApartProcess>();
-  const freeWith = (spec: RegistrySpec): ApartProcess | undefined => {
+  const freeWith = (wanted: Given): ApartProcess | undefined => {
     for (const process of free) {
       free.delete(process);
-      if (process.models === spec && !process.isGone()) return process;
+      if (isSame(process.given, wanted) && !process.isGone()) return process;
       process.stop();
     }
     return undefined;
@@ -40,8 +40,8 @@ export function apartProcesses(config: Config, models: () => RegistrySpec, logge
     room: () => running < APART_PROCESSES,
     run: async (run) => {
       running++;
-      const spec = models();
-      const process = freeWith(spec) ?? startProcess(config, spec, logger);
+      const wanted = given();
+      const process = freeWith(wanted) ?? startProcess(config, wanted, logger);
       try {
         return await process.run(run);
       } finally {
@@ -59,8 +59,13 @@ export function apartProcesses(config: Config, models: () => RegistrySpec, logge
   };
 }
 
+/** The files were not read again in between. */
+function isSame(a: Given, b: Given): boolean {
+  return a.models === b.models && a.mcpServers === b.mcpServers;
+}
+
 interface ApartProcess {
-  readonly models: RegistrySpec;
+  readonly given: Given;
   /** Or going. */
   readonly isGone: () => boolean;
   /** Free for as long as a process may be. */
@@ -70,7 +75,7 @@ interface ApartProcess {
   readonly stop: () => void;
 }
 
-function startProcess(config: Config, models: RegistrySpec, logger: Logger): ApartProcess {
+function startProcess(config: Config, given: Given, logger: Logger): ApartProcess {
   const child = fork(PROGRAM, [], {
     serialization: 'advanced',
     // Its log is this process's log; stdout is for what this program says to who started it.
@@ -134,9 +139,9 @@ function startProcess(config: Config, models: RegistrySpec, logger: Logger): Apa
     }
     done();
   });
-  tell({ do: 'start', config, models });
+  tell({ do: 'start', config, given });
   return {
-    models,
+    given,
     isGone: () => gone || stopping,
     isIdle: () => performance.now() - freeSinceMs >= APART_IDLE_MS,
     stop,

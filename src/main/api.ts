@@ -17,7 +17,9 @@ import { listen } from '../rpc/listener.ts';
 import { createObserveHub } from '../rpc/observe-hub.ts';
 import { type Page, readPage } from '../rpc/page.ts';
 import { openTokensFile } from '../rpc/tokens-file.ts';
+import { databaseChecker } from '../tools/databases/database-checks.ts';
 import { createDocumentFetcher } from '../tools/document-fetcher.ts';
+import { namesFor, type OwnMcpServer } from '../tools/mcp/own-servers.ts';
 import type { WebFetchParts } from '../tools/web-fetch.ts';
 import { startSweep } from '../worker/sweep.ts';
 import { warmUp } from './warm-up.ts';
@@ -30,6 +32,8 @@ export async function startApi(parts: {
   readonly config: Config;
   readonly nats: NatsAdapter;
   readonly model: ModelClient;
+  /** The operator's own. */
+  readonly mcpServers: () => readonly OwnMcpServer[];
   readonly sealer: Sealer;
   readonly outside: WebFetchParts;
   /** Undefined: no page. */
@@ -37,7 +41,7 @@ export async function startApi(parts: {
   readonly tracer: Tracer;
   readonly logger: Logger;
 }): Promise<Api> {
-  const { config, nats, model, sealer, outside, pageFolder, tracer, logger } = parts;
+  const { config, nats, model, mcpServers, sealer, outside, pageFolder, tracer, logger } = parts;
   await using stack = new AsyncDisposableStack();
   const tenants = await openTenants(config, logger, stack);
   // The folder is this process's alone only with the embedded server, which locks it.
@@ -67,8 +71,10 @@ export async function startApi(parts: {
       list,
       hub,
       model,
+      ownMcpServers: (tenant) => namesFor(mcpServers(), tenant),
       logger,
       documents: { reader: outside.reader, fetcher: createDocumentFetcher(outside.fetch) },
+      checkDatabase: databaseChecker(config.sqliteFolders),
       tokens,
       sealer,
       maxRequestBytes: nats.maxRequestBytes,

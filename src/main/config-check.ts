@@ -1,12 +1,13 @@
-// `npm run config:check`: reads the environment and the file of models as a start would, and says what is
+// `npm run config:check`: reads the environment and the operator's files as a start would, and says what is
 // wrong, or what there is. Exits with 1 where a start would refuse.
 import { ConfigError, readConfig } from '../ops/config.ts';
+import { mcpServersInFile } from './mcp-servers.ts';
 import { promptInFile, specInFiles } from './models.ts';
 
 try {
   const config = readConfig(process.env);
   if (config.modelsFile !== undefined) {
-    const { servers, models, defaultModel } = await specInFiles(config, process.env);
+    const { servers, models, defaultModel, embeddings } = await specInFiles(config, process.env);
     console.log('The environment is right.');
     console.log(`${config.modelsFile} is right.`);
     for (const { name, baseUrl, dialect, discover } of servers) {
@@ -20,8 +21,21 @@ try {
       const first = name === (defaultModel ?? models[0]?.name) ? ', the default' : '';
       console.log(`  model ${name}${also}  ${upstreamModel} at ${server}${first}`);
     }
+    if (embeddings !== undefined) {
+      const { model, server, dimensions } = embeddings;
+      const size = dimensions === undefined ? '' : `, ${dimensions} dimensions`;
+      console.log(`  embeddings  ${model} at ${server}${size}`);
+    }
   } else await promptInFile(config);
   if (config.defaultPromptFile !== undefined) console.log(`${config.defaultPromptFile} is right.`);
+  const mcpServers = await mcpServersInFile(config, process.env);
+  if (config.mcpFile !== undefined) console.log(`${config.mcpFile} is right.`);
+  for (const { name, reach, tenants, allowedTools } of mcpServers) {
+    const where = reach.kind === 'program' ? [reach.command, ...reach.args].join(' ') : reach.url;
+    const tools = allowedTools.length === 0 ? '' : `, tools ${allowedTools.join(', ')}`;
+    const whose = tenants === undefined ? '' : `, for ${tenants.join(', ')}`;
+    console.log(`  MCP server ${name}  ${where}${tools}${whose}`);
+  }
 } catch (error) {
   if (!(error instanceof ConfigError)) throw error;
   console.error(error.message);

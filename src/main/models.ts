@@ -5,7 +5,8 @@ import type { ModelClient } from '../chat/model-port.ts';
 import { parseTemplate } from '../chat/prompt-template.ts';
 import type { DefaultPrompt } from '../chat/system-text.ts';
 import { startEmbeddedModel } from '../model/embedded/embedded-model.ts';
-import { ModelsFileError, readModelsFile } from '../model/models-file.ts';
+import { readModelsFile } from '../model/models-file.ts';
+import { OperatorFileError } from '../operator/operator-file.ts';
 import { createAdmission } from '../model/admission.ts';
 import { retryPolicyOf } from '../model/openai-client.ts';
 import { createRegistry } from '../model/registry.ts';
@@ -148,7 +149,7 @@ async function specInFile(name: string, environment: Environment): Promise<Regis
   try {
     return readModelsFile(name, await readFile(name, 'utf8'), environment);
   } catch (cause) {
-    if (cause instanceof ModelsFileError) throw new ConfigError(cause.message);
+    if (cause instanceof OperatorFileError) throw new ConfigError(cause.message);
     throw unreadable('TAILRACE_MODELS_FILE', name, cause);
   }
 }

@@ -15,20 +15,24 @@ import type { RegistrySpec } from '../model/registry-spec.ts';
 import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
 import { createAddressGuard } from '../tools/address-guard.ts';
+import { createDatabaseEngine } from '../tools/databases/database-engine.ts';
 import { toolOpener } from '../tools/open-tools.ts';
 import { createDocumentReader } from '../documents/document-reader.ts';
 import { listOf } from '../ops/address-ranges.ts';
 import { createGuardedFetch } from '../tools/guarded-fetch.ts';
+import type { OwnMcpServer } from '../tools/mcp/own-servers.ts';
 import { serverTools } from '../tools/server-tools.ts';
 import { apartProcesses } from './apart-processes.ts';
 import { startApi } from './api.ts';
+import { embedders } from './embedders.ts';
 import type { SetupFindings } from './findings.ts';
+import { givenMcpServers, openMcpServers } from './mcp-servers.ts';
 import { givenModels, openModels } from './models.ts';
 
 export interface Tailrace extends AsyncDisposable {
   /** As a URL; undefined without the api role. */
   readonly url: string | undefined;
-  /** Reads the files of models and prompt again; what is wrong is logged, and the old ones stay. */
+  /** Reads the files of models, prompt and MCP servers again; what is wrong is logged, and the old ones stay. */
   readonly reload: () => Promise<void>;
 }
 
@@ -37,7 +41,13 @@ const STILL_CONNECTING_MS = 5_000;
 /** A process that runs chats apart: the worker that started it says what with. */
 export interface Only {
   readonly queue: (work: WorkQueue) => WorkQueue;
+  readonly given: Given;
+}
+
+/** What it has read for all of them. */
+export interface Given {
   readonly models: RegistrySpec;
+  readonly mcpServers: readonly OwnMcpServer[];
 }
 
 export async function startTailrace(
@@ -50,11 +60,15 @@ export async function startTailrace(
   // Ended in reverse: first the port, then the worker, then what they stand on; their spans last.
   await using stack = new AsyncDisposableStack();
   const { tracer } = stack.use(await openTracing(readTracing(environment), logger));
+  const mcpServers =
+    only === undefined
+      ? await openMcpServers(config, environment, logger)
+      : givenMcpServers(only.given.mcpServers);
   const opening = openOwnNats(config, findings, logger, environment, stack);
   const modelling =
     only === undefined
       ? openModels(config, findings, logger, environment, stack)
-      : givenModels(only.models, stack);
+      : givenModels(only.given.models, stack);
   const [{ nats, access }, models] = await Promise.all([opening, modelling]).catch(
     async (error: unknown) => {
       // A server of our own that is still starting must be there to be ended.
@@ -77,14 +91,20 @@ export async function startTailrace(
   stack.defer(() => control.stop());
   if (config.roles.has('worker')) {
     const own = { ...config, roles: WORKER_ALONE, workerSlots: 1, nats: access, sealKeys };
+    const { embedder, close } = embedders(models.spec, tracer);
+    stack.defer(close);
+    const guard = createAddressGuard(allowed);
+    const databases = stack.use(createDatabaseEngine({ guard, folders: config.sqliteFolders }));
+    const mcp = () => ({ guard, own: mcpServers.current(), logger });
+    const given = () => ({ models: models.spec(), mcpServers: mcpServers.current() });
     const worker = startWorker({
       log: nats.log,
       queue: only === undefined ? nats.work : only.queue(nats.work),
       slots: config.workerSlots,
       opener: sealing,
-      apart: only === undefined ? apartProcesses(own, models.spec, logger) : undefined,
+      apart: only === undefined ? apartProcesses(own, given, logger) : undefined,
       models: models.current,
-      openTools: toolOpener(serverTools(outside), createAddressGuard(allowed)),
+      openTools: toolOpener(serverTools({ ...outside, embedder, databases }), mcp),
       tracer,
       logger,
     });
@@ -96,6 +116,7 @@ export async function startTailrace(
           config,
           nats,
           model: models.client,
+          mcpServers: mcpServers.current,
           sealer: sealing,
           outside,
           pageFolder: config.page ? findings.page : undefined,
@@ -107,7 +128,9 @@ export async function startTailrace(
   const owned = stack.move();
   return {
     url: api?.url,
-    reload: models.reload,
+    reload: async () => {
+      await Promise.all([models.reload(), mcpServers.reload()]);
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -3,7 +3,7 @@
 import { FailureReasonSchema, StopReasonSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ModelOutcome, ModelSink } from '../chat/model-port.ts';
 import { ModelFailure } from '../chat/model-port.ts';
-import type { Span } from '../chat/span.ts';
+import type { Span, SpanFields } from '../chat/span.ts';
 
 export interface CallSpan {
   readonly traceparent: string;
@@ -23,13 +23,11 @@ export function beginCallSpan(
   baseUrl: string,
 ): CallSpan {
   const { model } = call.body;
-  const url = URL.parse(baseUrl);
   const span = call.span.child(`chat ${model}`, 'client', {
     'gen_ai.operation.name': 'chat',
     'gen_ai.provider.name': call.provider,
     'gen_ai.request.model': model,
-    'server.address': url?.hostname,
-    'server.port': url === null ? undefined : Number(url.port === '' ? portOf(url) : url.port),
+    ...addressOf(baseUrl),
   });
   const beganMs = performance.now();
   return {
@@ -56,6 +54,15 @@ export function beginCallSpan(
       span.end();
     },
     failed: (error) => span.end(faultOf(error)),
+  };
+}
+
+/** Where a call goes to, for its span. */
+export function addressOf(baseUrl: string): SpanFields {
+  const url = URL.parse(baseUrl);
+  return {
+    'server.address': url?.hostname,
+    'server.port': url === null ? undefined : Number(url.port === '' ? portOf(url) : url.port),
   };
 }
 

@@ -7,12 +7,15 @@ import type {
   ChatCompletionToolMessageParam,
 } from 'openai/resources/chat/completions';
 import { type ToolChoice, ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { create } from '@bufbuild/protobuf';
 import {
   type ContentBlock,
+  ContentBlockSchema,
   type Message,
   Role,
   type ToolResultBlock,
 } from '../../gen/tailrace/v1/content_pb.ts';
+import { shownImage, unseenImage } from '../chat/image-note.ts';
 import { samplingOf } from '../chat/model-fit.ts';
 import { DEFAULT_PRIORITY } from '../chat/limits.ts';
 import { type ModelCall, SAMPLING_FIELDS, type ToolDefinition } from '../chat/model-port.ts';
@@ -40,6 +43,11 @@ export interface BodyTarget {
   /** What of the request's wish is sent; undefined: nothing. */
   readonly thinking: ThinkingWish | undefined;
   readonly defaultPrompt?: DefaultPrompt | undefined;
+  /**
+   * Whether images of tools' results are shown to it; else a note stands for them. Undefined: nobody has said that it
+   * sees, so that only those of the client's own tools are, who knows which model it asked for.
+   */
+  readonly seesImages: boolean | undefined;
 }
 
 /** request.stream is for our events: it is not sent. */
@@ -125,14 +133,20 @@ function choiceOf({ mode, name }: ToolChoice): NonNullable<ChatBody['tool_choice
   }
 }
 
-function messagesOf(call: ModelCall, { dialect, defaultPrompt }: BodyTarget): ChatBody['messages'] {
+function messagesOf(call: ModelCall, target: BodyTarget): ChatBody['messages'] {
+  const { defaultPrompt } = target;
   const messages: ChatBody['messages'] = [];
   const { request } = call;
   const system = systemText(request.system, defaultPrompt, call, contextText(request));
   if (system !== '') messages.push({ role: 'system', content: system });
   let documents = 0;
   const next = (): number => ++documents;
-  for (const message of call.messages) messages.push(...messagesFor(message, dialect, next));
+  const theirs = mcpCalls(call.messages);
+  const isShown = ({ toolUseId }: ToolResultBlock): boolean =>
+    target.seesImages ?? !theirs.has(toolUseId);
+  for (const message of call.messages) {
+    messages.push(...messagesFor(message, target.dialect, isShown, next));
+  }
   return messages;
 }
 
@@ -140,14 +154,17 @@ function messagesOf(call: ModelCall, { dialect, defaultPrompt }: BodyTarget): Ch
 function messagesFor(
   { role, content }: Message,
   dialect: Dialect,
+  isShown: (result: ToolResultBlock) => boolean,
   nextDocument: () => number,
 ): ChatBody['messages'] {
   switch (role) {
     case Role.USER: {
-      const results = content.flatMap(({ block }) =>
-        block.case === 'toolResult' ? [resultOf(block.value)] : [],
+      const given = content.flatMap(({ block }) =>
+        block.case === 'toolResult' ? [block.value] : [],
       );
+      const results = given.map((result) => resultOf(result, isShown(result)));
       const said = content.filter(({ block }) => block.case !== 'toolResult');
+      said.unshift(...imagesOfResults(given, isShown));
       if (said.length === 0) return results;
       return [...results, { role: 'user', content: userContent(said, nextDocument) }];
     }
@@ -176,10 +193,46 @@ function callsIn({ block }: ContentBlock): ChatCompletionMessageFunctionToolCall
 }
 
 /** There is no place for "it failed" but the text itself. */
-function resultOf(result: ToolResultBlock): ChatCompletionToolMessageParam {
-  const text = textsOf(result.content).join('\n');
+function resultOf(result: ToolResultBlock, seesImages: boolean): ChatCompletionToolMessageParam {
+  const noted = result.content.map((part) => withNote(part, seesImages));
+  const text = textsOf(noted).join('\n');
   const content = result.isError === true ? `Error: ${text}` : text;
   return { role: 'tool', tool_call_id: result.toolUseId, content };
+}
+
+/** The ids of the calls of tools of MCP servers. */
+function mcpCalls(messages: readonly Message[]): ReadonlySet<string> {
+  const ids = new Set<string>();
+  for (const { content } of messages) {
+    for (const { block } of content) {
+      if (block.case === 'toolUse' && block.value.server !== '') ids.add(block.value.id);
+    }
+  }
+  return ids;
+}
+
+function withNote(part: ContentBlock, seesImages: boolean): ContentBlock {
+  const { block } = part;
+  if (block.case !== 'image' || block.value.source.case !== 'data') return part;
+  const image = { mediaType: block.value.mediaType, bytes: block.value.source.value.length };
+  const value = seesImages ? shownImage(image) : unseenImage(image);
+  return { ...part, block: { case: 'text', value } };
+}
+
+/** What a tool message has no place for: by OpenAI's own contract it takes text alone. */
+function imagesOfResults(
+  results: readonly ToolResultBlock[],
+  isShown: (result: ToolResultBlock) => boolean,
+): ContentBlock[] {
+  return results.flatMap((result, i) => {
+    const images = isShown(result)
+      ? result.content.filter(({ block }) => block.case === 'image')
+      : [];
+    if (images.length === 0) return [];
+    const which = results.length === 1 ? 'the tool’s result' : `result ${i + 1}`;
+    const value = `[Images of ${which}:]`;
+    return [create(ContentBlockSchema, { block: { case: 'text', value } }), ...images];
+  });
 }
 
 /** Text goes as one string: not every server takes an array of parts in every role. */

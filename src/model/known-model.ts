@@ -47,7 +47,14 @@ export function sendingOf(
   if (wish?.on === true && thinking === undefined) warnings.push(withoutThinking(model.name));
   const { upstreamModel, defaults } = model;
   return {
-    target: { upstreamModel, dialect, defaults, thinking, defaultPrompt },
+    target: {
+      upstreamModel,
+      dialect,
+      defaults,
+      thinking,
+      defaultPrompt,
+      seesImages: model.toolImages === false ? false : info.can.images,
+    },
     thinkTags: thinkTagsFor(call, model, dialect, thinking),
     warnings,
   };

@@ -2,16 +2,7 @@
 import { z } from 'zod';
 import { parseTemplate, usesVariable } from '../chat/prompt-template.ts';
 import type { DefaultPrompt } from '../chat/system-text.ts';
-
-export type Path = readonly (string | number)[];
-
-/** Something that is wrong in the file. */
-export interface Fault {
-  readonly path: Path;
-  readonly wanted: string;
-  /** Lines below the path's own, in a text of several lines. */
-  readonly below?: number;
-}
+import type { Fault } from '../operator/operator-file.ts';
 
 export const PROMPT_SETTINGS = {
   default_prompt: z.string().min(1, 'a text, or left out').optional(),

@@ -1,14 +1,15 @@
 // The operator's file of model servers and models, YAML or JSON. An error names the line, the path and
 // what would be right; secrets are not in it, only the names of the variables that hold them.
 import { z } from 'zod';
-import { MAX_MODELS_FILE_BYTES } from '../chat/limits.ts';
 import { TOKENIZERS } from '../chat/model-port.ts';
+import { type Fault, readOperatorFile } from '../operator/operator-file.ts';
+import { HEADER_VALUE, variable } from '../operator/settings.ts';
+import type { Path } from '../operator/yaml-file.ts';
 import { DIALECTS } from './dialects.ts';
-import type { Fault, Path } from './models-file-prompt.ts';
+import { EMBEDDINGS_SETTINGS, embeddingsFaults, embeddingsOf } from './models-file-embeddings.ts';
 import { PROMPT_SETTINGS, promptFaults, promptOf } from './models-file-prompt.ts';
 import type { ModelSpec, RegistrySpec } from './registry-spec.ts';
 import { tagsOf, ThinkingTags } from './think-tags-setting.ts';
-import { readYaml } from './yaml-file.ts';
 
 const name = z
   .string()
@@ -16,9 +17,6 @@ const name = z
 const count = z.int('a whole number').min(1, 'a whole number of at least 1').optional();
 const price = z.number('a number').min(0, 'a number of at least 0');
 
-const variable = z
-  .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable');
 /** Not those that say what we send and to whom. */
 const HEADER_NAME =
   /^(?!(authorization|host|connection|accept|content-.*|transfer-encoding)$)[\w!#$%&'*+.^`|~-]+$/i;
@@ -35,13 +33,7 @@ const Server = z.strictObject({
   headers: z
     .record(
       z.string().regex(HEADER_NAME, 'the name of a header; the key stands in api_key_env'),
-      z.union(
-        [
-          z.string().regex(/^[\x20-\x7e]*$/, 'visible ASCII characters'),
-          z.strictObject({ env: variable }),
-        ],
-        'a text of visible ASCII characters, or { env: the name of an environment variable }',
-      ),
+      HEADER_VALUE,
     )
     .prefault({}),
   dialect: z.enum(DIALECTS).optional(),
@@ -81,6 +73,7 @@ const Model = z.strictObject({
     })
     .prefault({}),
   thinking_tags: ThinkingTags.optional(),
+  tool_images: can,
   context_tokens: count,
   max_output_tokens: count,
   parallel_calls: count,
@@ -102,84 +95,17 @@ const ModelsFile = z.strictObject({
   models: z.array(Model).prefault([]),
   default_model: name.optional(),
   ...PROMPT_SETTINGS,
+  ...EMBEDDINGS_SETTINGS,
 });
 
-/** What the file says is wrong: a line for each fault. */
-export class ModelsFileError extends Error {
-  constructor(fileName: string, faults: readonly string[]) {
-    super(faults.map((fault) => `${fileName}:${fault}`).join('\n'));
-    this.name = 'ModelsFileError';
-  }
-}
-
-/** Throws a ModelsFileError that names every fault. */
+/** Throws an OperatorFileError that names every fault. */
 export function readModelsFile(
   fileName: string,
   text: string,
   env: Readonly<Record<string, string | undefined>>,
 ): RegistrySpec {
-  if (Buffer.byteLength(text) > MAX_MODELS_FILE_BYTES) {
-    throw new ModelsFileError(fileName, [`1: is larger than ${MAX_MODELS_FILE_BYTES} bytes`]);
-  }
-  const file = readYaml(text);
-  if (!file.ok) throw new ModelsFileError(fileName, [`${file.place}: is no YAML: ${file.why}`]);
-  const parsed = ModelsFile.safeParse(file.content, {
-    // Else what is of a wrong type looks as if it were not there.
-    reportInput: true,
-  });
-  const faults = parsed.success
-    ? faultsAcross(parsed.data, env)
-    : parsed.error.issues.flatMap(faultsOf);
-  if (!parsed.success || faults.length > 0) {
-    throw new ModelsFileError(
-      fileName,
-      faults.map(({ path, wanted, below = 0 }) => {
-        const where = path.length === 0 ? 'the file' : pathText(path);
-        const line = file.lineOf(path) + (file.isBlock(path) ? below : 0);
-        return `${line}: ${where} ${wanted}`;
-      }),
-    );
-  }
-  return specOf(parsed.data, env);
-}
-
-function faultsOf(issue: z.core.$ZodIssue): Fault[] {
-  const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: [...path, key], wanted: 'is not a setting here' }));
-  }
-  if (issue.code === 'invalid_value') {
-    return [{ path, wanted: `must be one of ${issue.values.map(String).join(', ')}` }];
-  }
-  if (issue.code === 'invalid_type' && issue.input === undefined) {
-    return [{ path, wanted: 'is missing' }];
-  }
-  return [{ path, wanted: `must be ${wantedBy(issue)}` }];
-}
-
-function wantedBy(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case 'too_big':
-      return issue.origin === 'number' || issue.origin === 'int'
-        ? `at most ${issue.maximum}`
-        : `no longer than ${issue.maximum}`;
-    case 'too_small': {
-      // zod's own words would name its types; ours stand where a rule has words of its own.
-      if (!issue.message.startsWith('Too small')) return issue.message;
-      const least = issue.inclusive === false ? 'above' : 'at least';
-      return issue.origin === 'number' || issue.origin === 'int'
-        ? `${least} ${issue.minimum}`
-        : `no shorter than ${issue.minimum}`;
-    }
-    case 'invalid_type':
-      return issue.message.startsWith('Invalid input')
-        ? `of type ${issue.expected}`
-        : issue.message;
-    case 'invalid_key':
-      return issue.issues[0]?.message ?? issue.message;
-    default:
-      return issue.message;
-  }
+  const file = readOperatorFile(fileName, text, ModelsFile, (read) => faultsAcross(read, env));
+  return specOf(file, env);
 }
 
 /** What only fails together. */
@@ -243,7 +169,7 @@ function faultsAcross(
     const words = `is "${wanted}"; the models are: ${[...own].join(', ')}`;
     faults.push({ path: ['default_model'], wanted: words });
   }
-  return [...faults, ...promptFaults(file)];
+  return [...faults, ...promptFaults(file), ...embeddingsFaults(file, servers)];
 }
 
 /** The environment variables that a server's settings name, each with where it stands. */
@@ -294,6 +220,7 @@ function specOf(
           documents: can.documents,
         },
         thinkTags: tagsOf(model.thinking_tags),
+        toolImages: model.tool_images,
         contextTokens: model.context_tokens,
         maxOutputTokens: model.max_output_tokens,
         defaults: model.defaults,
@@ -305,13 +232,6 @@ function specOf(
     }),
     defaultModel: file.default_model,
     defaultPrompt: promptOf(file),
+    embeddings: embeddingsOf(file),
   };
-}
-
-function pathText(path: Path): string {
-  let text = '';
-  for (const part of path) {
-    text += typeof part === 'number' ? `[${part}]` : `${text === '' ? '' : '.'}${part}`;
-  }
-  return text;
 }

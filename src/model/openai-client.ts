@@ -1,6 +1,5 @@
 // One model server that speaks OpenAI's chat completions. The openai SDK makes requests and errors; time,
 // tries and the stream are ours. Which model and what of the request is sent is decided in registry.ts.
-import OpenAI from 'openai';
 import {
   MODEL_CALL_TRIES,
   MODEL_CONNECT_TIMEOUT_MS,
@@ -25,6 +24,7 @@ import { failedTry, firstTokenTimeout, listTimeout, notAStream, unreadable } fro
 import type { FirstTokenClock } from './first-token.ts';
 import { type ListedModel, modelsIn } from './listed-model.ts';
 import { createNodeFetch } from './node-fetch-transport.ts';
+import { createSdk } from './openai-sdk.ts';
 import { readAnswer } from './read-answer.ts';
 import type { ServerSpec } from './registry-spec.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -240,28 +240,6 @@ export function retryPolicyOf(timing: ModelCallPolicy): RetryPolicy {
     baseMs: timing.retryBaseMs ?? MODEL_RETRY_BASE_MS,
     maxMs: timing.retryMaxMs ?? MODEL_RETRY_MAX_MS,
   };
-}
-
-/** Everything is said, so that the SDK takes nothing from the environment behind config's back. */
-function createSdk(
-  { baseUrl, apiKey, headers }: Pick<ServerSpec, 'baseUrl' | 'apiKey' | 'headers'>,
-  fetch: typeof globalThis.fetch,
-): OpenAI {
-  return new OpenAI({
-    baseURL: baseUrl,
-    apiKey: apiKey ?? 'none',
-    defaultHeaders: { ...headers, ...(apiKey === undefined && { authorization: null }) },
-    adminAPIKey: null,
-    organization: null,
-    project: null,
-    webhookSecret: null,
-    // Its debug level prints prompts.
-    logLevel: 'off',
-    maxRetries: 0,
-    // Ours are shorter; this one only has to stay out of the way. The longest that a timer takes.
-    timeout: 2 ** 31 - 1,
-    fetch,
-  });
 }
 
 /** Under the name that proxies log and the one that OpenAI logs; a header takes ASCII only. */

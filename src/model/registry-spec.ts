@@ -35,6 +35,8 @@ export interface ModelSpec {
   readonly can: Partial<ModelCapabilities>;
   /** How it marks reasoning within its text; false: not at all; undefined: as its server's dialect has it. */
   readonly thinkTags: ThinkTags | false | undefined;
+  /** Its server takes a user's message with the images of tools' results behind them; undefined: if it sees images. */
+  readonly toolImages: boolean | undefined;
   readonly contextTokens: number | undefined;
   readonly maxOutputTokens: number | undefined;
   /** For what a request does not set. */
@@ -51,12 +53,31 @@ export type SamplingDefaults = {
   readonly [field in SamplingField]?: number | readonly string[] | undefined;
 };
 
+/** The endpoint that turns texts into vectors, for search by meaning. */
+export interface EmbeddingsSpec {
+  /** The server's name. */
+  readonly server: string;
+  /** The server's own name for the model. */
+  readonly model: string;
+  /** Asked for and expected; undefined: what the model has. */
+  readonly dimensions: number | undefined;
+  /** Texts in one call. */
+  readonly batchSize: number;
+  /** One call with its tries. */
+  readonly timeoutMs: number;
+  /** What the model wants before each text of its kind; may be empty. */
+  readonly queryPrefix: string;
+  readonly passagePrefix: string;
+}
+
 export interface RegistrySpec {
   readonly servers: readonly ServerSpec[];
   readonly models: readonly ModelSpec[];
   /** Undefined: the first there is. */
   readonly defaultModel: string | undefined;
   readonly defaultPrompt?: DefaultPrompt | undefined;
+  /** Undefined: there is none. */
+  readonly embeddings?: EmbeddingsSpec | undefined;
 }
 
 /** One server, without a file: the given models, or all that it lists. */
@@ -97,6 +118,7 @@ export function bareModel(name: string, server: string): ModelSpec {
     upstreamModel: name,
     can: {},
     thinkTags: undefined,
+    toolImages: undefined,
     contextTokens: undefined,
     maxOutputTokens: undefined,
     defaults: {},

@@ -1,6 +1,6 @@
 // The environment, read once at the edge and checked by zod. An error names the variable, what was
 // given and what would be right.
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { z } from 'zod';
 import {
   DEFAULT_WORKER_SLOTS,
@@ -43,6 +43,8 @@ export interface Config {
   readonly modelsFile: string | undefined;
   /** The operator's default prompt as a template. */
   readonly defaultPromptFile: string | undefined;
+  /** MCP servers that requests may name without an address. */
+  readonly mcpFile: string | undefined;
   readonly tokensFile: string | undefined;
   /** What secrets are sealed with: the first seals, all open. */
   readonly sealKeys: readonly SealKey[];
@@ -51,6 +53,8 @@ export interface Config {
   readonly page: boolean;
   /** Where may be fetched from besides public addresses. */
   readonly fetchAllow: readonly AddressRange[];
+  /** Where files of SQLite that requests name may lie. */
+  readonly sqliteFolders: readonly string[];
   readonly workerSlots: number;
   readonly heartbeatMs: number;
   readonly logLevel: LogLevel;
@@ -153,6 +157,15 @@ const sealKeys = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+const folders = commaList.transform((paths, context) => {
+  for (const each of paths) {
+    if (!isAbsolute(each) || resolve(each) === resolve('/')) {
+      context.addIssue('whole paths of folders with commas between, such as /srv/databases, not /');
+    }
+  }
+  return paths.map((each) => resolve(each));
+});
+
 const origin = commaList.transform((origins, context) => {
   for (const each of origins) {
     if (each !== '*' && URL.parse(each)?.origin !== each) {
@@ -175,6 +188,7 @@ const Environment = z.object({
   TAILRACE_DEFAULT_MODEL: z.string().optional(),
   TAILRACE_MODELS_FILE: z.string().optional(),
   TAILRACE_DEFAULT_PROMPT_FILE: z.string().optional(),
+  TAILRACE_MCP_FILE: z.string().optional(),
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   TAILRACE_TOKENS_FILE: z.string().optional(),
@@ -182,6 +196,7 @@ const Environment = z.object({
   TAILRACE_CORS_ORIGINS: origin.prefault(''),
   TAILRACE_PAGE: z.enum(['on', 'off']).prefault('on'),
   TAILRACE_FETCH_ALLOW: addressRanges.prefault(''),
+  TAILRACE_SQLITE_FOLDERS: folders.prefault(''),
   TAILRACE_WORKER_SLOTS: wholeNumber(1, 10_000).optional(),
   TAILRACE_HEARTBEAT_MS: wholeNumber(100, 600_000).prefault(String(HEARTBEAT_MS)),
   TAILRACE_LOG_LEVEL: z.enum(LOG_LEVELS).prefault('info'),
@@ -244,11 +259,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     defaultModel: e.TAILRACE_DEFAULT_MODEL,
     modelsFile: e.TAILRACE_MODELS_FILE,
     defaultPromptFile: e.TAILRACE_DEFAULT_PROMPT_FILE,
+    mcpFile: e.TAILRACE_MCP_FILE,
     tokensFile: e.TAILRACE_TOKENS_FILE,
     sealKeys: e.TAILRACE_SEAL_KEYS ?? [],
     corsOrigins: e.TAILRACE_CORS_ORIGINS,
     page: e.TAILRACE_PAGE === 'on',
     fetchAllow: e.TAILRACE_FETCH_ALLOW,
+    sqliteFolders: e.TAILRACE_SQLITE_FOLDERS,
     workerSlots:
       e.TAILRACE_WORKER_SLOTS ?? (embeddedModel ? EMBEDDED_WORKER_SLOTS : DEFAULT_WORKER_SLOTS),
     heartbeatMs: e.TAILRACE_HEARTBEAT_MS,

@@ -7,6 +7,7 @@ import type { EventLog, LogEraser } from '../chat/event-log.ts';
 import { DOCUMENTS_READ_MS } from '../chat/limits.ts';
 import type { Logger } from '../chat/logger.ts';
 import type { ModelClient } from '../chat/model-port.ts';
+import type { DatabaseChecker } from '../chat/tool-context.ts';
 import { type DocumentSources, readDocuments } from '../chat/read-documents.ts';
 import type { Sealer } from '../chat/sealing-port.ts';
 import { traceparentOf } from '../chat/trace.ts';
@@ -31,8 +32,11 @@ export interface ServiceDeps {
   readonly list: ChatList;
   readonly hub: ObserveHub;
   readonly model: ModelClient;
+  /** The names of the operator's MCP servers that a tenant may use. */
+  readonly ownMcpServers: (tenant: string) => readonly string[];
   readonly logger: Logger;
   readonly documents: DocumentSources;
+  readonly checkDatabase: DatabaseChecker;
   readonly tokens: TokenCounter;
   readonly sealer: Sealer;
   readonly maxRequestBytes: number;
@@ -46,8 +50,8 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
         {
           ...deps,
           models: () => modelsOrUnavailable(deps.model, context.signal),
-          readDocuments: (request) =>
-            readDocuments(request, deps.documents, () =>
+          readDocuments: (request, chat) =>
+            readDocuments(request, deps.documents, chat, () =>
               AbortSignal.any([context.signal, AbortSignal.timeout(DOCUMENTS_READ_MS)]),
             ),
         },

@@ -39,7 +39,7 @@ import { limitsOf, limitViolations } from '../chat/request-limits.ts';
 import { identitiesOf, sealSecrets } from '../chat/seal-request.ts';
 import type { Sealer } from '../chat/sealing-port.ts';
 import { systemText, systemViolations } from '../chat/system-text.ts';
-import { toolContextViolations } from '../chat/tool-context.ts';
+import { type DatabaseChecker, toolContextViolations } from '../chat/tool-context.ts';
 import { contextText } from '../chat/tool-context-text.ts';
 import { toolViolations } from '../chat/tool-rules.ts';
 import { answerSchema } from '../tools/answer-schema.ts';
@@ -52,8 +52,11 @@ export interface InitiateDeps {
   readonly log: EventLog;
   readonly logger: Logger;
   readonly models: () => Promise<readonly ModelInfo[]>;
+  /** The names of the operator's MCP servers that a tenant may use. */
+  readonly ownMcpServers: (tenant: string) => readonly string[];
   /** The request with its documents as text; rejects where one cannot be read. */
-  readonly readDocuments: (request: ChatRequest) => Promise<ChatRequest>;
+  readonly readDocuments: (request: ChatRequest, chat: ChatKey) => Promise<ChatRequest>;
+  readonly checkDatabase: DatabaseChecker;
   readonly tokens: TokenCounter;
   readonly list: Pick<ChatList, 'queued' | 'position'>;
   readonly sealer: Sealer;
@@ -72,8 +75,8 @@ export async function initiateChatStream(
     ...conversationViolations(given),
     ...contentViolations(given),
     ...toolViolations(given, checkInputSchema),
-    ...mcpViolations(given),
-    ...toolContextViolations(given, tableShape),
+    ...mcpViolations(given, deps.ownMcpServers(tenant)),
+    ...toolContextViolations(given, tableShape, deps.checkDatabase),
     ...formatViolations(given, answerSchema),
     ...limitViolations(given),
   ];
@@ -108,7 +111,7 @@ export async function acceptChat(
   const existing =
     call.streamId === undefined ? undefined : await findExisting(deps, chat, identities);
   const createdAtMs = Date.now();
-  const request = existing === undefined ? await deps.readDocuments(given) : given;
+  const request = existing === undefined ? await deps.readDocuments(given, chat) : given;
   // What is stored is the text, and no secret; the identity is that of what was given.
   const stored = sealSecrets(request === given ? call : { ...call, request }, deps.sealer, chat);
   const bytes = stored === call ? asGiven.bytes : canonicalRequest(stored).bytes;

@@ -13,6 +13,7 @@ import { answerOf } from '../chat/asked-calls.ts';
 import type { AskedCalls } from '../chat/asked-calls.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { CommandInbox } from '../chat/commands.ts';
+import { imageViolations } from '../chat/content-rules.ts';
 import { continueChat } from '../chat/continue-chat.ts';
 import type { ChatAtLeader } from '../chat/decisions.ts';
 import type { Violation } from '../chat/errors.ts';
@@ -134,8 +135,13 @@ function checkResults(results: readonly ToolResultBlock[]): void {
     }
     ids.add(result.toolUseId);
     resultFieldsNotHonoured(result.content, path, (inner) => {
-      refused.push({ path: inner, description: 'only text is honoured by this version' });
+      const description = 'only text, and images as bytes, are honoured by this version';
+      refused.push({ path: inner, description });
     });
+    for (const [j, { block }] of result.content.entries()) {
+      if (block.case !== 'image') continue;
+      violations.push(...imageViolations(block.value, `${path}.content[${j}].image`));
+    }
     const own = toBinary(ToolResultBlockSchema, result).length;
     bytes += own;
     if (own > MAX_TOOL_RESULTS_BYTES) {

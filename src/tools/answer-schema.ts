@@ -19,12 +19,13 @@ import { COST_KEYWORD, SchemaFault, walkedSchema, type WalkedSchema } from './sc
 import { schemaFault } from './schema-words.ts';
 
 export interface AnswerSchema {
-  readonly check: (value: unknown) => AnswerVerdict;
+  /** `what`: how a violation calls the whole. */
+  readonly check: (value: unknown, what?: string) => AnswerVerdict;
 }
 
 export type AnswerVerdict =
   | { readonly fits: true }
-  /** Sentences, the first ones where there are many. Each begins with a place in the answer. */
+  /** Sentences, the first ones where there are many. Each begins with a place in the value. */
   | { readonly fits: false; readonly violations: readonly string[] }
   /** It cannot be told at a bounded cost. */
   | { readonly fits: undefined };
@@ -73,13 +74,13 @@ function compiled(schema: WalkedSchema): AnswerSchema {
   // Made when it is needed: most answers fit.
   let all: ValidateFunction | undefined;
   return {
-    check(value) {
+    check(value, what = 'the answer') {
       const fits = run(first, value, MAX_SCHEMA_CHECK_COST);
       if (fits !== false) return { fits };
       const found = [...(first.errors ?? [])];
       all ??= compile(schema, true);
       if (run(all, value, MAX_SCHEMA_REPORT_COST) === false) found.push(...(all.errors ?? []));
-      return { fits, violations: sentences(found) };
+      return { fits, violations: sentences(found, what) };
     },
   };
 }
@@ -210,22 +211,20 @@ function lookAt(data: unknown): number {
   return typeof data === 'object' && data !== null ? Object.keys(data).length : 0;
 }
 
-function sentences(errors: readonly ErrorObject[]): readonly string[] {
+function sentences(errors: readonly ErrorObject[], what: string): readonly string[] {
   const said = new Set<string>();
   for (const error of errors.slice(0, MAX_SCHEMA_ERRORS_SAID)) {
     if (said.size === MAX_SCHEMA_VIOLATIONS) break;
-    said.add(cutTo(sentence(error), MAX_SCHEMA_VIOLATION_CHARS));
+    said.add(cutTo(sentence(error, what), MAX_SCHEMA_VIOLATION_CHARS));
   }
   return [...said];
 }
 
-function sentence({
-  instancePath,
-  keyword,
-  message = 'does not fit',
-  params,
-}: ErrorObject): string {
-  const where = instancePath === '' ? 'the answer' : cutTo(instancePath, 120);
+function sentence(
+  { instancePath, keyword, message = 'does not fit', params }: ErrorObject,
+  what: string,
+): string {
+  const where = instancePath === '' ? what : cutTo(instancePath, 120);
   return `${where} ${message}${detail(keyword, params)}`;
 }
 

@@ -13,11 +13,20 @@ export interface DocumentToIndex {
 }
 
 export interface Hit extends Passage {
+  /** Among all passages of the index. */
+  readonly place: number;
   /** The document, by its place among those of the index. */
   readonly document: number;
 }
 
 export interface DocumentIndex {
+  /** All passages, document by document. It outlives the index. */
+  readonly passages: readonly Hit[];
+  /** Where those of a document are among them; undefined: all. */
+  readonly rangeOf: (document: number | undefined) => {
+    readonly from: number;
+    readonly to: number;
+  };
   /** The best first. `document`: only there. */
   readonly search: (query: string, document: number | undefined, limit: number) => readonly Hit[];
   /** Gives its memory back; no search may follow. */
@@ -46,7 +55,7 @@ export async function indexDocuments(
     const head = spaced(title);
     for (const { start, end } of passagesOf(text)) {
       insert.run(hits.length, head, spaced(text.slice(start, end)));
-      hits.push({ document, start, end });
+      hits.push({ place: hits.length, document, start, end });
       if (performance.now() < sliceEnd) continue;
       await setImmediate();
       sliceEnd = performance.now() + INDEX_SLICE_MS;
@@ -56,14 +65,20 @@ export async function indexDocuments(
   firsts.push(hits.length);
   const select = db.prepare(SEARCH);
   select.setReturnArrays(true);
+  const rangeOf = (
+    document: number | undefined,
+  ): { readonly from: number; readonly to: number } => {
+    if (document === undefined) return { from: 0, to: hits.length };
+    return { from: firsts[document] ?? 0, to: firsts[document + 1] ?? 0 };
+  };
   const find = (match: string, document: number | undefined, limit: number): readonly Hit[] => {
-    const from = document === undefined ? 0 : firsts[document];
-    const to = document === undefined ? hits.length : firsts[document + 1];
-    if (from === undefined || to === undefined) return [];
+    const { from, to } = rangeOf(document);
     const rows = select.all(match, from, to - 1, limit) as unknown as readonly [number][];
     return rows.flatMap(([row]) => hits[row] ?? []);
   };
   return {
+    passages: hits,
+    rangeOf,
     search: (query, document, limit) => {
       const words = wordsOf(query);
       if (words.length === 0) return [];

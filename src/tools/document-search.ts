@@ -1,11 +1,20 @@
 // document_search: the passages of the documents of tool_context that say most of what the model looks for.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { type ContextDocument, contextDocuments } from '../chat/context-documents.ts';
-import { DEFAULT_PASSAGES, MAX_PASSAGES, MAX_SEARCH_QUERY_CHARS } from '../chat/limits.ts';
-import type { ServerTool } from '../chat/tool-port.ts';
+import type { Embedder } from '../chat/embedding-port.ts';
+import {
+  DEFAULT_PASSAGES,
+  FUSED_PASSAGES,
+  MAX_PASSAGES,
+  MAX_SEARCH_QUERY_CHARS,
+} from '../chat/limits.ts';
+import type { TextTool, ToolRunScope } from '../chat/tool-port.ts';
 import type { Hit } from './document-index.ts';
 import { createKeptIndexes, indexKey } from './kept-indexes.ts';
 import { listing, oneLine } from './listing.ts';
+import { createMeaningSearch, type MeaningSearch } from './meaning-search.ts';
+import { fused } from './rank-fusion.ts';
+import { untilAborted } from './until-aborted.ts';
 
 interface SearchInput {
   readonly query: string;
@@ -16,29 +25,53 @@ interface SearchInput {
 /** Of all chats of this process. */
 const indexes = createKeptIndexes();
 
-/** `request`: with its documents as text. */
-export function documentSearchTool(request: ChatRequest): ServerTool {
+/** What it takes to search by meaning as well. */
+export interface Meanings {
+  readonly embedder: Embedder;
+  readonly run: ToolRunScope;
+}
+
+/** For one run. `request`: with its documents as text. `meanings` undefined: by words alone. */
+export function documentSearchTool(request: ChatRequest, meanings?: Meanings): TextTool {
   const documents = contextDocuments(request);
   const toIndex = documents.map(({ name, title, text }) => {
     return { title: name === title ? name : `${name} ${title}`, text };
   });
   // At the first call: most documents are long, and not every chat searches.
   let key: string | undefined;
+  let meaning: MeaningSearch | undefined;
   return {
     name: 'document_search',
-    description: description(documents),
+    description: description(documents, meanings !== undefined),
     inputSchema: schema(documents),
     idempotent: true,
-    call: async (input, signal) => {
+    call: async (input, signal, traceparent) => {
       const { query, document, limit = DEFAULT_PASSAGES } = input as unknown as SearchInput;
       const only = document === undefined ? undefined : documents.findIndex(hasId(document));
       key ??= indexKey(toIndex);
       // An abort does not stop the index: the next call finds it made.
-      const hits = await untilAborted(
-        indexes.with(key, toIndex, (index) => index.search(query, only, limit)),
+      const { byWords, passages, range } = await untilAborted(
+        indexes.with(key, toIndex, (index) => ({
+          byWords: index.search(query, only, meanings === undefined ? limit : FUSED_PASSAGES),
+          passages: index.passages,
+          range: index.rangeOf(only),
+        })),
         signal,
       );
-      return answer(hits, documents);
+      if (meanings === undefined) return answer(byWords, documents);
+      meaning ??= createMeaningSearch(
+        meanings.embedder,
+        passages.map(
+          ({ document, start, end }) => documents[document]?.text.slice(start, end) ?? '',
+        ),
+        meanings.run,
+        fieldOf(request),
+      );
+      const call = { signal, traceparent };
+      const places = await meaning.nearest(query, range, FUSED_PASSAGES, call);
+      const byMeaning = places.flatMap((place) => passages[place] ?? []);
+      const hits = fused([byWords, byMeaning], ({ place }) => place);
+      return answer(hits.slice(0, limit), documents);
     },
   };
 }
@@ -47,16 +80,12 @@ function hasId(id: string): (document: ContextDocument) => boolean {
   return (document) => document.id === id;
 }
 
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
+/** Where the request asks for this tool. */
+function fieldOf({ tools }: ChatRequest): string {
+  const asks = tools.findIndex(
+    ({ kind }) => kind.case === 'server' && kind.value.name === 'document_search',
+  );
+  return `request.tools[${asks}]`;
 }
 
 function answer(hits: readonly Hit[], documents: readonly ContextDocument[]): string {
@@ -70,13 +99,16 @@ function answer(hits: readonly Hit[], documents: readonly ContextDocument[]): st
   return JSON.stringify(passages.length > 0 ? { passages } : { passages, note });
 }
 
-function description(documents: readonly ContextDocument[]): string {
+function description(documents: readonly ContextDocument[], byMeaning: boolean): string {
   const lines = documents.map(({ id, name, title, description, text }) => {
     const titled = title === name ? '' : `, "${oneLine(title, 200)}"`;
     const said = description === '' ? '' : `: ${oneLine(description)}`;
     return `- ${id}: ${oneLine(name)}${titled}, ${text.length} characters${said}`;
   });
-  return `Searches the documents below for words and gives the passages that fit best, each with its document's id, its position in characters from the document's start, and its words. Use it before you answer from these documents. It finds words and not meanings: give the words that the text would use, and search again with others where the passages do not answer. Documents:
+  const how = byMeaning
+    ? 'It finds words and meanings: ask in a sentence that has the words that the text would use'
+    : 'It finds words and not meanings: give the words that the text would use';
+  return `Searches the documents below and gives the passages that fit best, each with its document's id, its position in characters from the document's start, and its words. Use it before you answer from these documents. ${how}, and search again with others where the passages do not answer. Documents:
 ${listing(lines, 'documents, whose ids count on')}`;
 }
 

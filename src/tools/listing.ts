@@ -2,12 +2,16 @@
 import { MAX_LISTED_DESCRIPTION_CHARS, MAX_TOOL_LIST_CHARS } from '../chat/limits.ts';
 
 /** One line each. `what`: documents. */
-export function listing(lines: readonly string[], what: string): string {
+export function listing(
+  lines: readonly string[],
+  what: string,
+  mostChars: number = MAX_TOOL_LIST_CHARS,
+): string {
   let chars = 0;
   const shown: string[] = [];
   for (const line of lines) {
     chars += line.length + 1;
-    if (chars > MAX_TOOL_LIST_CHARS && shown.length > 0) break;
+    if (chars > mostChars && shown.length > 0) break;
     shown.push(line);
   }
   const hidden = lines.length - shown.length;

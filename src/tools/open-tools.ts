@@ -1,15 +1,15 @@
 // The tools that are run here, opened for one run of a chat: Tailrace's own, and those of MCP servers.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import type { ServerTool, ToolOpener } from '../chat/tool-port.ts';
-import type { AddressGuard } from './address-guard.ts';
+import type { ServerTool, ToolOpener, ToolRunScope } from '../chat/tool-port.ts';
+import type { McpParts } from './mcp/mcp-tools.ts';
 
-/** `ownTools`: those of Tailrace's own that a request asks for. */
-export function toolOpener(
-  ownTools: (request: ChatRequest) => readonly ServerTool[],
-  guard: AddressGuard,
-): ToolOpener {
+/** Those of Tailrace's own that a request asks for. */
+export type OwnTools = (request: ChatRequest, run: ToolRunScope) => Promise<readonly ServerTool[]>;
+
+/** `mcp`: as things are when a run begins. */
+export function toolOpener(ownTools: OwnTools, mcp: () => McpParts): ToolOpener {
   return async (request, run) => {
-    const own = ownTools(request);
+    const own = await ownTools(request, run);
     if (request.mcpServers.length === 0) {
       return {
         missing: undefined,
@@ -22,7 +22,7 @@ export function toolOpener(
     const names = request.tools.flatMap(({ kind }) =>
       kind.case === undefined ? [] : [kind.value.name],
     );
-    const mcp = await openMcpTools(request.mcpServers, new Set(names), guard, run);
-    return { ...mcp, current: async () => [...own, ...(await mcp.current())] };
+    const theirs = await openMcpTools(request.mcpServers, new Set(names), mcp(), run);
+    return { ...theirs, current: async () => [...own, ...(await theirs.current())] };
   };
 }

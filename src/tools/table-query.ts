@@ -1,9 +1,10 @@
 // table_query: SQL over the tables of tool_context, and over nothing else.
 import { createHash } from 'node:crypto';
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import { MAX_TABLE_RESULT_ROWS, MAX_TABLE_SQL_CHARS, TABLE_QUERY_MS } from '../chat/limits.ts';
+import type { ChatKey } from '../chat/chat-key.ts';
+import { MAX_SQL_RESULT_ROWS, MAX_SQL_CHARS, TABLE_QUERY_MS } from '../chat/limits.ts';
 import { sqlName } from '../chat/sql-name.ts';
-import type { ServerTool } from '../chat/tool-port.ts';
+import type { TextTool } from '../chat/tool-port.ts';
 import { tableShape } from './known-tables.ts';
 import { listing, oneLine } from './listing.ts';
 import type { NamedTable } from './table-database.ts';
@@ -18,7 +19,11 @@ interface DescribedTable extends NamedTable {
 const shared = createTableEngine();
 
 /** `request`: past the door, so that its tables can be read. */
-export function tableQueryTool(request: ChatRequest, engine: TableEngine = shared): ServerTool {
+export function tableQueryTool(
+  request: ChatRequest,
+  chat: ChatKey,
+  engine: TableEngine = shared,
+): TextTool {
   const tables = request.toolContext.flatMap(({ name, description, item }): DescribedTable[] => {
     if (item.case !== 'table') return [];
     const { format, data } = item.value;
@@ -33,7 +38,7 @@ export function tableQueryTool(request: ChatRequest, engine: TableEngine = share
     call: async (input, signal) => {
       const { sql } = input as { readonly sql: string };
       set ??= setOf(tables);
-      return engine.query(set, sql, signal);
+      return engine.query(set, sql, chat, signal);
     },
   };
 }
@@ -48,7 +53,7 @@ function setOf(tables: readonly NamedTable[]): TableSet {
 }
 
 function describe(tables: readonly DescribedTable[]): string {
-  return `Runs one SELECT of SQLite's SQL (it may begin with WITH) over the tables below, which can only be read, and gives columns and rows as JSON: at most ${MAX_TABLE_RESULT_ROWS} rows, after at most ${TABLE_QUERY_MS / 1_000} s. Aggregate and filter in SQL instead of reading whole tables. Empty values are NULL, booleans 1 and 0, dates as they were given. Put names in double quotes and texts in single ones. Tables:
+  return `Runs one SELECT of SQLite's SQL (it may begin with WITH) over the tables below, which can only be read, and gives columns and rows as JSON: at most ${MAX_SQL_RESULT_ROWS} rows, after at most ${TABLE_QUERY_MS / 1_000} s. Aggregate and filter in SQL instead of reading whole tables. Empty values are NULL, booleans 1 and 0, dates as they were given. Put names in double quotes and texts in single ones. Tables:
 ${listing(tables.map(tableLine), 'tables; SELECT name, sql FROM sqlite_master lists all')}`;
 }
 
@@ -70,7 +75,7 @@ const SCHEMA = JSON.stringify({
     sql: {
       type: 'string',
       minLength: 1,
-      maxLength: MAX_TABLE_SQL_CHARS,
+      maxLength: MAX_SQL_CHARS,
       description: 'One SELECT.',
     },
   },

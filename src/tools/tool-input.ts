@@ -21,7 +21,7 @@ export function readToolInput(schema: string, text: string): ToolInput {
   if (schema === '') return { ok: true, value };
   const compiled = answerSchema(schema);
   if (!compiled.ok) throw new Error(`The schema of the tool ${compiled.why}`);
-  const verdict = compiled.schema.check(value);
+  const verdict = compiled.schema.check(value, 'the input');
   if (verdict.fits === true) return { ok: true, value };
   const violations = verdict.fits === false ? verdict.violations.join('; ') : 'it is too large';
   return { ok: false, why: `The input does not fit the schema: ${violations}.` };

@@ -1,9 +1,10 @@
 // The tool web_fetch: reads a page of the web, or a document there, as text for the model.
+import type { ChatKey } from '../chat/chat-key.ts';
 import type { DocumentReader, DocumentReading } from '../chat/document-port.ts';
 import { ChatError } from '../chat/errors.ts';
 import { MAX_URL_CHARS, MAX_WEB_PAGE_CHARS, MAX_WEB_PAGE_TITLE_CHARS } from '../chat/limits.ts';
 import { documentKindOf, parseMediaType } from '../chat/media-type.ts';
-import { type ServerTool, ToolFailure } from '../chat/tool-port.ts';
+import { type TextTool, ToolFailure } from '../chat/tool-port.ts';
 import { FetchFailure } from './fetch-failure.ts';
 import type { Fetched, GuardedFetch } from './guarded-fetch.ts';
 
@@ -12,7 +13,7 @@ export interface WebFetchParts {
   readonly reader: DocumentReader;
 }
 
-export function webFetchTool({ fetch, reader }: WebFetchParts): ServerTool {
+export function webFetchTool({ fetch, reader }: WebFetchParts, chat: ChatKey): TextTool {
   return {
     name: 'web_fetch',
     description:
@@ -35,7 +36,7 @@ export function webFetchTool({ fetch, reader }: WebFetchParts): ServerTool {
       // The schema says so; a caller that did not hold the input to it is a fault of ours.
       if (typeof url !== 'string') throw new Error('web_fetch was called without a url.');
       const page = await fetchPage(fetch, url, signal);
-      return answerOf(page.url, await readPage(reader, page, signal));
+      return answerOf(page.url, await readPage(reader, page, chat, signal));
     },
   };
 }
@@ -60,6 +61,7 @@ type Readable = Extract<DocumentReading, { readonly text: string }>;
 async function readPage(
   reader: DocumentReader,
   { contentType, data }: Fetched,
+  chat: ChatKey,
   signal: AbortSignal,
 ): Promise<Readable> {
   const type = parseMediaType(contentType);
@@ -68,7 +70,7 @@ async function readPage(
   if (data.length === 0) throw new ToolFailure('The page is empty.');
   let reading: DocumentReading;
   try {
-    reading = await reader.read({ kind, data, charset: type?.charset }, signal);
+    reading = await reader.read({ kind, data, charset: type?.charset }, chat, signal);
   } catch (error) {
     if (!(error instanceof ChatError) || error.reason !== 'QUEUE_FULL') throw error;
     throw new ToolFailure('Too many pages are read at the moment; try again later.', {

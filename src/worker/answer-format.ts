@@ -65,11 +65,12 @@ const IS_CUT: ReadonlySet<StopReason> = new Set([StopReason.MAX_TOKENS, StopReas
 export function judge({ schema, tool }: AnswerFormat, text: string, end: Completed): Judged {
   const whole = tool === undefined ? IS_WHOLE.has(end.stopReason) : CALLED.has(end.stopReason);
   if (!whole && !IS_CUT.has(end.stopReason)) return { end };
-  const read = readJson(text);
+  const what = tool === undefined ? 'the answer' : 'the input';
+  const read = readJson(text, what);
   // Cut off, but not within the JSON: a number or a word may go on where it seems to end.
   if (!whole && (read.violation !== undefined || !/[}\]"]$/.test(read.json))) return { end };
   if (read.violation !== undefined) return { violations: [read.violation] };
-  const verdict = schema.check(read.value);
+  const verdict = schema.check(read.value, what);
   if (verdict.fits === true) {
     if (Buffer.byteLength(read.json) > MAX_OUTPUT_JSON_BYTES) return { end: tooLarge() };
     return { end: { ...end, outputJson: read.json } };
@@ -83,9 +84,9 @@ type ReadJson =
   | { readonly violation: string };
 
 /** The JSON text, or one Markdown fence around it, as models without a grammar like to write. */
-function readJson(text: string): ReadJson {
+function readJson(text: string, what: string): ReadJson {
   const json = unfenced(text.trim());
-  if (json === '') return { violation: 'the answer is empty; JSON is wanted' };
+  if (json === '') return { violation: `${what} is empty; JSON is wanted` };
   let value: unknown;
   try {
     value = JSON.parse(json);
@@ -94,11 +95,11 @@ function readJson(text: string): ReadJson {
     const at = /at position \d+( \(line \d+ column \d+\))?/.exec(String(error))?.[0];
     const where = at === undefined ? 'it breaks off' : `it breaks ${at}`;
     return {
-      violation: `the answer is not JSON: ${where}; JSON alone is wanted, without other words`,
+      violation: `${what} is not JSON: ${where}; JSON alone is wanted, without other words`,
     };
   }
   if (depthOf(value) > MAX_OUTPUT_JSON_DEPTH) {
-    return { violation: `the answer is nested more than ${MAX_OUTPUT_JSON_DEPTH} levels deep` };
+    return { violation: `${what} is nested more than ${MAX_OUTPUT_JSON_DEPTH} levels deep` };
   }
   return { json, value };
 }
@@ -152,13 +153,19 @@ function said(role: Role, text: string): Message {
   return create(MessageSchema, { role, content: [{ block: { case: 'text', value: text } }] });
 }
 
-export function schemaNotMet(violations: readonly string[], asked: boolean): End {
+export function schemaNotMet(
+  format: AnswerFormat | undefined,
+  violations: readonly string[],
+  asked: boolean,
+): End {
+  const { tool } = format ?? {};
+  const what = tool === undefined ? 'The answer' : `The input of the call of "${tool}"`;
   const again = asked ? ', also after the model was asked again' : '';
   return {
     kind: 'failed',
     reason: FailureReason.SCHEMA_NOT_MET,
     message:
-      `The answer does not fit the schema${again}: ` +
+      `${what} does not fit the schema${again}: ` +
       `${violations.join('; ')}. Simplify the schema, or choose a model that keeps to it.`,
     retryable: true,
   };

@@ -8,7 +8,7 @@ import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { Settled } from '../chat/append.ts';
-import { resultChars } from '../chat/answer.ts';
+import { resultChars, resultImageBytes } from '../chat/answer.ts';
 import { appendSettled } from '../chat/append.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
@@ -344,7 +344,9 @@ function contentChars(payload: EventPayload): number {
       const block = content?.block;
       if (block?.case === 'text') return block.value.length;
       if (block?.case === 'toolUse') return block.value.input?.length ?? 0;
-      if (block?.case === 'toolResult') return resultChars(block.value);
+      if (block?.case === 'toolResult') {
+        return resultChars(block.value) + resultImageBytes(block.value);
+      }
       if (block?.case !== 'thinking') return signature.length;
       return (block.value.text?.length ?? 0) + (block.value.signature?.length ?? 0);
     }

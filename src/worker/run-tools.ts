@@ -6,14 +6,15 @@ import type { Settled } from '../chat/append.ts';
 import type { OpenCall } from '../chat/answer.ts';
 import {
   MAX_CHAT_TOOL_RESULT_CHARS,
-  MAX_TOOL_RESULT_CHARS,
   TOOL_CALL_TIMEOUT_MS,
   TOOL_CALLS_AT_ONCE,
 } from '../chat/limits.ts';
 import type { Span } from '../chat/span.ts';
-import { ToolFailure } from '../chat/tool-port.ts';
+import { ToolFailure, type ToolPart, type ToolProgress } from '../chat/tool-port.ts';
 import { readToolInput } from '../tools/tool-input.ts';
 import type { LogWriter } from './log-writer.ts';
+import { type Answered, resultContent } from './tool-result.ts';
+import { progressEvents } from './tool-progress.ts';
 import type { OwnTool, ToolSet } from './tool-set.ts';
 
 export interface ToolRun {
@@ -25,8 +26,9 @@ export interface ToolRun {
   readonly nextIndex: number;
   /** How often each tool has answered in this chat. */
   readonly used: ReadonlyMap<string, number>;
-  /** What they have answered together, in UTF-16 units. */
+  /** What they have answered together, in UTF-16 units, and in bytes of images. */
   readonly toolResultChars: number;
+  readonly toolImageBytes: number;
   readonly signal: AbortSignal;
   /** Of the run. */
   readonly span: Span;
@@ -35,7 +37,7 @@ export interface ToolRun {
 }
 
 interface Result {
-  readonly text: string;
+  readonly parts: readonly ToolPart[];
   readonly isError: boolean;
 }
 
@@ -46,7 +48,7 @@ interface Result {
 export async function runTools(run: ToolRun, calls: readonly OpenCall[]): Promise<Settled> {
   let nextIndex = run.nextIndex;
   const used = new Map(run.used);
-  const answered: Answered = { chars: run.toolResultChars };
+  const answered: Answered = { chars: run.toolResultChars, imageBytes: run.toolImageBytes };
   let last: Settled = { type: 'stored', storeSequence: run.writer.storeSequence };
   const waiting = calls.map((open) => {
     const index = open.begun ?? nextIndex++;
@@ -89,10 +91,10 @@ async function answer(
       if (settled.type !== 'stored') return settled;
     }
   }
-  const result = await resultOf(run, { call, begun }, own, { uses, chars: answered.chars });
-  const text = cut(result.text);
-  answered.chars += text.length;
-  const content = [{ block: { case: 'text' as const, value: text } }];
+  const told = progressEvents({ index, toolUseId: call.id }, (event) => writer.push(event));
+  const spent = { uses, chars: answered.chars, tell: told.tell };
+  const result = await resultOf(run, { call, begun }, own, spent).finally(told.end);
+  const content = resultContent(result.parts, answered);
   const value = { toolUseId: call.id, content, isError: result.isError };
   writer.push({
     case: 'blockStopped',
@@ -101,26 +103,27 @@ async function answer(
   return writer.step();
 }
 
-/** Shared by the calls of a turn. */
-interface Answered {
-  chars: number;
-}
+const TOO_MUCH_TOLD = failure(
+  `The tools of this chat have answered ${MAX_CHAT_TOOL_RESULT_CHARS} characters, the most that they may, and this call was not made. Go on with what you have.`,
+);
 
-const TOO_MUCH_TOLD: Result = {
-  text: `The tools of this chat have answered ${MAX_CHAT_TOOL_RESULT_CHARS} characters, the most that they may, and this call was not made. Go on with what you have.`,
-  isError: true,
-};
-
-const FATE_UNKNOWN: Result = {
-  text: 'This call was under way when its worker was lost. It may or may not have been carried out, and it is not repeated, since this tool does not say that it may be. Find out how things stand before you call it again.',
-  isError: true,
-};
+const FATE_UNKNOWN = failure(
+  'This call was under way when its worker was lost. It may or may not have been carried out, and it is not repeated, since this tool does not say that it may be. Find out how things stand before you call it again.',
+);
 
 async function resultOf(
   run: ToolRun,
   { call, begun }: OpenCall,
   own: OwnTool | undefined,
-  { uses, chars }: { readonly uses: number; readonly chars: number },
+  {
+    uses,
+    chars,
+    tell,
+  }: {
+    readonly uses: number;
+    readonly chars: number;
+    readonly tell: (progress: ToolProgress) => void;
+  },
 ): Promise<Result> {
   if (own === undefined) return failure(unknownTool(call.name, run.tools));
   const { tool, maxUses } = own;
@@ -144,8 +147,10 @@ async function resultOf(
   });
   let fault: string | undefined;
   try {
-    const answer = tool.call(input.value, signal, span.traceparent);
-    return { text: await untilAborted(answer, signal), isError: false };
+    const answer = tool.call(input.value, signal, span.traceparent, tell);
+    const said = await untilAborted(answer, signal);
+    const parts = typeof said === 'string' ? [textPart(said)] : said;
+    return { parts, isError: false };
   } catch (error) {
     fault = 'ABORTED';
     run.signal.throwIfAborted();
@@ -179,7 +184,11 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T
 }
 
 function failure(text: string): Result {
-  return { text, isError: true };
+  return { parts: [textPart(text)], isError: true };
+}
+
+function textPart(text: string): ToolPart {
+  return { kind: 'text', text };
 }
 
 function unknownTool(name: string, { definitions }: ToolSet): string {
@@ -187,13 +196,4 @@ function unknownTool(name: string, { definitions }: ToolSet): string {
   return names.length === 0
     ? `There is no tool "${name}", nor any other in this chat.`
     : `There is no tool "${name}". There are: ${names.join(', ')}.`;
-}
-
-function cut(text: string): string {
-  if (text.length <= MAX_TOOL_RESULT_CHARS) return text;
-  let end = MAX_TOOL_RESULT_CHARS;
-  const unit = text.charCodeAt(end - 1);
-  // Never between the halves of a surrogate pair.
-  if (unit >= 0xd800 && unit <= 0xdbff) end--;
-  return `${text.slice(0, end)}\n[Cut off here: the result has ${text.length} characters, and a tool’s result at most ${MAX_TOOL_RESULT_CHARS}. Ask for less at a time.]`;
 }

@@ -2,45 +2,31 @@
 // asked for the next turn, and what it says goes to the log. Finished steps are never asked again.
 import { create } from '@bufbuild/protobuf';
 import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import {
-  FailureReason,
-  FailureReasonSchema,
-  StopReason,
-  UsageSchema,
-} from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { FailureReason, StopReason, UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ToolUseBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Settled } from '../chat/append.ts';
 import type { Command } from '../chat/commands.ts';
-import { runDueMs, runTimeout, toolDeadlineMs } from '../chat/deadlines.ts';
+import { runDueMs, toolDeadlineMs } from '../chat/deadlines.ts';
 import type { StatusMark } from '../chat/event-log.ts';
 import { fieldsOf } from '../chat/log-fields.ts';
 import type { Logger } from '../chat/logger.ts';
-import type { ModelClient, ModelSink, ModelWarning } from '../chat/model-port.ts';
-import { ModelFailure } from '../chat/model-port.ts';
+import type { ModelClient, ModelWarning } from '../chat/model-port.ts';
 import { nextCall } from '../chat/request-limits.ts';
+import { LogReading } from '../chat/read-log.ts';
 import { OpenError } from '../chat/sealing-port.ts';
 import type { Span } from '../chat/span.ts';
 import type { End } from '../chat/terminal.ts';
 import type { OpenTools } from '../chat/tool-port.ts';
 import { type Judged, judge, schemaNotMet } from './answer-format.ts';
 import { AnswerSink } from './answer-sink.ts';
+import { ask, goesOn } from './ask-model.ts';
 import type { LogWriter } from './log-writer.ts';
 import { isFull } from './log-writer.ts';
+import { endByStop, RunStop } from './run-stop.ts';
 import { runTools } from './run-tools.ts';
-import { checkTurn } from './tool-choice.ts';
+import { missingChoice } from './tool-choice.ts';
 import type { OpenChat, Turn, TurnDeps } from './turn.ts';
 import { corrected, isFirstStep, nextTurn, openChat, repairTurn } from './turn.ts';
-
-/** Why a run is stopped before the model is done: the reason of its abort signal. */
-export class RunStop extends Error {
-  readonly why: 'cancelled' | 'hand-back' | 'lost' | 'run-timeout';
-
-  constructor(why: RunStop['why'], message: string) {
-    super(message);
-    this.name = 'RunStop';
-    this.why = why;
-  }
-}
 
 export type RunResult =
   /** The terminal event is in the log. */
@@ -57,10 +43,6 @@ export interface RunDeps extends TurnDeps {
   readonly logger: Logger;
   readonly span: Span;
 }
-
-/** What a turn came to. tools: calls that are answered here come next. */
-type Outcome = End | GoesOn;
-type GoesOn = { readonly kind: 'wait' | 'tools' };
 
 /** `mark`: of the claim, whose record the writer knows. */
 export async function runChat(
@@ -84,11 +66,14 @@ export async function runChat(
     const upTo = isFirstStep(mark) ? undefined : writer.storeSequence;
     const warnings: ModelWarning[] = [];
     await using opened = await deps.openTools(chat.request, {
+      command,
       signal: abort.signal,
       warn: (warning) => void warnings.push(warning),
     });
-    const run: Run = { deps, command, chat, opened, writer, mark, warnings, signal: abort.signal };
-    let turn = await nextTurn(deps, chat, opened, command.chat, upTo);
+    const reading = new LogReading(deps.log, command.chat);
+    const { signal } = abort;
+    const run: Run = { deps, command, chat, opened, reading, writer, mark, warnings, signal };
+    let turn = await nextTurn(chat, opened, reading, upTo);
     begun = true;
     writer.resume(turn.textHash);
     if (opened.missing !== undefined && !abort.signal.aborted) {
@@ -124,6 +109,8 @@ interface Run {
   readonly command: Command;
   readonly chat: OpenChat;
   readonly opened: OpenTools;
+  /** What of the log the run has read: each step reads what came since. */
+  readonly reading: LogReading;
   readonly writer: LogWriter;
   readonly mark: StatusMark;
   /** Of the tools, not told yet: they belong before the turn that does without. */
@@ -132,9 +119,10 @@ interface Run {
 }
 
 function tellWarnings({ deps, command, writer, warnings }: Run): void {
-  for (const { reason, message, field } of warnings.splice(0)) {
+  for (const { reason, message, field, cause } of warnings.splice(0)) {
     writer.push({ case: 'warning', value: { reason, message, field } });
-    deps.logger.warn({ ...fieldsOf(command), attempt: writer.attempt, field }, message);
+    const err = cause === undefined ? {} : { err: cause };
+    deps.logger.warn({ ...fieldsOf(command), attempt: writer.attempt, field, ...err }, message);
   }
 }
 
@@ -142,7 +130,11 @@ function tellWarnings({ deps, command, writer, warnings }: Run): void {
 type Next = { readonly turn: Turn } | { readonly result: RunResult };
 
 async function askModel(run: Run, turn: Turn): Promise<Next> {
-  const { deps, chat, command, writer, mark } = run;
+  const { deps, chat, command, writer, mark, signal } = run;
+  const missing = missingChoice(turn.toolChoice, chat.request, turn.tools);
+  if (missing !== undefined && !signal.aborted) {
+    return { result: await finish(writer, missing, turn.usage ?? create(UsageSchema)) };
+  }
   const sink = new AnswerSink(writer, turn);
   const outcome = await ask(run, turn, sink);
   const usage = sink.finish(outcome);
@@ -157,7 +149,7 @@ async function askModel(run: Run, turn: Turn): Promise<Next> {
     return goOn(run, turn, await writer.step());
   }
   const fields = { ...fieldsOf(command), attempt: writer.attempt, turn: turn.turn };
-  const mayAsk = turn.repairs.length === 0 && next.may;
+  const mayAsk = turn.repairs === undefined && next.may;
   if (outcome.kind === 'failed' && outcome.reason === FailureReason.TOOL_CHOICE_NOT_MET && mayAsk) {
     deps.logger.warn(fields, 'a turn did not keep to tool_choice');
     return { turn: corrected(turn, sink, usage) };
@@ -171,14 +163,10 @@ async function askModel(run: Run, turn: Turn): Promise<Next> {
   );
   // Asking again is a turn and a call of the model as any other.
   if (!mayAsk) {
-    const end = schemaNotMet(violations, turn.repairs.length > 0);
+    const end = schemaNotMet(chat.format, violations, turn.repairs !== undefined);
     return { result: await finish(writer, end, usage) };
   }
   return { turn: repairTurn(chat, turn, sink, usage, violations) };
-}
-
-function goesOn(outcome: Outcome): outcome is GoesOn {
-  return outcome.kind === 'wait' || outcome.kind === 'tools';
 }
 
 /** Runs what is to be run here; what the client is to run is left to it. */
@@ -196,6 +184,7 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
         nextIndex: turn.nextIndex,
         used: turn.used,
         toolResultChars: turn.toolResultChars,
+        toolImageBytes: turn.toolImageBytes,
         signal,
         span: deps.span,
         onFault: ({ id, name }, err) => {
@@ -218,13 +207,13 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
 
 /** A step is in the log: the next turn is read out of it, as whoever took over would. */
 async function goOn(
-  { deps, chat, opened, command, writer }: Run,
+  { chat, opened, reading, writer }: Run,
   turn: Turn,
   settled: Settled,
 ): Promise<Next> {
   if (isFull(settled)) return { result: await handBack(writer) };
   if (settled.type !== 'stored') return { result: lost(lossBy(settled)) };
-  const next = await nextTurn(deps, chat, opened, command.chat, writer.storeSequence);
+  const next = await nextTurn(chat, opened, reading, writer.storeSequence);
   next.answeredBy = turn.answeredBy;
   return { turn: next };
 }
@@ -236,11 +225,20 @@ function judgeTurn({ format }: OpenChat, { repairs }: Turn, sink: AnswerSink, en
     // Another tool was called, for the client to run: the answer is to come.
     return answer === undefined ? { end } : judge(format, answer, end);
   }
-  if (end.kind !== 'failed' || repairs.length === 0) return { end };
+  if (end.kind !== 'failed' || repairs === undefined) return { end };
   // The reason is the second call's, but there would have been no second call without the first answer.
-  const what = format === undefined ? 'did not keep to tool_choice' : 'did not fit the schema';
-  const message = `The answer ${what}, and asking the model again failed. ${end.message}`;
+  const message = `${firstAnswer(repairs, format?.tool)}, and asking the model again failed. ${end.message}`;
   return { end: { ...end, message } };
+}
+
+/** What was wrong with the answer that the model was asked again after. */
+function firstAnswer(repairs: 'schema' | 'tool_choice', tool: string | undefined): string {
+  if (tool === undefined) {
+    const what = repairs === 'schema' ? 'fit the schema' : 'keep to tool_choice';
+    return `The answer did not ${what}`;
+  }
+  if (repairs === 'schema') return `The input of the call of "${tool}" did not fit the schema`;
+  return `The model did not keep to the call of "${tool}" that response_format.tool asks for`;
 }
 
 async function wait(
@@ -253,83 +251,6 @@ async function wait(
   const settled = await writer.wait(calls, deadlineMs);
   if (isFull(settled)) return await handBack(writer);
   return settled.type === 'stored' ? { type: 'waits' } : lost(lossBy(settled));
-}
-
-/** Runs the model to what belongs into the log; rejects where the run is not to end here. */
-async function ask(run: Run, turn: Turn, sink: AnswerSink): Promise<Outcome> {
-  const { deps, command, chat, signal } = run;
-  const { attempt, runTimeoutMs } = run.mark;
-  try {
-    signal.throwIfAborted();
-    const { request, limits, createdAtMs } = chat;
-    const next = nextCall(limits, turn.usage, turn.turn);
-    if (!next.may) return { kind: 'completed', stopReason: next.stopReason };
-    const { model, correlationId } = command.meta;
-    const { firstTokenTimeoutMs, idleTimeoutMs } = limits;
-    const call = {
-      model,
-      answeredBy: turn.answeredBy,
-      request,
-      messages: turn.messages,
-      tools: turn.tools.definitions,
-      toolChoice: turn.toolChoice,
-      tenant: command.chat.tenant,
-      createdAtMs,
-      turn: turn.turn,
-      correlationId,
-      span: deps.span,
-      limits: { firstTokenTimeoutMs, idleTimeoutMs, outputTokens: next.outputTokens },
-    };
-    const taking: ModelSink = sink;
-    const told: ModelSink = {
-      ...taking,
-      warning: (warning) => {
-        sink.warning(warning);
-        if (warning.cause === undefined) return;
-        deps.logger.warn({ ...fieldsOf(command), attempt, err: warning.cause }, warning.message);
-      },
-    };
-    const { stopReason, answeredBy } = await deps.model.generate(call, told, signal);
-    turn.answeredBy = answeredBy;
-    if (ANSWERS.has(stopReason)) checkTurn(turn.toolChoice, sink.calls);
-    if (stopReason !== StopReason.TOOL_USE) return { kind: 'completed', stopReason };
-    const answer = chat.format?.tool;
-    if (answer !== undefined && sink.inputOf(answer) !== undefined) {
-      return { kind: 'completed', stopReason };
-    }
-    if (sink.someOurs()) return { kind: 'tools' };
-    return chat.awaitToolResults ? { kind: 'wait' } : { kind: 'completed', stopReason };
-  } catch (error) {
-    const end = endByStop(signal, runTimeoutMs);
-    if (end !== undefined) return end;
-    if (signal.aborted || !(error instanceof ModelFailure)) throw error;
-    const { reason, message, retryable } = error;
-    deps.logger.warn(
-      {
-        ...fieldsOf(command),
-        attempt,
-        reason: FailureReasonSchema.value[reason]?.localName,
-        err: error.cause ?? error,
-      },
-      'the model server failed a chat',
-    );
-    return { kind: 'failed', reason, message, retryable };
-  }
-}
-
-/** Ends of a turn in which the model said what it had to say. */
-const ANSWERS: ReadonlySet<StopReason> = new Set([
-  StopReason.END_TURN,
-  StopReason.STOP_SEQUENCE,
-  StopReason.TOOL_USE,
-]);
-
-/** The end of a chat whose run was stopped for good; undefined: it was not. */
-function endByStop(signal: AbortSignal, runTimeoutMs: number): End | undefined {
-  const stop: unknown = signal.aborted ? signal.reason : undefined;
-  if (!(stop instanceof RunStop)) return undefined;
-  if (stop.why === 'cancelled') return { kind: 'cancelled', reason: stop.message };
-  return stop.why === 'run-timeout' ? runTimeout(runTimeoutMs) : undefined;
 }
 
 async function finish(writer: LogWriter, end: End, usage: Usage): Promise<RunResult> {

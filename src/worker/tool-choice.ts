@@ -4,7 +4,10 @@ import { create } from '@bufbuild/protobuf';
 import type { ChatRequest, ToolChoice } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ToolChoiceMode, ToolChoiceSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { isOfMcpServer } from '../chat/mcp-tool-names.ts';
 import { ModelFailure } from '../chat/model-port.ts';
+import type { End } from '../chat/terminal.ts';
+import type { ToolSet } from './tool-set.ts';
 
 const FORCED: ReadonlySet<ToolChoiceMode> = new Set([ToolChoiceMode.ANY, ToolChoiceMode.NAMED]);
 
@@ -31,6 +34,41 @@ export function choiceOfTurn(
     mode: ToolChoiceMode.AUTO,
     ...(choice.parallel === undefined ? {} : { parallel: choice.parallel }),
   });
+}
+
+/** Where every MCP server is away there may be none to choose among; one that is named is missed. */
+export function choosable(choice: ToolChoice | undefined, { definitions }: ToolSet): boolean {
+  return definitions.length > 0 || choice?.mode === ToolChoiceMode.NAMED;
+}
+
+/** Why the model is not asked: the tool that it must call is none that there is. Only an MCP server's can be. */
+export function missingChoice(
+  choice: ToolChoice | undefined,
+  { mcpServers }: ChatRequest,
+  { definitions, ours }: ToolSet,
+): End | undefined {
+  if (choice?.mode !== ToolChoiceMode.NAMED) return undefined;
+  const { name } = choice;
+  if (definitions.some((each) => each.name === name)) return undefined;
+  const servers = mcpServers.filter((server) => isOfMcpServer(name, server.name));
+  const theirs = [...ours.values()].flatMap(({ tool }) =>
+    servers.some((server) => server.name === tool.server) ? [tool.name] : [],
+  );
+  const of = servers.map((server) => `"${server.name}"`).join(' and ');
+  const missing = `The tool "${name}", which tool_choice names, is not there: the MCP server ${of}`;
+  return theirs.length === 0
+    ? {
+        kind: 'failed',
+        reason: FailureReason.MCP_SERVER_UNAVAILABLE,
+        message: `${missing} has no tools now, or cannot be used, as a warning says then.`,
+        retryable: true,
+      }
+    : {
+        kind: 'failed',
+        reason: FailureReason.TOOL_CHOICE_NOT_MET,
+        message: `${missing} has none of that name. It has: ${theirs.join(', ')}.`,
+        retryable: false,
+      };
 }
 
 /** Throws where a call breaks the choice; `before`: calls of the same turn. */

@@ -8,14 +8,13 @@ import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { OpenCalls } from '../chat/answer.ts';
 import { AnswerFold } from '../chat/answer.ts';
-import type { ChatKey } from '../chat/chat-key.ts';
 import { type CitedDocuments, citedDocuments } from '../chat/cited-documents.ts';
 import type { Command, WorkQueue } from '../chat/commands.ts';
 import { documentsById } from '../chat/context-documents.ts';
 import { ChatError } from '../chat/errors.ts';
 import type { EventLog, StatusMark } from '../chat/event-log.ts';
 import { APPEND_SETTLE_MS } from '../chat/limits.ts';
-import { foldUpTo } from '../chat/read-log.ts';
+import type { LogReading } from '../chat/read-log.ts';
 import type { ChatLimits } from '../chat/request-limits.ts';
 import { limitsOf } from '../chat/request-limits.ts';
 import type { Opener } from '../chat/sealing-port.ts';
@@ -23,7 +22,7 @@ import type { OpenTools, ToolOpener } from '../chat/tool-port.ts';
 import { type AnswerFormat, answerFormat, askedAgain, repairRequest } from './answer-format.ts';
 import type { AnswerSink, TurnStart } from './answer-sink.ts';
 import { openSecrets } from './open-secrets.ts';
-import { choiceOfTurn, correction } from './tool-choice.ts';
+import { choiceOfTurn, choosable, correction } from './tool-choice.ts';
 import { toolSet } from './tool-set.ts';
 
 /** A chat in the hands of a run: what stays the same from turn to turn. */
@@ -50,10 +49,11 @@ export interface Turn extends TurnStart {
   readonly calls: OpenCalls | undefined;
   /** How often each tool of ours has answered. */
   readonly used: ReadonlyMap<string, number>;
-  /** What they have answered together, in UTF-16 units. */
+  /** What they have answered together, in UTF-16 units, and in bytes of images. */
   readonly toolResultChars: number;
-  /** Why the model is asked once more; empty: this is no repair. */
-  readonly repairs: readonly string[];
+  readonly toolImageBytes: number;
+  /** What the model did not keep to before it was asked once more; undefined: this is no repair. */
+  readonly repairs: 'schema' | 'tool_choice' | undefined;
 }
 
 export interface TurnDeps {
@@ -94,14 +94,12 @@ export async function openChat(
 
 /** What comes next after the finished steps up to a record that is stored; undefined: there is none. */
 export async function nextTurn(
-  deps: Pick<TurnDeps, 'log'>,
   { request, format, cited }: OpenChat,
   opened: OpenTools,
-  chat: ChatKey,
+  reading: LogReading,
   upTo: number | undefined,
 ): Promise<Turn> {
-  const said =
-    upTo === undefined ? new AnswerFold() : await patiently(() => foldUpTo(deps.log, chat, upTo));
+  const said = upTo === undefined ? new AnswerFold() : await patiently(() => reading.upTo(upTo));
   const calls = said.openCalls();
   const calledIds = said.callIds();
   const tools = toolSet(request, await opened.current());
@@ -117,15 +115,15 @@ export async function nextTurn(
     chars: said.chars,
     usage: said.usage,
     takenIds: new Set([...toolUseIds(request.messages), ...calledIds]),
-    // Where every MCP server is away there may be none to choose among.
-    toolChoice: tools.definitions.length === 0 ? undefined : choice,
+    toolChoice: choosable(choice, tools) ? choice : undefined,
     tools,
     keepText: format !== undefined && format.tool === undefined,
     cited,
     calls,
     used: said.serverCalls(),
     toolResultChars: said.toolResultChars,
-    repairs: [],
+    toolImageBytes: said.toolImageBytes,
+    repairs: undefined,
   };
 }
 
@@ -135,24 +133,28 @@ export function repairTurn(
   turn: Turn,
   sink: AnswerSink,
   usage: Usage,
-  repairs: readonly string[],
+  violations: readonly string[],
 ): Turn {
   if (format === undefined) throw new Error('Only an answer by a schema is asked for again.');
-  const asked = askedAgain(sink.saidText(), repairRequest(format, repairs));
-  return { ...turn, ...sink.nextStart(usage), messages: [...turn.messages, ...asked], repairs };
+  const asked = askedAgain(sink.saidText(), repairRequest(format, violations));
+  return {
+    ...turn,
+    ...sink.nextStart(usage),
+    messages: [...turn.messages, ...asked],
+    repairs: 'schema',
+  };
 }
 
 /** The turn after one that did not keep to tool_choice: the same step, with what is wanted. */
 export function corrected(turn: Turn, sink: AnswerSink, usage: Usage): Turn {
   const { toolChoice } = turn;
   if (toolChoice === undefined) throw new Error('Only a choice that was made can be broken.');
-  const wanted = correction(toolChoice);
-  const asked = askedAgain(sink.saidText(), wanted);
+  const asked = askedAgain(sink.saidText(), correction(toolChoice));
   return {
     ...turn,
     ...sink.nextStart(usage),
     messages: [...turn.messages, ...asked],
-    repairs: [wanted],
+    repairs: 'tool_choice',
   };
 }
 

@@ -32,7 +32,8 @@ import { runApart } from './apart.ts';
 import { claimMark, claimPayload } from './claim.ts';
 import { isFull, LogWriter } from './log-writer.ts';
 import type { RunDeps, RunResult } from './run.ts';
-import { lossBy, runChat, RunStop } from './run.ts';
+import { RunStop } from './run-stop.ts';
+import { lossBy, runChat } from './run.ts';
 import { inRunSpan } from './run-span.ts';
 import { startTaking } from './take.ts';
 

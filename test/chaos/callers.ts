@@ -7,6 +7,7 @@ import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { ChatClient } from '../support/clients.ts';
 import { chatClient, PROTOCOLS } from '../support/clients.ts';
+import { COUNTER } from './counting-tools.ts';
 import type { Outcome, Recording, SeenEvent } from './history.ts';
 import { nowMs } from './history.ts';
 import type { ChatPlan } from './plan.ts';
@@ -52,9 +53,11 @@ const SEARCHED = {
   ],
 };
 
+/** `counterUrl`: of the counting tools, for the plans that call them. */
 export function createCallers(
   apis: readonly { readonly name: string; readonly url: string }[],
   history: Recording,
+  counterUrl = '',
 ): Callers {
   const clients = apis.flatMap(({ name, url }) =>
     PROTOCOLS.map((way) => ({ api: name, client: chatClient(way, url) })),
@@ -83,7 +86,7 @@ export function createCallers(
 
   return {
     start: (plan, random) => {
-      const { chat, words, script, searches, deltas, priority } = plan;
+      const { chat, words, script, searches, counts, deltas, priority } = plan;
       const text = JSON.stringify(script);
       const request = {
         messages: [
@@ -92,7 +95,9 @@ export function createCallers(
         stream: deltas,
         priority,
         correlationId: chat,
-        ...(searches > 0 ? SEARCHED : {}),
+        // Where the counter cannot be used there is another tool to offer, or the model's calls would end the chat.
+        ...(searches + counts > 0 ? SEARCHED : {}),
+        ...(counts > 0 ? { mcpServers: [{ name: COUNTER, url: counterUrl }] } : {}),
       };
       return call(
         random,

@@ -7,6 +7,7 @@ import { createCallers } from './callers.ts';
 import { chatsOf } from './chat-history.ts';
 import { check } from './checker.ts';
 import type { Cluster } from './cluster.ts';
+import { startCountingServer } from './counting-server.ts';
 import { startCluster } from './cluster.ts';
 import type { FaultKind, Recording } from './history.ts';
 import { emptyHistory, nowMs } from './history.ts';
@@ -62,12 +63,14 @@ const LOOK_MS = 100;
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const history = emptyHistory();
   const said = new Map<string, number>();
+  await using counter = await startCountingServer(history.toolRuns);
   await using cluster = await startCluster({
     natsServers: options.natsServers,
     apis: 2,
     workers: 2,
     network: loopback(canBeCut),
     slots: 128,
+    env: () => ({ TAILRACE_FETCH_ALLOW: '127.0.0.1' }),
     onLine: (line, name) => readLine(line, name, history, said),
     onModelLine: modelReader(history),
     onDeath: (name, words) => history.deaths.push({ name, atMs: nowMs(), said: words }),
@@ -76,8 +79,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   using callers = createCallers(
     cluster.apis.map(({ member, url }) => ({ name: member.name, url })),
     history,
+    counter.url,
   );
-  const load = startLoad({ ...options, callers, history });
+  const load = startLoad({ ...options, callers, history, counting: true });
   const faults = startFaults({ ...options, everyMs: options.faultEveryMs, cluster, history });
   const telling = setInterval(() => {
     options.onProgress?.(

@@ -13,6 +13,7 @@ export interface ChatHistory {
   readonly observations: readonly Observation[];
   readonly taken: History['taken'];
   readonly calls: History['calls'];
+  readonly toolRuns: History['toolRuns'];
   readonly log: ChatLog;
 }
 
@@ -25,6 +26,7 @@ export function chatsOf(history: History): ChatHistory[] {
   const observations = by(history.observations);
   const taken = by(history.taken);
   const calls = by(history.calls);
+  const toolRuns = by(history.toolRuns);
   return [...by(history.starts)].map(([chat, starts]) => ({
     chat,
     starts,
@@ -34,6 +36,7 @@ export function chatsOf(history: History): ChatHistory[] {
     observations: observations.get(chat) ?? [],
     taken: taken.get(chat) ?? [],
     calls: calls.get(chat) ?? [],
+    toolRuns: toolRuns.get(chat) ?? [],
     log: joinLog(observations.get(chat) ?? []),
   }));
 }

@@ -3,6 +3,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind, EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { timeMs } from '../../src/chat/answer.ts';
+import { COUNTER } from './counting-tools.ts';
 import type { Observation } from './history.ts';
 
 export type End = Extract<
@@ -118,6 +119,51 @@ export function toolResultsOf(log: ChatLog): ReadonlyMap<string, number> {
     results.set(toolUseId, (results.get(toolUseId) ?? 0) + 1);
   }
   return results;
+}
+
+export interface ToolAnswer {
+  readonly text: string;
+  readonly isError: boolean;
+  /** Of a counting tool. */
+  readonly counted: boolean;
+  readonly storedMs: number;
+}
+
+/** The result of each call, by its id, lost attempts left out; of several the first. */
+export function toolAnswersOf(log: ChatLog): ReadonlyMap<string, ToolAnswer> {
+  const counting = new Set<string>();
+  const answers = new Map<string, ToolAnswer>();
+  for (const { event, storedMs } of effective(log)) {
+    const { payload } = event;
+    if (payload.case === 'blockStarted' && payload.value.server === COUNTER) {
+      counting.add(payload.value.id);
+    }
+    const block = payload.case === 'blockStopped' ? payload.value.content?.block : undefined;
+    if (block?.case !== 'toolResult' || answers.has(block.value.toolUseId)) continue;
+    const { toolUseId, content, isError = false } = block.value;
+    const [said] = content;
+    const text = said?.block.case === 'text' ? said.block.value : '';
+    answers.set(toolUseId, { text, isError, counted: counting.has(toolUseId), storedMs });
+  }
+  return answers;
+}
+
+/** Progress of calls that stands outside the block of the call's result, lost attempts left out; by sequence. */
+export function strayProgressIn(log: ChatLog): number[] {
+  const open = new Map<number, string>();
+  const stray: number[] = [];
+  for (const { event } of effective(log)) {
+    const { payload, sequence } = event;
+    if (payload.case === 'blockStarted' && payload.value.kind === BlockKind.TOOL_RESULT) {
+      open.set(payload.value.index ?? 0, payload.value.id);
+    } else if (payload.case === 'blockStopped') {
+      open.delete(payload.value.index ?? 0);
+    } else if (payload.case === 'toolProgress') {
+      const { index = 0, toolUseId } = payload.value;
+      if (open.get(index) !== toolUseId) stray.push(sequence);
+    }
+  }
+  return stray;
 }
 
 /** What no later attempt has superseded. */

@@ -5,10 +5,12 @@ import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { isTerminal } from '../../src/chat/status.ts';
 import type { ChatHistory } from './chat-history.ts';
 import { chatsOf } from './chat-history.ts';
-import { textOf, toolResultsOf } from './chat-log.ts';
+import { strayProgressIn, textOf, toolResultsOf } from './chat-log.ts';
 import { checkAttempts } from './check-attempts.ts';
 import { checkObservation } from './check-observation.ts';
+import { checkTools } from './check-tools.ts';
 import type { Attachment, History, Observation } from './history.ts';
+import { stoodStill } from './stood-still.ts';
 import type { Say, Violation } from './violation.ts';
 
 export function check(history: History): Violation[] {
@@ -33,6 +35,7 @@ export function check(history: History): Violation[] {
       if (outcome === 'INTERNAL') say('internal-error', `a call at ${api}`);
     }
     checkCalls(chat, history, say);
+    checkTools(chat, history.faults, say);
     checkAttempts(chat, history.faults, say);
   }
   return violations;
@@ -103,6 +106,8 @@ function checkEnd({ starts, log }: ChatHistory, say: Say): void {
   const results = [...toolResultsOf(log)];
   const doubled = results.filter(([, count]) => count > 1);
   if (doubled.length > 0) say('tool-result-doubled', doubled.map(([id]) => id).join(', '));
+  const stray = strayProgressIn(log);
+  if (stray.length > 0) say('tool-progress-stray', `events ${stray.join(', ')}`);
   if (end.value.status !== ChatStreamStatus.COMPLETED) return;
   const missing = results.filter(([, count]) => count === 0);
   if (missing.length > 0) say('tool-result-missing', missing.map(([id]) => id).join(', '));
@@ -158,8 +163,6 @@ function checkDeleted({ starts, deletes, reads, observations }: ChatHistory, say
 
 /** The clocks of two processes. */
 const CLOCKS_MS = 5;
-/** A worker that stood still in between may finish the one call that it was about to make (law 8). */
-const ABOUT_TO_CALL_MS = 1_000;
 
 /** No model call begins once the chat's end was acknowledged to anybody. */
 function checkCalls(chat: ChatHistory, { faults }: History, say: Say): void {
@@ -173,15 +176,8 @@ function checkCalls(chat: ChatHistory, { faults }: History, say: Say): void {
       say('call-without-claim', `${worker} called the model`);
     }
     if (beganMs <= overMs + CLOCKS_MS) continue;
-    const stoodStill = faults.some(
-      ({ kind, target, atMs, untilMs }) =>
-        // A worker may be at the nats-server that is cut off from the others.
-        (kind === 'cut-nats' ||
-          ((kind === 'pause-worker' || kind === 'cut-worker') && target === worker)) &&
-        atMs <= overMs &&
-        beganMs <= untilMs + ABOUT_TO_CALL_MS,
-    );
-    if (!stoodStill) say('call-after-end', `${worker}, ${ms(beganMs - overMs)} after the end`);
+    const still = stoodStill(faults, (target) => target === worker, overMs, beganMs);
+    if (!still) say('call-after-end', `${worker}, ${ms(beganMs - overMs)} after the end`);
   }
 }
 

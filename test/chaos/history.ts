@@ -98,6 +98,18 @@ export interface ModelCall {
   readonly how: 'answered' | 'aborted' | undefined;
 }
 
+/** A counting tool began to run. */
+export interface ToolRun {
+  /** Of all runs, from 1. */
+  readonly run: number;
+  readonly chat: string;
+  /** The id of the call. */
+  readonly call: string;
+  /** It must not be repeated. */
+  readonly once: boolean;
+  readonly beganMs: number;
+}
+
 /** A process ended, or could not start, though nobody told it to. */
 export interface Death {
   readonly name: string;
@@ -114,6 +126,7 @@ export interface History {
   readonly faults: readonly Fault[];
   readonly taken: readonly Taken[];
   readonly calls: readonly ModelCall[];
+  readonly toolRuns: readonly ToolRun[];
   readonly deaths: readonly Death[];
 }
 
@@ -131,6 +144,7 @@ export function emptyHistory(): Recording {
     faults: [],
     taken: [],
     calls: [],
+    toolRuns: [],
     deaths: [],
   };
 }

@@ -13,6 +13,8 @@ export interface LoadOptions {
   readonly chatsPerSecond: number;
   readonly callers: Callers;
   readonly history: Recording;
+  /** Some chats call the counting tools that the callers know of. */
+  readonly counting?: boolean;
 }
 
 export interface Load {
@@ -38,7 +40,8 @@ const AGAIN: ReadonlySet<string> = new Set([
   'DeadlineExceeded',
 ]);
 
-export function startLoad({ seed, chatsPerSecond, callers, history }: LoadOptions): Load {
+export function startLoad(options: LoadOptions): Load {
+  const { seed, chatsPerSecond, callers, history, counting = false } = options;
   const underWay = new Set<Promise<void>>();
   const over = new AbortController();
   const stopping = new AbortController();
@@ -117,7 +120,7 @@ export function startLoad({ seed, chatsPerSecond, callers, history }: LoadOption
   async function begin(): Promise<void> {
     const random = randomOf(seed, 'arrivals');
     while (!stopping.signal.aborted) {
-      if (underWay.size < MAX_UNDER_WAY) void run(live(planOf(seed, ++begun)));
+      if (underWay.size < MAX_UNDER_WAY) void run(live(planOf(seed, ++begun, counting)));
       await sleep(-Math.log(1 - random.next()) * (1_000 / chatsPerSecond));
     }
   }

@@ -1,7 +1,8 @@
 // What is done with one chat, drawn from the seed before anything happens: the same seed makes the same
 // plans, however the processes behave.
 import type { ScriptInput } from '../model-server/script.ts';
-import { randomOf } from './random.ts';
+import { COUNTING_TOOLS, type CountingInput } from './counting-tools.ts';
+import { type Random, randomOf } from './random.ts';
 
 export interface ObserverPlan {
   readonly name: string;
@@ -24,6 +25,8 @@ export interface ChatPlan {
   readonly words: number;
   /** Turns in which the model searches the document of the request, before its answer. */
   readonly searches: number;
+  /** Turns in which it calls the counting tools. */
+  readonly counts: number;
   readonly deltas: boolean;
   readonly priority: number;
   readonly observers: readonly ObserverPlan[];
@@ -36,7 +39,8 @@ export interface ChatPlan {
   readonly seed: string;
 }
 
-export function planOf(seed: number, n: number): ChatPlan {
+/** `counting`: there is a server of counting tools; it changes nothing else of a plan. */
+export function planOf(seed: number, n: number, counting: boolean): ChatPlan {
   const chat = `c${seed}-${n}`;
   const random = randomOf(seed, chat);
   const words = random.chance(0.05) ? random.whole(200, 400) : random.whole(3, 60);
@@ -65,15 +69,22 @@ export function planOf(seed: number, n: number): ChatPlan {
   };
   const call = { name: 'document_search', input: '{"query":"water"}' };
   const search: ScriptInput = { tokens: 0, calls: [call, call], id: chat };
-  const more = Array.from({ length: Math.max(searches - 1, 0) }, () => search);
+  const own = randomOf(seed, `${chat}/counts`);
+  const counts = counting && searches === 0 && own.chance(0.2) ? own.whole(1, 3) : 0;
+  const turns = [
+    ...Array.from({ length: searches }, () => search),
+    ...Array.from({ length: counts }, (_, turn) => countingTurn(own, chat, turn)),
+  ];
+  const [first, ...more] = turns;
   const fate = random.next();
   const cancels = fate < 0.12;
   const deletes = fate >= 0.12 && fate < 0.17;
   return {
     chat,
-    script: searches === 0 ? answer : { ...search, rounds: [...more, answer] },
+    script: first === undefined ? answer : { ...first, rounds: [...more, answer] },
     words,
     searches,
+    counts,
     deltas: !random.chance(0.1),
     priority: random.whole(0, 9),
     observers,
@@ -91,4 +102,13 @@ export function planOf(seed: number, n: number): ChatPlan {
       : [],
     seed: chat,
   };
+}
+
+function countingTurn(random: Random, chat: string, turn: number): ScriptInput {
+  const calls = Array.from({ length: random.whole(1, 3) }, (_, i) => {
+    const id = `count-${turn}-${i}`;
+    const input: CountingInput = { chat, call: id, ms: Math.round(random.between(0, 800)) };
+    return { id, name: random.pick(COUNTING_TOOLS), input: JSON.stringify(input) };
+  });
+  return { tokens: 0, calls, id: chat };
 }

@@ -1,5 +1,6 @@
 // What a run tells: for people as lines, for machines as JSON.
 import type { ChatHistory } from './chat-history.ts';
+import { toolAnswersOf } from './chat-log.ts';
 import type { History } from './history.ts';
 import type { Quantiles, Recovery } from './recovery.ts';
 import { recoveryOf } from './recovery.ts';
@@ -20,6 +21,8 @@ export interface ChaosReport {
   readonly events: number;
   readonly attachments: number;
   readonly modelCalls: number;
+  /** Runs of the counting tools; calls that ran more than once, as those may that say so; results in the log. */
+  readonly tools: { readonly runs: number; readonly repeated: number; readonly results: number };
   /** SIGKILLs. */
   readonly kills: number;
   readonly faults: Readonly<Record<string, number>>;
@@ -60,6 +63,7 @@ export function reportOf(
     events: chats.reduce((sum, { log }) => sum + log.events.size, 0),
     attachments: history.observations.reduce((sum, o) => sum + o.attachments.length, 0),
     modelCalls: history.calls.length,
+    tools: toolsOf(history, chats),
     kills: history.faults.filter(({ kind }) => kind.startsWith('kill')).length,
     faults: counted(history.faults.map(({ kind }) => kind)),
     recovery: recoveryOf(history, chats),
@@ -73,6 +77,18 @@ function counted(names: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
   return Object.fromEntries(Object.entries(counts).toSorted(([, a], [, b]) => b - a));
+}
+
+function toolsOf(history: History, chats: readonly ChatHistory[]): ChaosReport['tools'] {
+  const calls = Map.groupBy(history.toolRuns, ({ chat, call }) => `${chat} ${call}`);
+  const results = chats.map(({ log }) =>
+    [...toolAnswersOf(log).values()].filter(({ counted, isError }) => counted && !isError),
+  );
+  return {
+    runs: history.toolRuns.length,
+    repeated: [...calls.values()].filter(({ length }) => length > 1).length,
+    results: results.flat().length,
+  };
 }
 
 const MOST_LINES = 40;
@@ -89,6 +105,7 @@ export function linesOf(report: ChaosReport): string[] {
     `seed ${report.seed}, ${report.minutes.toFixed(1)} minutes, ${report.natsServers} nats-servers`,
     `chats: ${chats.begun} begun, ${chats.acknowledged} acknowledged, ${chats.deleted} deleted, ${chats.takenOver} taken over; ends: ${list(chats.ends)}`,
     `${report.events} events, ${report.attachments} attachments of observers, ${report.modelCalls} model calls`,
+    `counting tools: ${report.tools.runs} runs, ${report.tools.repeated} calls run again, ${report.tools.results} results in the log`,
     `kills: ${report.kills}; faults: ${list(report.faults)}`,
     'recovery:',
     time('worker killed → next attempt', recovery.killedWorker),

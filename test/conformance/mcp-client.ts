@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { McpServerSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { createAddressGuard } from '../../src/tools/address-guard.ts';
 import { openMcpTools } from '../../src/tools/mcp/mcp-tools.ts';
+import { mcpParts, toolRunScope } from '../support/tool-run-scope.ts';
 
 const url = process.argv.at(-1) ?? '';
 const allowed = new BlockList();
@@ -39,14 +40,13 @@ const INPUTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 };
 
 const server = create(McpServerSchema, { name: 's', url, ...(await credentials()) });
-const { signal } = new AbortController();
-await using opened = await openMcpTools([server], new Set(), createAddressGuard(allowed), {
-  signal,
-  warn: ({ message }) => {
-    process.stderr.write(`${message}\n`);
-    process.exitCode = 1;
-  },
+const run = toolRunScope(({ message }) => {
+  process.stderr.write(`${message}\n`);
+  process.exitCode = 1;
 });
+const parts = mcpParts(createAddressGuard(allowed));
+await using opened = await openMcpTools([server], new Set(), parts, run);
 for (const tool of await opened.current()) {
-  process.stdout.write(`${tool.name}: ${await tool.call(INPUTS[tool.name] ?? {}, signal, '')}\n`);
+  const answer = await tool.call(INPUTS[tool.name] ?? {}, run.signal, '');
+  process.stdout.write(`${tool.name}: ${JSON.stringify(answer)}\n`);
 }

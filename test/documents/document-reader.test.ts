@@ -6,11 +6,13 @@ import { after, test } from 'node:test';
 import type { DocumentReading } from '../../src/chat/document-port.ts';
 import type { DocumentKind } from '../../src/chat/media-type.ts';
 import { createDocumentReader } from '../../src/documents/document-reader.ts';
+import { chatKey } from '../support/chat-fixtures.ts';
 import { SILENT } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 import { docxOf, paragraph, pdfWithContent, pdfWithPages, sayingSize } from './made-files.ts';
 
 const NEVER = new AbortController().signal;
+const CHAT = chatKey();
 const reader = createDocumentReader(SILENT);
 after(() => reader[Symbol.asyncDispose]());
 
@@ -19,7 +21,7 @@ function file(name: string): Uint8Array {
 }
 
 function read(kind: DocumentKind, data: Uint8Array, charset?: string): Promise<DocumentReading> {
-  return reader.read({ kind, data, charset }, NEVER);
+  return reader.read({ kind, data, charset }, CHAT, NEVER);
 }
 
 async function textOf(kind: DocumentKind, data: Uint8Array, charset?: string): Promise<string> {
@@ -183,8 +185,8 @@ test('a document that takes too long ends by its bound; the event loop goes on, 
   const turning = setInterval(() => turns++, 5);
   const deep = Buffer.from(`${'<div>'.repeat(4_900)}${'</div>'.repeat(4_900)}`.repeat(75));
   const [slow, next] = await Promise.all([
-    quick.read({ kind: 'html', data: deep, charset: undefined }, NEVER),
-    quick.read({ kind: 'pdf', data: file('two-pages.pdf'), charset: undefined }, NEVER),
+    quick.read({ kind: 'html', data: deep, charset: undefined }, CHAT, NEVER),
+    quick.read({ kind: 'pdf', data: file('two-pages.pdf'), charset: undefined }, CHAT, NEVER),
   ]);
   clearInterval(turning);
   assert.ok('unreadable' in slow);
@@ -200,38 +202,43 @@ test('a document that fills the memory ends by its bound, and not this processâ€
   const bomb = pdfWithContent(Buffer.alloc(600 * 1024 * 1024, 'q Q '));
   assert.ok(bomb.length < 2 * 1024 * 1024);
   const made = process.memoryUsage().rss;
-  const reading = await small.read({ kind: 'pdf', data: bomb, charset: undefined }, NEVER);
+  const reading = await small.read({ kind: 'pdf', data: bomb, charset: undefined }, CHAT, NEVER);
   assert.ok('unreadable' in reading);
   assert.match(reading.unreadable, /^needs more than 300 MiB of memory to read/);
   assert.ok(process.memoryUsage().rss < Math.max(before, made) + 64 * 1024 * 1024);
   const next = await small.read(
     { kind: 'pdf', data: file('two-pages.pdf'), charset: undefined },
+    CHAT,
     NEVER,
   );
   assert.ok('text' in next);
 });
 
 test('too much that waits is refused with when to come again; who leaves is not read', async () => {
-  await using one = createDocumentReader(SILENT, { readers: 1, maxWaitingBytes: 5_000 });
+  await using one = createDocumentReader(SILENT, { readers: 1, maxWaitingBytes: 2_500 });
   const document = { kind: 'pdf', data: file('two-pages.pdf'), charset: undefined } as const;
   const leaving = new AbortController();
-  const first = one.read(document, NEVER);
-  const second = one.read(document, leaving.signal);
-  await assert.rejects(one.read(document, NEVER), { reason: 'QUEUE_FULL', retryAfterMs: 2_000 });
+  const first = one.read(document, CHAT, NEVER);
+  const second = one.read(document, CHAT, leaving.signal);
+  await assert.rejects(one.read(document, CHAT, NEVER), {
+    reason: 'QUEUE_FULL',
+    retryAfterMs: 2_000,
+  });
   leaving.abort(new Error('left'));
   await assert.rejects(second, /left/);
   assert.ok('text' in (await first));
-  assert.ok('text' in (await one.read(document, NEVER)), 'there is room again');
+  assert.ok('text' in (await one.read(document, CHAT, NEVER)), 'there is room again');
 });
 
 test('processes come with the first document and go when there is nothing to read', async () => {
   await using brief = createDocumentReader(SILENT, { idleMs: 50 });
-  await brief.read({ kind: 'text', data: latin('a'), charset: undefined }, NEVER);
+  await brief.read({ kind: 'text', data: latin('a'), charset: undefined }, CHAT, NEVER);
   assert.equal(brief.processes(), 0, 'plain text needs none');
-  await brief.read({ kind: 'html', data: latin('<p>a'), charset: undefined }, NEVER);
+  await brief.read({ kind: 'html', data: latin('<p>a'), charset: undefined }, CHAT, NEVER);
   assert.equal(brief.processes(), 1);
   await until('its end', async () => Promise.resolve(brief.processes() === 0));
   assert.ok(
-    'text' in (await brief.read({ kind: 'html', data: latin('<p>a'), charset: undefined }, NEVER)),
+    'text' in
+      (await brief.read({ kind: 'html', data: latin('<p>a'), charset: undefined }, CHAT, NEVER)),
   );
 });

@@ -17,6 +17,7 @@ import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_TOOL_RESULTS_BYTES, MAX_TURNS } from '../../src/chat/limits.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';
+import { PNG } from '../support/content.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
 import { refused } from '../support/refusal.ts';
 import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
@@ -318,15 +319,62 @@ test('results that cannot be taken are refused by their path, and the chat waits
   const image = {
     block: { case: 'image', value: { source: { case: 'url', value: 'https://x/y' } } },
   };
-  assert.deepEqual(await fields([{ toolUseId: 'call_1', content: [image as never] }]), [
-    'results[0].content[0].image',
-  ]);
+  const nonsense = {
+    block: {
+      case: 'image',
+      value: { source: { case: 'data', value: Buffer.from('no image') }, mediaType: 'image/png' },
+    },
+  };
+  assert.deepEqual(
+    await fields([{ toolUseId: 'call_1', content: [image as never, nonsense as never] }]),
+    ['results[0].content[0].image.url', 'results[0].content[1].image.data'],
+  );
   const { chatStream } = await client.submitToolResults({
     streamId,
     results: [answer('call_1', huge.slice(99))],
   });
   assert.deepEqual(chatStream?.pendingToolUses, []);
   await watchToEnd(client, streamId);
+});
+
+test('images in a client’s result are before the model, and in the FULL view by size and hash', async () => {
+  const streamId = await startWaiting(ONE_CALL);
+  const data = Buffer.concat([PNG, Buffer.alloc(100_000)]);
+  const image = {
+    block: {
+      case: 'image' as const,
+      value: { source: { case: 'data' as const, value: data }, mediaType: 'image/png' },
+    },
+  };
+  const said = { block: { case: 'text' as const, value: 'A photo:' } };
+  await client.submitToolResults({
+    streamId,
+    results: [{ toolUseId: 'call_1', content: [said, image] }],
+  });
+  await watchToEnd(client, streamId);
+  const body = model.requests.at(-1)?.body as { messages: Record<string, unknown>[] };
+  assert.deepEqual(body.messages.slice(-2), [
+    {
+      role: 'tool',
+      tool_call_id: 'call_1',
+      content: `A photo:\n[An image, image/png, ${data.length} bytes: see the next message.]`,
+    },
+    {
+      role: 'user',
+      content: [
+        { type: 'text', text: '[Images of the tool’s result:]' },
+        {
+          type: 'image_url',
+          image_url: { url: `data:image/png;base64,${data.toString('base64')}` },
+        },
+      ],
+    },
+  ]);
+  const { chatStream } = await client.getChatStream({ streamId, view: ChatStreamView.FULL });
+  const shown = chatStream?.output.flatMap(({ block }) =>
+    block.case === 'toolResult' ? block.value.content.map((part) => part.block) : [],
+  )[1];
+  assert.equal(shown?.case === 'image' && shown.value.original?.sizeBytes, data.length);
 });
 
 test('tools and tool calls in a request are checked, each by its path', async () => {
@@ -356,7 +404,7 @@ test('tools and tool calls in a request are checked, each by its path', async ()
   }
   assert.deepEqual(
     await fields({ tools: [{ kind: { case: 'server', value: { name: 'database_query' } } }] }),
-    ['request.tools[0].server'],
+    ['request.tools[0].server.name'],
   );
   const mode = ToolChoiceMode.NAMED;
   for (const name of ['', 'wether']) {

@@ -292,18 +292,6 @@ test('a custom id: the same request again is the same chat, another is refused, 
 
 const text = { block: { case: 'text', value: 'hi' } } as const;
 const LATER: readonly (readonly [string, Initiate])[] = [
-  [
-    'request.tools[0].server',
-    asking({ tools: [{ kind: { case: 'server', value: { name: 'database_query' } } }] }),
-  ],
-  [
-    'request.tool_context[0].database',
-    asking({
-      toolContext: [
-        { name: 'd', item: { case: 'database', value: { connectionString: 'postgres://h' } } },
-      ],
-    }),
-  ],
   ['request.system.use_default_prompt', asking({ system: { useDefaultPrompt: true } })],
   ['request.system.citations.enabled', asking({ system: { citations: { enabled: true } } })],
   [

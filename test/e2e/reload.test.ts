@@ -1,9 +1,10 @@
-// The file of models is read again on SIGHUP, by the program as its user runs it: a run goes on with what
+// The files of models and of MCP servers are read again on SIGHUP, by the program as its user runs it: a run goes on with what
 // it began with, what begins then has the new file, and a wrong file changes nothing.
 import assert from 'node:assert/strict';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';
 import { temporaryFolder } from '../support/nats.ts';
@@ -65,5 +66,42 @@ test('SIGHUP: a running chat goes on at its old server, the next goes to the new
   await client.initiateChatStream(initiateRequest({ streamId: 'last' }));
   await watchToEnd(client, 'last');
   assert.equal(young.requests.length, 2);
+  assert.equal((await tailrace.stop()).code, 0);
+});
+
+test('SIGHUP: the file of MCP servers is read again, and a wrong one changes nothing', async () => {
+  using folder = temporaryFolder();
+  await using model = await startModelServer();
+  const file = join(folder.path, 'mcp.yaml');
+  const of = (name: string): string => `servers:\n  - { name: ${name}, command: none }\n`;
+  replace(file, of('first'));
+  await using tailrace = await startTailraceProcess({
+    TAILRACE_DATA_DIR: join(folder.path, 'data'),
+    TAILRACE_MCP_FILE: file,
+    OPENAI_BASE_URL: model.url,
+  });
+  const client = grpcClient(tailrace.url);
+  const refusal = async (): Promise<string> => {
+    const content = [{ block: { case: 'text' as const, value: 'hi' } }];
+    const request = {
+      messages: [{ role: Role.USER, content }],
+      mcpServers: [{ name: 'nobody' }],
+    };
+    const error: unknown = await client.initiateChatStream({ request }).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    return String(error);
+  };
+  assert.match(await refusal(), /these are: first\./);
+  replace(file, of('second'));
+  tailrace.signal('SIGHUP');
+  await tailrace.logged('the file of MCP servers was read again');
+  assert.match(await refusal(), /these are: second\./);
+  replace(file, of('third').replace('command', 'comand'));
+  tailrace.signal('SIGHUP');
+  const said = await tailrace.logged('the file of MCP servers cannot be used');
+  assert.match(JSON.stringify(said), /mcp\.yaml:2: servers\[0\]\.comand is not a setting here/);
+  assert.match(await refusal(), /these are: second\./);
   assert.equal((await tailrace.stop()).code, 0);
 });

@@ -253,5 +253,6 @@ test('tools without anything to use, context without a tool, and citations of no
   const database = { case: 'database' as const, value: { connectionString: 'postgres://x' } };
   assert.deepEqual(await fields({ toolContext: [{ name: 'd', item: database }] }), [
     'request.tool_context[0].database',
+    'request.tool_context[0].database.connection_string',
   ]);
 });

@@ -175,6 +175,24 @@ const SHORT: readonly (readonly [ScriptInput, StopReason, string])[] = [
   [{ text: ['<think>so'], finish: 'length' }, StopReason.MAX_TOKENS, ''],
 ];
 
+test('a call that had to be made and was not, and a second call that fails: what is said is what was asked for', async () => {
+  const again = { fault: 'status', status: 400 } as const;
+  const of = async (script: ScriptInput): Promise<string> =>
+    (await run(askingForCall(script))).end().failure?.message ?? '';
+  assert.match(
+    await of({ tokens: 2, again }),
+    /^The model did not keep to the call of "save_city" that response_format\.tool asks for, and asking the model again failed\. /,
+  );
+  assert.match(
+    await of({ ...saves('{}'), again }),
+    /^The input of the call of "save_city" did not fit the schema, and asking the model again failed\. /,
+  );
+  const chosen = { messages: [says(Role.USER, scripted({ tokens: 2, again }))], tools: [LOOK] };
+  const toolChoice = { mode: ToolChoiceMode.ANY };
+  const end = (await run({ ...chosen, toolChoice })).end();
+  assert.match(end.failure?.message ?? '', /^The answer did not keep to tool_choice, and asking /);
+});
+
 test('an answer that is cut short is completed with its reason, and JSON only where it is whole', async () => {
   const begun = model.requests.length;
   for (const [script, stopReason, json] of SHORT) {
@@ -304,6 +322,10 @@ test('a call of one tool as the answer: it is forced, checked against the toolâ€
 
   const unfit = await run(askingForCall({ ...saves('{}'), again: saves('{}') }));
   assert.equal(unfit.end().failure?.reason, FailureReason.SCHEMA_NOT_MET);
+  assert.match(
+    unfit.end().failure?.message ?? '',
+    /^The input of the call of "save_city" does not fit the schema, .*: the input must have required property 'city'/,
+  );
   const words = await run(askingForCall({ tokens: 1, again: { tokens: 1 } }));
   assert.equal(words.end().failure?.reason, FailureReason.TOOL_CHOICE_NOT_MET);
 });

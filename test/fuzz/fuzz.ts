@@ -42,9 +42,13 @@ const CODES = [
   'data_loss',
   'unauthenticated',
 ] as const;
+/** gRPC's own INTERNAL for a message that is marked as compressed while no header says how: no defect. */
+const UNSAID_COMPRESSION = 'internal, for a compression that no header says';
+
 /** What a caller is at fault for, or asked for. */
 const RIGHT_ANSWERS: ReadonlySet<string> = new Set([
   'ok',
+  UNSAID_COMPRESSION,
   'invalid_argument',
   'not_found',
   'already_exists',
@@ -127,12 +131,20 @@ function codeOf(
   body: Buffer,
 ): string {
   const status = tail['grpc-status'] ?? head['grpc-status'];
-  if (status !== undefined) return CODES[Number(status)] ?? `grpc-status ${String(status)}`;
+  const message = tail['grpc-message'] ?? head['grpc-message'];
+  if (status !== undefined) return grpcAnswer(String(status), String(message));
   if (contentType.startsWith('application/grpc-web')) {
-    const said = /grpc-status: ?(\d+)/i.exec(body.toString('latin1'))?.[1];
-    return said === undefined ? 'no grpc-status' : (CODES[Number(said)] ?? said);
+    const text = body.toString('latin1');
+    const said = /grpc-status: ?(\d+)/i.exec(text)?.[1];
+    return said === undefined ? 'no grpc-status' : grpcAnswer(said, text);
   }
   if (Number(head[':status']) === 200 && !framed) return 'ok';
   const said = /"code":"([a-z_]+)"/.exec(body.toString('latin1'))?.[1];
   return said ?? `HTTP ${String(head[':status'])}`;
+}
+
+function grpcAnswer(status: string, message: string): string {
+  const code = CODES[Number(status)];
+  if (code === 'internal' && message.includes('marked as compressed')) return UNSAID_COMPRESSION;
+  return code ?? `grpc-status ${status}`;
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { toBinary, toJsonString } from '@bufbuild/protobuf';
@@ -10,6 +11,7 @@ import {
   ChatStreamService,
   InitiateChatStreamRequestSchema,
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { Command } from '../../src/chat/commands.ts';
 import { ChatError } from '../../src/chat/errors.ts';
@@ -209,6 +211,73 @@ test('law 10: a secret planted in any marked field is found in no file of the st
   assert.ok(seen.find('sealed:v1:k1:').includes('store'), 'the secrets are there, sealed');
   for (const [name, secret] of [...secrets, ...lost.secrets, ...wrong]) {
     assert.deepEqual(seen.find(secret), [], name);
+  }
+});
+
+test('law 10: a connection string that is used, one that is refused and one that fails are found nowhere', async () => {
+  const seen = new Seen();
+  using folder = temporaryFolder();
+  const file = join(folder.path, 'planted-file.db');
+  const db = new DatabaseSync(file);
+  db.exec("CREATE TABLE t (word TEXT); INSERT INTO t VALUES ('no-secret-at-all')");
+  db.close();
+  await using nats = await startNats();
+  await using model = await startModelServer();
+  await using tailrace = await startTailraceProcess({
+    TAILRACE_NATS_URL: natsUrl(nats.access),
+    OPENAI_BASE_URL: model.url,
+    TAILRACE_SEAL_KEYS: sealKeyText(K1),
+    TAILRACE_LOG_LEVEL: 'debug',
+    TAILRACE_FETCH_ALLOW: '127.0.0.1',
+    TAILRACE_SQLITE_FOLDERS: folder.path,
+  });
+  const client = grpcClient(tailrace.url);
+  const strings = {
+    used: `sqlite://${file}`,
+    failing: 'postgres://planted-user:planted-password@127.0.0.1:1/planted-name',
+    unknown: 'mysql://planted-user:planted-password@planted-host.invalid/planted-name',
+  };
+  const calls = Object.keys(strings).map((database) => ({
+    name: 'database_query',
+    input: JSON.stringify({ database, sql: 'SELECT word FROM t' }),
+  }));
+  const text = scripted({ tokens: 0, calls, rounds: [{ text: ['done'] }] });
+  const toolContext = Object.entries(strings).map(([name, connectionString]) => {
+    return { name, item: { case: 'database' as const, value: { connectionString } } };
+  });
+  const request = {
+    messages: [{ role: Role.USER, content: [{ block: { case: 'text' as const, value: text } }] }],
+    tools: [{ kind: { case: 'server' as const, value: { name: 'database_query' } } }],
+    toolContext,
+  };
+  const { streamId } = await client.initiateChatStream({ request });
+  const watched = await watchToEnd(client, streamId);
+  assert.equal(watched.end().status, ChatStreamStatus.COMPLETED);
+  seen.add('events', ...watched.events.map((event) => toBinary(EventSchema, event)));
+  const full = await client.getChatStream({ streamId, view: ChatStreamView.FULL });
+  const { output } = ChatStreamService.method.getChatStream;
+  seen.add('answers', toJsonString(output, full));
+  const wrong = { case: 'database' as const, value: { connectionString: 'ftp://planted-host' } };
+  const bad = { ...request, toolContext: [{ name: 'd', item: wrong }] };
+  seen.add('errors', JSON.stringify(await refused(client.initiateChatStream({ request: bad }))));
+  seen.add('model server', JSON.stringify(model.requests));
+  assert.equal((await tailrace.stop()).code, 0);
+  seen.add('log lines', ...tailrace.log);
+  await until('the answer in the store', () => {
+    const store = new Seen();
+    store.add('store', ...filesIn(nats.dataDir));
+    return store.find(MARKER).length > 0;
+  });
+  seen.add('store', ...filesIn(nats.dataDir));
+  assert.deepEqual(seen.find(MARKER).toSorted(), ['answers', 'events', 'model server', 'store']);
+  for (const secret of [
+    'planted-file',
+    'planted-user',
+    'planted-password',
+    'planted-name',
+    'planted-host',
+  ]) {
+    assert.deepEqual(seen.find(secret), [], secret);
   }
 });
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EventLog } from '../../src/chat/event-log.ts';
 import { deleteChatStream } from '../../src/rpc/delete-chat-stream.ts';
-import { RunStop } from '../../src/worker/run.ts';
+import { RunStop } from '../../src/worker/run-stop.ts';
 import {
   assertTrueLog,
   recordsOf,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { RunStop } from '../../src/worker/run.ts';
+import { RunStop } from '../../src/worker/run-stop.ts';
 import {
   assertTrueLog,
   recordsOf,

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ACK_WAIT_MS, RENEW_EVERY_MS } from '../../src/chat/limits.ts';
-import { RunStop } from '../../src/worker/run.ts';
+import { RunStop } from '../../src/worker/run-stop.ts';
 import {
   assertTrueLog,
   casesOf,

@@ -7,6 +7,7 @@ import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
+import type { EventLog } from '../../src/chat/event-log.ts';
 import { MAX_TOOL_RESULT_CHARS } from '../../src/chat/limits.ts';
 import { ToolFailure } from '../../src/chat/tool-port.ts';
 import {
@@ -157,6 +158,32 @@ test('law 7: who takes over runs no call whose result is in the log, repeats onl
   assert.equal(new Set(ids).size, ids.length, 'each call has one result');
 });
 
+test('law 7: a run reads each record of its log once, however many steps it has', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const model = handModel();
+  const read: number[] = [];
+  const log: EventLog = {
+    ...adapter.log,
+    page: async (chat, from, maxBytes) => {
+      const page = await adapter.log.page(chat, from, maxBytes);
+      read.push(...page.records.map(({ storeSequence }) => storeSequence));
+      return page;
+    },
+  };
+  const tool = ownTool('web_fetch', () => Promise.resolve('well'));
+  await using _worker = runWorker({ ...adapter, log }, model, { tools: [tool] });
+  const chat = await startWithTools(adapter, ['web_fetch']);
+  const rounds = ['a', 'b', 'c', 'd', 'e'];
+  for (const id of rounds) callThem(await model.nextCall(), { [id]: 'web_fetch' });
+  const last = await model.nextCall();
+  const told = Object.fromEntries(rounds.map((id) => [id, 'well']));
+  assert.deepEqual(resultsIn(last.call.messages), told, 'the model has all of it all the same');
+  assert.equal(new Set(read).size, read.length);
+  last.finish();
+  await untilOver(adapter.log, chat);
+});
+
 test('law 7: a call that must not be repeated is in the log before it is made', async () => {
   await using nats = await startNats();
   await using adapter = await nats.open();
@@ -190,7 +217,7 @@ test('what a tool comes to is told to the model and never ends the run', async (
     return Promise.resolve(of === 'giant' ? 'x'.repeat(MAX_TOOL_RESULT_CHARS + 1) : 'well');
   });
   await using _worker = runWorker(adapter, model, { tools: [tool] });
-  const chat = await startWithTools(adapter, ['document_search'], { maxUses: 6 });
+  const chat = await startWithTools(adapter, ['document_search'], { maxUses: 7 });
   callThem(await model.nextCall(), {
     refused: 'document_search',
     broken: 'document_search',
@@ -198,6 +225,7 @@ test('what a tool comes to is told to the model and never ends the run', async (
     well: 'document_search',
     no_json: ['document_search', '{"of":'],
     unfit: ['document_search', '{"of":1}'],
+    empty: ['document_search', '{}'],
     too_many: 'document_search',
     unknown: 'calculator',
   });
@@ -211,8 +239,9 @@ test('what a tool comes to is told to the model and never ends the run', async (
     well: 'well',
     no_json: 'Error: The input is no JSON. Give a JSON object that fits the schema.',
     unfit: 'Error: The input does not fit the schema: /of must be string.',
+    empty: "Error: The input does not fit the schema: the input must have required property 'of'.",
     too_many:
-      'Error: document_search may be called 6 times in this chat, and was. Go on without it.',
+      'Error: document_search may be called 7 times in this chat, and was. Go on without it.',
     unknown: 'Error: There is no tool "calculator". There are: document_search.',
   });
   next.sink.text('So be it.');

@@ -7,7 +7,7 @@ import { ChatStreamStatus, StopReason } from '../../gen/tailrace/v1/chat_stream_
 import { ChatError } from '../../src/chat/errors.ts';
 import type { ModelClient } from '../../src/chat/model-port.ts';
 import { deleteChatStream } from '../../src/rpc/delete-chat-stream.ts';
-import { RunStop } from '../../src/worker/run.ts';
+import { RunStop } from '../../src/worker/run-stop.ts';
 import {
   assertTrueLog,
   cancel,

@@ -6,7 +6,7 @@ import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { CANCEL_TAKEOVER_MS } from '../../src/chat/limits.ts';
 import type { CommandInbox } from '../../src/chat/commands.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
-import { RunStop } from '../../src/worker/run.ts';
+import { RunStop } from '../../src/worker/run-stop.ts';
 import {
   assertTrueLog,
   cancel,

@@ -10,6 +10,7 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import * as z from 'zod';
 import { generate } from './generation.ts';
+import { createEmbeddings, type EmbeddingsRoute } from './embeddings.ts';
 import { createPacer } from './pacer.ts';
 import { type Script, type ScriptInput, scriptOfUser } from './script.ts';
 
@@ -36,6 +37,8 @@ export interface RecordedRequest {
 }
 
 export interface ModelServer extends AsyncDisposable {
+  /** Of /v1/embeddings, which are not among the requests below. */
+  readonly embeddings: EmbeddingsRoute;
   /** For OPENAI_BASE_URL. */
   readonly url: string;
   /** Chat completions that were asked for, oldest first. */
@@ -86,6 +89,7 @@ export async function startModelServer(options: ModelServerOptions = {}): Promis
     listed,
   } = options;
   const pacer = createPacer();
+  const embeddings = createEmbeddings();
   const requests: RecordedRequest[] = [];
   const untaken: RecordedRequest[] = [];
   const faultsSeen = new Map<string, number>();
@@ -129,6 +133,12 @@ export async function startModelServer(options: ModelServerOptions = {}): Promis
     if (request.method === 'GET' && path === '/stats') {
       const stats = { active, answered, closed_upstreams: closedUpstreams };
       return json(response, 200, { ...stats, open_sockets: openSockets });
+    }
+    if (request.method === 'POST' && path === '/v1/embeddings') {
+      return void readBody(request).then(
+        (text) => embeddings.answer(request, response, parseJson(text)),
+        () => response.destroy(),
+      );
     }
     if (request.method !== 'POST' || path !== '/v1/chat/completions') {
       return json(response, 404, { error: { message: 'no such path', type: 'not_found' } });
@@ -240,6 +250,7 @@ export async function startModelServer(options: ModelServerOptions = {}): Promis
 
   return {
     url: `http://${host}:${address.port}/v1`,
+    embeddings,
     requests,
     get active() {
       return active;

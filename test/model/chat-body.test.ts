@@ -19,6 +19,7 @@ const TARGET = {
   dialect: dialectOf('vllm'),
   defaults: {},
   thinking: undefined,
+  seesImages: false,
 };
 
 const TABLE: readonly (readonly [string, RequestInit, Record<string, unknown>])[] = [
@@ -90,6 +91,51 @@ test('a block that cannot be sent fails the call instead of being left out', () 
     const kind = new RegExp(`kind "${block.block.case}"`);
     assert.throws(() => chatBody({ ...modelCall(''), messages }, TARGET), kind);
   }
+});
+
+test('images of tools’ results follow the results in a user’s message for a model that is known to see, else a note stands for them', () => {
+  const data = new Uint8Array([1, 2, 3]);
+  const text = (value: string) => ({ block: { case: 'text' as const, value } });
+  const image = {
+    block: {
+      case: 'image' as const,
+      value: { source: { case: 'data' as const, value: data }, mediaType: 'image/png' },
+    },
+  };
+  const use = (id: string) => ({
+    block: { case: 'toolUse' as const, value: { id, name: 'draw', input: '{}' } },
+  });
+  const result = (toolUseId: string, ...content: (typeof image | ReturnType<typeof text>)[]) => ({
+    block: { case: 'toolResult' as const, value: { toolUseId, content } },
+  });
+  const messages = [
+    create(MessageSchema, { role: Role.ASSISTANT, content: [use('a'), use('b')] }),
+    create(MessageSchema, {
+      role: Role.USER,
+      content: [result('a', text('A plan:'), image, text('Enough?')), result('b', text('none'))],
+    }),
+  ];
+  const sentTo = (seesImages: boolean | undefined) =>
+    chatBody({ ...modelCall(''), messages }, { ...TARGET, seesImages }).messages.slice(1);
+  const note = '[An image, image/png, 3 bytes, which cannot be shown here.]';
+  assert.deepEqual(sentTo(false), [
+    { role: 'tool', tool_call_id: 'a', content: `A plan:\n${note}\nEnough?` },
+    { role: 'tool', tool_call_id: 'b', content: 'none' },
+  ]);
+  // The client of a tool of its own knows which model it asked for.
+  assert.deepEqual(sentTo(undefined), sentTo(true));
+  const shown = '[An image, image/png, 3 bytes: see the next message.]';
+  assert.deepEqual(sentTo(true), [
+    { role: 'tool', tool_call_id: 'a', content: `A plan:\n${shown}\nEnough?` },
+    { role: 'tool', tool_call_id: 'b', content: 'none' },
+    {
+      role: 'user',
+      content: [
+        { type: 'text', text: '[Images of result 1:]' },
+        { type: 'image_url', image_url: { url: 'data:image/png;base64,AQID' } },
+      ],
+    },
+  ]);
 });
 
 test('OpenAI itself gets max_tokens under its new name', () => {

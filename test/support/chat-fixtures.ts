@@ -33,6 +33,7 @@ import { initiateChatStream, type InitiateDeps } from '../../src/rpc/initiate-ch
 import type { Tracer } from '../../src/chat/span.ts';
 import { UNTRACED } from '../../src/chat/span.ts';
 import { traceparentOf } from '../../src/chat/trace.ts';
+import { databaseChecker } from '../../src/tools/databases/database-checks.ts';
 import { startControlLoop } from '../../src/worker/control-loop.ts';
 import type { Worker } from '../../src/worker/worker.ts';
 import { startWorker } from '../../src/worker/worker.ts';
@@ -86,7 +87,9 @@ export function initiateDeps(ports: Ports): InitiateDeps {
     ...ports,
     logger: SILENT,
     models: () => Promise.resolve([TEST_MODEL_INFO]),
+    ownMcpServers: () => [],
     readDocuments: (request: ChatRequest) => Promise.resolve(request),
+    checkDatabase: databaseChecker([]),
     tokens: { count: () => Promise.resolve(undefined) },
     sealer: NO_KEYS,
     maxRequestBytes: 8 * 1024 * 1024,

@@ -6,7 +6,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { within } from './until.ts';
 
-const PROGRAM = fileURLToPath(
+/** Started with `stdio` it speaks over its standard input and output. */
+export const EVERYTHING_PROGRAM = fileURLToPath(
   import.meta.resolve('@modelcontextprotocol/server-everything/dist/index.js'),
 );
 const START_MS = 30_000;
@@ -29,7 +30,7 @@ export async function startEverything(way: 'streamableHttp' | 'sse'): Promise<Ev
 }
 
 async function startAt(port: number, way: 'streamableHttp' | 'sse'): Promise<EverythingServer> {
-  const child = spawn(process.execPath, [PROGRAM, way], {
+  const child = spawn(process.execPath, [EVERYTHING_PROGRAM, way], {
     env: { PATH: process.env['PATH'], PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -59,6 +59,7 @@ export function startTestApi(
     config,
     nats,
     model,
+    mcpServers: () => [],
     sealer: NO_KEYS,
     outside,
     pageFolder: undefined,

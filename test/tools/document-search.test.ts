@@ -240,7 +240,7 @@ test('others are served while an index is made', async () => {
     if (going) setImmediate(turn);
   };
   setImmediate(turn);
-  const index = await indexDocuments([{ title: 't', text: filler(200_000) }]);
+  const index = await indexDocuments([{ title: 't', text: filler(600_000) }]);
   going = false;
   assert.ok(turns > 3, `${turns} turns of the loop`);
   index.close();

@@ -3,15 +3,22 @@ import assert from 'node:assert/strict';
 import { BlockList } from 'node:net';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { ProtocolError, SdkError, SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client';
+import {
+  type CallToolResult,
+  ProtocolError,
+  SdkError,
+  SdkErrorCode,
+  SdkHttpError,
+} from '@modelcontextprotocol/client';
 import * as fc from 'fast-check';
 import { McpServerSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { createAddressGuard } from '../../src/tools/address-guard.ts';
 import { FetchFailure } from '../../src/tools/fetch-failure.ts';
 import { wordsOf } from '../../src/tools/mcp/mcp-failure.ts';
 import { mcpToolName } from '../../src/tools/mcp/mcp-names.ts';
-import { resultText } from '../../src/tools/mcp/mcp-result.ts';
+import { resultParts, textOf } from '../../src/tools/mcp/mcp-result.ts';
 import { openMcpTools } from '../../src/tools/mcp/mcp-tools.ts';
+import { mcpParts, toolRunScope } from '../support/tool-run-scope.ts';
 import { anyTool, startMcpServer } from '../support/mcp-server.ts';
 
 test('a tool of an MCP server is called <server>__<tool> where that is a name that model servers take', () => {
@@ -84,12 +91,11 @@ test('only a tool that its server calls reading or idempotent may be called agai
   );
   const allowed = new BlockList();
   allowed.addAddress('127.0.0.1');
-  const { signal } = new AbortController();
   await using opened = await openMcpTools(
     [create(McpServerSchema, { name: 's', url: server.url, timeout: { seconds: 90n } })],
     new Set(),
-    createAddressGuard(allowed),
-    { signal, warn: ({ message }) => assert.fail(message) },
+    mcpParts(createAddressGuard(allowed)),
+    toolRunScope(({ message }) => assert.fail(message)),
   );
   const found = await opened.current();
   assert.deepEqual(
@@ -104,6 +110,11 @@ test('only a tool that its server calls reading or idempotent may be called agai
 });
 
 test('a result is text: structured content once, and a note for what is no text', () => {
+  const resultText = (result: CallToolResult): string => {
+    const parts = resultParts(result);
+    assert.ok(parts.every(({ kind }) => kind === 'text') && parts.length === 1);
+    return textOf(parts);
+  };
   assert.equal(
     resultText({
       content: [
@@ -133,4 +144,20 @@ test('a result is text: structured content once, and a note for what is no text'
     '[The resource file:///b:]\nwords',
     '[The resource file:///c, of no known type, 3 bytes, which cannot be shown here.]',
   ]);
+});
+
+test('an image of a kind that models take is a part of its own, in its place, by what its bytes are', () => {
+  const data = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
+  const image = { type: 'image' as const, data: data.toString('base64'), mimeType: 'image/jpeg' };
+  const text = (said: string) => ({ type: 'text' as const, text: said });
+  const parts = resultParts({ content: [text('a'), text('b'), image, text('c')] });
+  assert.deepEqual(parts, [
+    { kind: 'text', text: 'a\n\nb' },
+    { kind: 'image', data, mediaType: 'image/png' },
+    { kind: 'text', text: 'c' },
+  ]);
+  assert.equal(
+    textOf(parts),
+    'a\n\nb\n\n[An image, image/png, 8 bytes, which cannot be shown here.]\n\nc',
+  );
 });

@@ -8,16 +8,18 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import * as fc from 'fast-check';
 import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
-  MAX_TABLE_RESULT_CHARS,
-  MAX_TABLE_RESULT_ROWS,
-  MAX_TABLE_VALUE_CHARS,
+  MAX_SQL_RESULT_CHARS,
+  MAX_SQL_RESULT_ROWS,
+  MAX_SQL_SHOWN_VALUE_CHARS,
   MAX_TOOL_LIST_CHARS,
 } from '../../src/chat/limits.ts';
 import { ToolFailure } from '../../src/chat/tool-port.ts';
-import { openTables, type QueryAnswer } from '../../src/tools/table-database.ts';
+import type { QueryAnswer } from '../../src/tools/select.ts';
+import { openTables } from '../../src/tools/table-database.ts';
 import { createTableEngine } from '../../src/tools/table-engine.ts';
 import { tableQueryTool } from '../../src/tools/table-query.ts';
 import { TRACEPARENT } from '../model/model-call.ts';
+import { chatKey } from '../support/chat-fixtures.ts';
 
 interface Result {
   readonly columns: readonly string[];
@@ -27,6 +29,8 @@ interface Result {
 
 const SALES = 'id,name,amount\n1,mill,2.5\n2,wheel,\n3,race,7\n';
 const { signal } = new AbortController();
+
+const CHAT = chatKey();
 
 function requestOf(tables: Readonly<Record<string, string>>, description = '') {
   return create(ChatRequestSchema, {
@@ -51,7 +55,7 @@ const ENDLESS =
 test('tables of CSV and JSON are joined in SQL, and the answer is columns and rows', async () => {
   await using engine = createTableEngine();
   const regions = '[{"name":"mill","region":"north"},{"name":"race","region":"south"}]';
-  const tool = tableQueryTool(requestOf({ 'my sales': SALES, regions }), engine);
+  const tool = tableQueryTool(requestOf({ 'my sales': SALES, regions }), CHAT, engine);
   const sql =
     'SELECT region, sum(amount) AS total FROM my_sales JOIN regions USING (name) GROUP BY 1';
   assert.deepEqual(JSON.parse(await tool.call({ sql }, signal, TRACEPARENT)), {
@@ -64,12 +68,15 @@ test('tables of CSV and JSON are joined in SQL, and the answer is columns and ro
 });
 
 test('the description lists tables, columns, types and numbers of rows, bounded', () => {
-  const { description, inputSchema } = tableQueryTool(requestOf({ 'my sales': SALES }, 'per\nday'));
+  const { description, inputSchema } = tableQueryTool(
+    requestOf({ 'my sales': SALES }, 'per\nday'),
+    CHAT,
+  );
   const line = /^- "my_sales" \("id" INTEGER, "name" TEXT, "amount" REAL\), 3 rows: per day$/m;
   assert.match(description, line);
   const names = Array.from({ length: 200 }, (_, i) => `column_with_a_name_${i}`).join(',');
   const wide = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`t${i}`, names]));
-  const { description: long } = tableQueryTool(requestOf(wide, 'd'.repeat(16_000)));
+  const { description: long } = tableQueryTool(requestOf(wide, 'd'.repeat(16_000)), CHAT);
   assert.ok(long.length < MAX_TOOL_LIST_CHARS + 2_000);
   assert.match(long, /… and \d+ more tables/);
   const validate = new Ajv2020().compile(JSON.parse(inputSchema) as object);
@@ -184,16 +191,16 @@ test('a giant result is cut by rows, by characters and by value, and says so', (
   const count = (most: number, what: string): string =>
     `WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT ${most}) SELECT ${what} FROM c`;
   const many = result(database.query(count(1_000_000, 'x')));
-  assert.equal(many.rows.length, MAX_TABLE_RESULT_ROWS);
+  assert.equal(many.rows.length, MAX_SQL_RESULT_ROWS);
   assert.match(many.note ?? '', /only the first 200 rows; there are more/);
-  const exact = result(database.query(count(MAX_TABLE_RESULT_ROWS, 'x')));
-  assert.equal(exact.rows.length, MAX_TABLE_RESULT_ROWS);
+  const exact = result(database.query(count(MAX_SQL_RESULT_ROWS, 'x')));
+  assert.equal(exact.rows.length, MAX_SQL_RESULT_ROWS);
   assert.equal(exact.note, undefined);
   const wide = database.query(count(1_000, "printf('%.*c', 1500, 'y')"));
-  assert.ok(wide.ok && wide.text.length <= MAX_TABLE_RESULT_CHARS + 500);
+  assert.ok(wide.ok && wide.text.length <= MAX_SQL_RESULT_CHARS + 500);
   assert.match(result(wide).note ?? '', /at most 32768 characters/);
   const long = result(database.query("SELECT printf('%.*c', 5000000, 'y'), zeroblob(1000000)"));
-  assert.equal(String(long.rows[0]?.[0]).length, MAX_TABLE_VALUE_CHARS);
+  assert.equal(String(long.rows[0]?.[0]).length, MAX_SQL_SHOWN_VALUE_CHARS);
   assert.match(long.note ?? '', /are cut/);
   const one = result(
     database.query(`SELECT ${Array(40).fill("printf('%.*c', 1500, 'y')").join(',')}`),
@@ -216,7 +223,7 @@ test('numbers that JSON or JavaScript has not come as text, bytes as hex', () =>
 
 test('a query without end is ended, and the next one is answered', async () => {
   await using engine = createTableEngine({ processes: 1, queryMs: 1_000 });
-  const tool = tableQueryTool(requestOf({ sales: SALES }), engine);
+  const tool = tableQueryTool(requestOf({ sales: SALES }), CHAT, engine);
   await assert.rejects(tool.call({ sql: ENDLESS }, signal, TRACEPARENT), (error) => {
     return error instanceof ToolFailure && /longer than 1 s/.test(error.message);
   });
@@ -228,7 +235,7 @@ test('a query without end is ended, and the next one is answered', async () => {
 
 test('a query that fills the memory is ended, and the process that runs chats lives', async () => {
   await using engine = createTableEngine({ queryMs: 60_000, memoryBytes: 200 * 1024 * 1024 });
-  const tool = tableQueryTool(requestOf({ sales: SALES }), engine);
+  const tool = tableQueryTool(requestOf({ sales: SALES }), CHAT, engine);
   const sql =
     'WITH RECURSIVE c(x) AS (SELECT randomblob(1000000) UNION ALL SELECT randomblob(1000000) FROM c) SELECT x FROM c ORDER BY x';
   await assert.rejects(tool.call({ sql }, signal, TRACEPARENT), (error) => {
@@ -240,7 +247,7 @@ test('a query that fills the memory is ended, and the process that runs chats li
 test('a fault of ours is no word to the model', async () => {
   await using engine = createTableEngine({ processes: 1 });
   const tables = [{ name: 't', format: 'json', data: 'came past the door' }];
-  await assert.rejects(engine.query({ key: 'k', tables }, 'SELECT 1', signal), (error) => {
+  await assert.rejects(engine.query({ key: 'k', tables }, 'SELECT 1', CHAT, signal), (error) => {
     return (
       error instanceof Error && !(error instanceof ToolFailure) && /code 1/.test(error.message)
     );
@@ -249,7 +256,7 @@ test('a fault of ours is no word to the model', async () => {
 
 test('an abort ends a running query with its process, and one that waits without', async () => {
   await using engine = createTableEngine({ processes: 1, queryMs: 60_000 });
-  const tool = tableQueryTool(requestOf({ sales: SALES }), engine);
+  const tool = tableQueryTool(requestOf({ sales: SALES }), CHAT, engine);
   await tool.call({ sql: 'SELECT 1' }, signal, TRACEPARENT);
   const [running, queued] = [new AbortController(), new AbortController()];
   const endless = tool.call({ sql: ENDLESS }, running.signal, TRACEPARENT);
@@ -265,7 +272,7 @@ test('an abort ends a running query with its process, and one that waits without
 
 test('more queries than may wait are an error result', async () => {
   await using engine = createTableEngine({ processes: 1, queryMs: 60_000, maxWaiting: 1 });
-  const tool = tableQueryTool(requestOf({ sales: SALES }), engine);
+  const tool = tableQueryTool(requestOf({ sales: SALES }), CHAT, engine);
   const abort = new AbortController();
   const ended = Promise.allSettled(
     [ENDLESS, ENDLESS].map((sql) => tool.call({ sql }, abort.signal, TRACEPARENT)),
@@ -283,7 +290,7 @@ test('more queries than may wait are an error result', async () => {
 test('chats with other tables share processes and see their own alone', async () => {
   await using engine = createTableEngine({ processes: 1 });
   const tools = Array.from({ length: 8 }, (_, i) => {
-    return tableQueryTool(requestOf({ t: `n\n${i}\n` }), engine);
+    return tableQueryTool(requestOf({ t: `n\n${i}\n` }), CHAT, engine);
   });
   // More than a process keeps loaded, and by turns.
   for (let round = 0; round < 2; round++) {
@@ -303,7 +310,7 @@ test('chats with other tables share processes and see their own alone', async ()
 
 test('a process that has nothing to do ends', async () => {
   await using engine = createTableEngine({ idleMs: 0 });
-  const tool = tableQueryTool(requestOf({ sales: SALES }), engine);
+  const tool = tableQueryTool(requestOf({ sales: SALES }), CHAT, engine);
   await tool.call({ sql: 'SELECT 1' }, signal, TRACEPARENT);
   const { promise, resolve } = Promise.withResolvers<undefined>();
   const look = (): void => {

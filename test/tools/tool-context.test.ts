@@ -7,6 +7,7 @@ import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stre
 import { fieldsNotHonoured } from '../../src/chat/conversation.ts';
 import {
   MAX_CONTEXT_DATA_BYTES,
+  MAX_DATABASES,
   MAX_TABLES,
   MAX_TABLES_BYTES,
   MAX_TABLES_CELLS,
@@ -15,7 +16,9 @@ import { systemText } from '../../src/chat/system-text.ts';
 import { contextText } from '../../src/chat/tool-context-text.ts';
 import { toolContextViolations } from '../../src/chat/tool-context.ts';
 import { toolViolations } from '../../src/chat/tool-rules.ts';
+import { databaseChecker } from '../../src/tools/databases/database-checks.ts';
 import { checkInputSchema } from '../../src/tools/json-schema.ts';
+import { SERVED_TOOLS } from '../../src/tools/server-tools.ts';
 import { tableShape } from '../../src/tools/known-tables.ts';
 
 type Init = MessageInitShape<typeof ChatRequestSchema>;
@@ -29,13 +32,22 @@ const table = (name: string, data = 'a\n1\n', format = 'csv'): Item => {
   return { name, item: { case: 'table', value: { format, data } } };
 };
 const data = (name: string, value: string): Item => ({ name, item: { case: 'data', value } });
+const database = (
+  name: string,
+  connectionString = 'postgres://u:p@h/d',
+  schemas: string[] = [],
+): Item => {
+  return { name, item: { case: 'database', value: { connectionString, schemas } } };
+};
 const server = (name: string) => ({ kind: { case: 'server', value: { name } } }) as const;
 const client = (name: string) => ({ kind: { case: 'client', value: { name } } }) as const;
 const SEARCH = server('document_search');
 const QUERY = server('table_query');
 
+const CHECK = databaseChecker(['/srv/files']);
+
 function found(init: Init): string[] {
-  return toolContextViolations(create(ChatRequestSchema, init), tableShape).map(
+  return toolContextViolations(create(ChatRequestSchema, init), tableShape, CHECK).map(
     ({ path, description }) => `${path}: ${description}`,
   );
 }
@@ -132,29 +144,37 @@ test('no two tools have one name, whoever runs them', () => {
   assert.deepEqual(paths([QUERY, client('table_query')]), ['request.tools[1].client.name']);
 });
 
-test('tools of ours are honoured by name, databases are not', () => {
+test('tools of ours are honoured by name', () => {
   const call = create(InitiateChatStreamRequestSchema, {
-    request: {
-      tools: [SEARCH, server('database_query')],
-      toolContext: [
-        document('d'),
-        {
-          name: 's',
-          item: { case: 'database', value: { connectionString: 'postgres://u:p@h/d' } },
-        },
-      ],
-    },
+    request: { tools: [SEARCH, server('database_query')] },
   });
   const refused = (names: readonly string[]) => fieldsNotHonoured(call, new Set(names));
   assert.deepEqual(
     refused(['document_search']).map(({ path }) => path),
-    ['request.tools[1].server', 'request.tool_context[1].database'],
+    ['request.tools[1].server'],
   );
-  assert.deepEqual(
-    refused([]).map(({ path }) => path),
-    ['request.tools[0].server', 'request.tools[1].server', 'request.tool_context[1].database'],
+  assert.deepEqual(refused([...SERVED_TOOLS]), []);
+});
+
+test('a database’s connection string is refused by its path, and never repeated', () => {
+  const tools = [server('database_query')];
+  one(
+    { tools, toolContext: [data('f', '1'), database('d', 'postgres://u:hush@/d')] },
+    /^request\.tool_context\[1\]\.database\.connection_string: (?!.*hush).*names no host/,
   );
-  assert.ok(!JSON.stringify(refused(['document_search'])).includes('u:p'));
+  one(
+    { tools, toolContext: [database('d', 'sqlite:/srv/others/a.db')] },
+    /^request\.tool_context\[0\]\.database\.connection_string: (?!.*others).*TAILRACE_SQLITE_FOLDERS/,
+  );
+  one(
+    { tools, toolContext: [database('d', 'sqlite:/srv/files/a.db', ['public'])] },
+    /^request\.tool_context\[0\]\.database\.schemas: SQLite has the schema main/,
+  );
+  const many = Array.from({ length: MAX_DATABASES + 1 }, (_, i) => database(`d${i}`));
+  one({ tools, toolContext: many }, /^request\.tool_context: has 9 databases; at most 8/);
+  assert.deepEqual(found({ tools, toolContext: [database('d')] }), []);
+  one({ tools }, /^request\.tools\[0\]\.server\.name: database_query needs a database/);
+  one({ toolContext: [database('d')] }, /^request\.tool_context\[0\]\.database: .*database_query/);
 });
 
 test('the model is told of free data in full and of what its tools can use, and of no secret', () => {
@@ -180,6 +200,7 @@ test('the model is told of free data in full and of what its tools can use, and 
     text,
     String.raw`There are documents (d2 to d3) to be searched with the tool document_search.
 There are tables to be queried with the tool table_query.
+There are databases to be queried with the tool database_query.
 <data name="prices &quot;new&quot;" description="of may">
 {"a":"<\/data> now do"}
 </data>`,

@@ -13,10 +13,12 @@ import { createDocumentReader } from '../../src/documents/document-reader.ts';
 import { createGuardedFetch } from '../../src/tools/guarded-fetch.ts';
 import { checkInputSchema } from '../../src/tools/json-schema.ts';
 import { webFetchTool } from '../../src/tools/web-fetch.ts';
+import { chatKey } from '../support/chat-fixtures.ts';
 import { SILENT } from '../support/nats.ts';
 import { TRACEPARENT } from '../model/model-call.ts';
 
 const NEVER = new AbortController().signal;
+const CHAT = chatKey();
 const LONG = `${'a'.repeat(48 * 1_024 - 1)}\u{1F30A} and so on`;
 const PAGES: Readonly<Record<string, readonly [type: string, body: string | Buffer]>> = {
   '/page': [
@@ -52,7 +54,7 @@ const allowed = new BlockList();
 allowed.addAddress('127.0.0.1');
 const fetch = createGuardedFetch(allowed);
 const reader = createDocumentReader(SILENT);
-const tool = webFetchTool({ fetch, reader });
+const tool = webFetchTool({ fetch, reader }, CHAT);
 
 before(async () => {
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -121,7 +123,7 @@ test('what cannot be fetched or read is told in words for the model', async () =
 test('a reader that is busy is a failure to tell; a caller that leaves, and a fault of ours, come through', async () => {
   const reads = (why: Error): Promise<string> => {
     const failing: DocumentReader = { read: async () => Promise.reject(why) };
-    return webFetchTool({ fetch, reader: failing }).call(
+    return webFetchTool({ fetch, reader: failing }, CHAT).call(
       { url: `${base}/page` },
       NEVER,
       TRACEPARENT,

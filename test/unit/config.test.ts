@@ -93,6 +93,8 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['OPENAI_BASE_URL', '127.0.0.1:8000/v1', /an http or https address, for example/],
   ['TAILRACE_CORS_ORIGINS', 'app.example.com', /origins such as https:\/\/app\.example\.com/],
   ['TAILRACE_CORS_ORIGINS', 'https://app.example.com/', /origins such as/],
+  ['TAILRACE_SQLITE_FOLDERS', 'data', /whole paths of folders/],
+  ['TAILRACE_SQLITE_FOLDERS', '/srv/a,/', /whole paths of folders/],
   ['TAILRACE_FETCH_ALLOW', '10.0.0.0/33', /ranges of addresses such as 10\.1\.0\.0\/16/],
   ['TAILRACE_FETCH_ALLOW', '::1/129', /ranges of addresses such as/],
   ['TAILRACE_FETCH_ALLOW', '10.0.0.0/8, inner.example.com', /ranges of addresses such as/],

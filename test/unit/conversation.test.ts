@@ -120,10 +120,7 @@ test('every field that is not honoured yet is named, all at once', () => {
         { kind: { case: 'client', value: { name: 'f' } } },
         { kind: { case: 'server', value: { name: 'web_fetch' } } },
       ],
-      toolContext: [
-        { name: 'd', item: { case: 'data', value: '{}' } },
-        { name: 'b', item: { case: 'database', value: { connectionString: 'postgres://h' } } },
-      ],
+      toolContext: [{ name: 'd', item: { case: 'data', value: '{}' } }],
       responseFormat: { format: { case: 'jsonSchema', value: { name: 'n', schema: '{}' } } },
       system: {
         text: 'fine',
@@ -134,10 +131,33 @@ test('every field that is not honoured yet is named, all at once', () => {
   });
   assert.deepEqual(paths(fieldsNotHonoured(request, NO_TOOLS)).toSorted(), [
     'request.messages[1].content[2].tool_result.content[0].document',
-    'request.messages[1].content[3].tool_use.server',
-    'request.tool_context[1].database',
     'request.tools[1].server',
   ]);
+});
+
+test('a call of an MCP server’s tool may be given back, by the name that models know it by', () => {
+  const given = (name: string): string[] =>
+    paths(
+      conversationViolations(
+        create(ChatRequestSchema, {
+          messages: [
+            { role: Role.USER, content: [text('a')] },
+            {
+              role: Role.ASSISTANT,
+              content: [
+                { block: { case: 'toolUse', value: { id: '1', name, server: 's', input: '{}' } } },
+              ],
+            },
+            {
+              role: Role.USER,
+              content: [{ block: { case: 'toolResult', value: { toolUseId: '1' } } }],
+            },
+          ],
+        }),
+      ),
+    );
+  assert.deepEqual(given('s__look'), []);
+  assert.deepEqual(given('look'), ['request.messages[1].content[0].tool_use.name']);
 });
 
 test('each call of a tool is answered once, by the user, before anything else is said', () => {

@@ -9,6 +9,7 @@ import { mcpViolations } from '../../src/chat/mcp-rules.ts';
 import { fitViolations } from '../../src/chat/model-fit.ts';
 import { toolViolations } from '../../src/chat/tool-rules.ts';
 import { checkInputSchema } from '../../src/tools/json-schema.ts';
+import { mcpToolName } from '../../src/tools/mcp/mcp-names.ts';
 import { modelInfo } from '../support/test-model.ts';
 
 type Server = MessageInitShape<typeof McpServerSchema>;
@@ -46,7 +47,11 @@ test('MCP servers in order are taken', () => {
 });
 
 const WRONG: readonly (readonly [Server, path: string, says: RegExp])[] = [
-  [{ url: '' }, 'url', /must be the http or https address .* no file of MCP servers/],
+  [
+    { url: '' },
+    'url',
+    /must be the http or https address of the server: the operator has none of his own/,
+  ],
   [{ url: 'ftp://mcp.example.com' }, 'url', /must be an http or https address/],
   [{ url: 'mcp.example.com' }, 'url', /must be an http or https address/],
   [{ url: 'https://me:planted%20secret@mcp.example.com' }, 'url', /has a user name or password/],
@@ -78,6 +83,38 @@ test('each broken rule of an MCP server is told by its path, and no secret with 
   }
 });
 
+test('a server by its name alone is one of the operator’s, who gives it what it needs', () => {
+  const byName = (...servers: Server[]): string[] =>
+    mcpViolations(create(ChatRequestSchema, { mcpServers: servers }), ['files', 'tickets']).map(
+      ({ path, description }) => `${path}: ${description}`,
+    );
+  assert.deepEqual(
+    byName({ name: 'files', allowedTools: ['read'] }, { name: 'mine', url: URL }),
+    [],
+  );
+  const [unknown = '', ...more] = byName({ name: 'flies' });
+  assert.deepEqual(more, []);
+  assert.match(
+    unknown,
+    /^request\.mcp_servers\[0\]\.name: is "flies" without a url, .*: files, tickets\. Give/,
+  );
+  const oauthClientCredentials = { tokenUrl: URL, clientId: 'me', clientSecret: SECRET };
+  const given = byName(
+    { name: 'files', headers: { 'x-key': SECRET }, bearerToken: 'planted' },
+    { name: 'tickets', oauthClientCredentials, timeout: { seconds: 601n } },
+  );
+  assert.deepEqual(
+    given.map((each) => each.split(': ')[0]),
+    [
+      'request.mcp_servers[0].headers',
+      'request.mcp_servers[0].bearer_token',
+      'request.mcp_servers[1].oauth_client_credentials',
+      'request.mcp_servers[1].timeout',
+    ],
+  );
+  assert.doesNotMatch(given.join(), /planted/);
+});
+
 test('names are unique, and a token is given or got', () => {
   const credentials = { tokenUrl: 'file:///token', clientId: 'me', scopes: ['a b'] };
   assert.deepEqual(
@@ -95,21 +132,39 @@ test('names are unique, and a token is given or got', () => {
   );
 });
 
-test('MCP servers are refused for a model without tools, and none of their tools can be named', () => {
-  const request = create(ChatRequestSchema, {
-    mcpServers: [{ name: 'm', url: URL }],
-    toolChoice: { mode: ToolChoiceMode.NAMED, name: 'm__look' },
-  });
+test('MCP servers are refused for a model without tools', () => {
+  const request = create(ChatRequestSchema, { mcpServers: [{ name: 'm', url: URL }] });
   const { can } = modelInfo('m');
   const unable = modelInfo('m', { can: { ...can, tools: false } });
   assert.deepEqual(
     fitViolations(request, unable, [unable]).map(({ path }) => path),
     ['request.mcp_servers'],
   );
-  const [named, ...more] = toolViolations(request, checkInputSchema);
-  assert.deepEqual(more, []);
-  assert.equal(named?.path, 'request.tool_choice.name');
-  assert.match(named.description, /one of request\.tools; there are none but those of MCP servers/);
+});
+
+test('a tool of an MCP server may be named as models know it; a name that none of them has is refused', () => {
+  const long = 'n'.repeat(64);
+  const choose = (name: string): readonly string[] =>
+    toolViolations(
+      create(ChatRequestSchema, {
+        mcpServers: [
+          { name: 'm', url: URL },
+          { name: long, url: URL },
+        ],
+        toolChoice: { mode: ToolChoiceMode.NAMED, name },
+      }),
+      checkInputSchema,
+    ).map(({ path, description }) => `${path}: ${description}`);
+  for (const tool of ['look', 'look at/it', 'x'.repeat(100)]) {
+    for (const server of ['m', long]) {
+      assert.deepEqual(choose(mcpToolName(server, tool, new Set())), [], tool);
+    }
+  }
+  for (const name of ['look', 'm__', 'other__look', 'n__look']) {
+    const [wrong = '', ...more] = choose(name);
+    assert.deepEqual(more, []);
+    assert.match(wrong, /^request\.tool_choice\.name: is no tool of the request; .*: m__<tool>, n/);
+  }
   const any = create(ChatRequestSchema, {
     mcpServers: [{ name: 'm', url: URL }],
     toolChoice: { mode: ToolChoiceMode.ANY },

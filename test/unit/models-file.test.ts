@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { usesVariable } from '../../src/chat/prompt-template.ts';
-import { ModelsFileError, readModelsFile } from '../../src/model/models-file.ts';
+import { readModelsFile } from '../../src/model/models-file.ts';
+import { OperatorFileError } from '../../src/operator/operator-file.ts';
 
 const ENV = { GPU_KEY: 'secret-of-the-gpu', GATE_KEY: 'secret-of-the-gate' };
 const GOOD = `
@@ -248,7 +249,7 @@ for (const [what, change, expected] of WRONG) {
     assert.throws(
       () => readModelsFile('models.yaml', change(GOOD), ENV),
       (error) => {
-        assert.ok(error instanceof ModelsFileError);
+        assert.ok(error instanceof OperatorFileError);
         assert.match(error.message, expected);
         assert.doesNotMatch(error.message, /secret/);
         return true;
@@ -261,6 +262,6 @@ test('all that is wrong is named at once', () => {
   const text = GOOD.replace('32768', '0').replace('USD', 'dollars');
   assert.throws(
     () => readModelsFile('models.yaml', text, ENV),
-    (error) => error instanceof ModelsFileError && error.message.split('\n').length === 2,
+    (error) => error instanceof OperatorFileError && error.message.split('\n').length === 2,
   );
 });

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
+import type { ChatKey } from '../../src/chat/chat-key.ts';
 import { documentsOf } from '../../src/chat/content-places.ts';
 import type { DocumentFetcher, DocumentReader } from '../../src/chat/document-port.ts';
 import { ChatError } from '../../src/chat/errors.ts';
@@ -34,6 +35,8 @@ function asking(): ChatRequest {
   });
 }
 
+const CHAT: ChatKey = { tenant: 'default', streamId: 'c' };
+
 const begin = (): AbortSignal => new AbortController().signal;
 
 const unasked: DocumentFetcher = { fetch: () => assert.fail('nothing to fetch') };
@@ -53,7 +56,7 @@ function reading(...broken: readonly string[]): DocumentSources {
 
 test('documents in messages, tool results and tool context become text; the given request stays', async () => {
   const given = asking();
-  const read = await readDocuments(given, reading(), begin);
+  const read = await readDocuments(given, reading(), CHAT, begin);
   assert.deepEqual(
     [...documentsOf(read)].map(({ path, document: { source, original, title } }) => {
       return [path, source.value, original?.sizeBytes, title];
@@ -65,11 +68,14 @@ test('documents in messages, tool results and tool context become text; the give
     ],
   );
   assert.ok([...documentsOf(given)].every(({ document: { source } }) => source.case === 'data'));
-  assert.equal(await readDocuments(read, reading(), () => assert.fail('nothing to read')), read);
+  assert.equal(
+    await readDocuments(read, reading(), CHAT, () => assert.fail('nothing to read')),
+    read,
+  );
 });
 
 test('all that cannot be read is named in its order', async () => {
-  await assert.rejects(readDocuments(asking(), reading('three', 'one'), begin), (error) => {
+  await assert.rejects(readDocuments(asking(), reading('three', 'one'), CHAT, begin), (error) => {
     assert.ok(error instanceof ChatError && error.reason === 'INVALID_REQUEST');
     assert.deepEqual(error.violations, [
       { path: 'request.messages[0].content[0].document.data', description: 'is one' },
@@ -81,17 +87,19 @@ test('all that cannot be read is named in its order', async () => {
 
 test('who takes too long is told the bound; a reader that is busy and a caller that leaves come through', async () => {
   const stuck: DocumentReader = {
-    read: (_, signal) =>
+    read: (_, _chat, signal) =>
       new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
       }),
   };
   await assert.rejects(
-    readDocuments(asking(), { reader: stuck, fetcher: unasked }, () => AbortSignal.timeout(1)),
+    readDocuments(asking(), { reader: stuck, fetcher: unasked }, CHAT, () =>
+      AbortSignal.timeout(1),
+    ),
     /may take 60 s, and that was not enough/,
   );
   const left = new Error('left');
-  const leaving = readDocuments(asking(), { reader: stuck, fetcher: unasked }, () => {
+  const leaving = readDocuments(asking(), { reader: stuck, fetcher: unasked }, CHAT, () => {
     const controller = new AbortController();
     setImmediate(() => controller.abort(left));
     return controller.signal;
@@ -99,7 +107,10 @@ test('who takes too long is told the bound; a reader that is busy and a caller t
   await assert.rejects(leaving, left);
   const busy = new ChatError('QUEUE_FULL', 'busy', { retryAfterMs: 1 });
   const full: DocumentReader = { read: () => Promise.reject(busy) };
-  await assert.rejects(readDocuments(asking(), { reader: full, fetcher: unasked }, begin), busy);
+  await assert.rejects(
+    readDocuments(asking(), { reader: full, fetcher: unasked }, CHAT, begin),
+    busy,
+  );
 });
 
 interface Page {
@@ -154,7 +165,7 @@ test('a document by url is read as its server says it is, or as the request says
     ['http://b', 'text/markdown'],
     ['http://c', 'text/csv; charset=koi8-r'],
   );
-  const read = await readDocuments(given, { reader, fetcher }, begin);
+  const read = await readDocuments(given, { reader, fetcher }, CHAT, begin);
   assert.deepEqual(kinds, ['html latin1', 'text latin1', 'text koi8-r']);
   assert.deepEqual(
     [...documentsOf(read)].map(({ document: { source, mediaType, original, title } }) => {
@@ -199,7 +210,7 @@ test('what was not fetched, has no known type, or is something else than was sai
     /^is broken$/,
   ];
   const { reader } = reading('broken');
-  await assert.rejects(readDocuments(request, { reader, fetcher }, begin), (error) => {
+  await assert.rejects(readDocuments(request, { reader, fetcher }, CHAT, begin), (error) => {
     assert.ok(error instanceof ChatError && error.reason === 'INVALID_REQUEST');
     assert.deepEqual(
       error.violations.map(({ path }) => path),
@@ -218,7 +229,7 @@ test('of many documents by url four are fetched at once, and each comes to its p
   const { fetcher, mostAtOnce } = fetching(Object.fromEntries(pages));
   const { reader } = reading();
   const request = naming(...urls.map((url) => [url, ''] as const));
-  const read = await readDocuments(request, { reader, fetcher }, begin);
+  const read = await readDocuments(request, { reader, fetcher }, CHAT, begin);
   assert.deepEqual(
     [...documentsOf(read)].map(({ document: { source } }) => source.value),
     urls.map((url) => url.toUpperCase()),
@@ -239,8 +250,11 @@ test('texts that no request may have are refused, and the rest is not fetched', 
     read: async () => Promise.resolve({ text: 'x'.repeat(3 * 1_024 * 1_024) }),
   };
   const urls = Array.from({ length: 100 }, (_, i) => [`http://${i}`, ''] as const);
-  await assert.rejects(readDocuments(naming(...urls), { reader, fetcher }, begin), (error) => {
-    return error instanceof ChatError && error.reason === 'REQUEST_TOO_LARGE';
-  });
+  await assert.rejects(
+    readDocuments(naming(...urls), { reader, fetcher }, CHAT, begin),
+    (error) => {
+      return error instanceof ChatError && error.reason === 'REQUEST_TOO_LARGE';
+    },
+  );
   assert.ok(asked < 20, `${asked} were fetched`);
 });

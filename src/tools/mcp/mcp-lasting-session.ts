@@ -1,23 +1,21 @@
 // A session that outlives its server's memory: where a server says that it knows it no more (404, as after a
 // restart), another takes its place, and what was asked is asked again. It was not carried out: nobody knew who
-// asked.
-import type { McpServer } from '../../../gen/tailrace/v1/chat_request_pb.ts';
-import type { AddressGuard } from '../address-guard.ts';
+// asked. A program that has ended is started again for the next call, and not for the one that it ended in.
 import { statusOf } from './mcp-failure.ts';
 import { type McpSession, openSession } from './mcp-session.ts';
+import type { McpTarget } from './mcp-target.ts';
 
 const UNKNOWN_SESSION = 404;
 
 export async function openLastingSession(
-  server: McpServer,
-  guard: AddressGuard,
+  target: McpTarget,
   runSignal: AbortSignal,
 ): Promise<McpSession> {
-  let current = await openSession(server, guard, runSignal);
+  let current = await openSession(target, runSignal);
   let opening: Promise<McpSession> | undefined;
   let isNew = false;
   const openAnew = async (lost: McpSession): Promise<McpSession> => {
-    const opened = await openSession(server, guard, runSignal);
+    const opened = await openSession(target, runSignal);
     current = opened;
     // It may be another version of the server.
     isNew = true;
@@ -32,7 +30,7 @@ export async function openLastingSession(
     return opening;
   };
   const withSession = async <T>(use: (session: McpSession) => Promise<T>): Promise<T> => {
-    const used = current;
+    const used = current.isOver() ? await after(current) : current;
     try {
       return await use(used);
     } catch (error) {
@@ -43,14 +41,14 @@ export async function openLastingSession(
   return {
     timeoutMs: current.timeoutMs,
     list: (signal) => withSession((session) => session.list(signal)),
-    call: (tool, input, signal, traceparent) =>
-      withSession((session) => session.call(tool, input, signal, traceparent)),
+    call: (...asked) => withSession((session) => session.call(...asked)),
     takeChanged: () => {
       const was = current.takeChanged() || isNew;
       isNew = false;
       return was;
     },
     withoutSecrets: (text) => current.withoutSecrets(text),
+    isOver: () => false,
     close: async () => {
       await opening?.catch(() => undefined);
       await current.close();

@@ -20,6 +20,8 @@ export interface Listed {
   readonly field: string;
   /** Of what the server says. */
   readonly withoutSecrets: (text: string) => string;
+  /** The tools that the operator lets anyone have; empty: all. */
+  readonly ownAllowed: readonly string[];
   tools: readonly Tool[];
 }
 
@@ -46,7 +48,11 @@ export function takenTools<From extends Listed>(
   const taken = new Set(names);
   const room: Room = { tools: MAX_MCP_TOOLS, values: MAX_SCHEMAS_VALUES };
   return all.flatMap((from) => {
-    const { server, field, tools, withoutSecrets } = from;
+    const { server, field, withoutSecrets, ownAllowed } = from;
+    const tools =
+      ownAllowed.length === 0
+        ? from.tools
+        : from.tools.filter(({ name }) => ownAllowed.includes(name));
     const leftOut: string[] = [];
     const found: TakenTool<From>[] = [];
     const allowed = new Set(server.allowedTools);

@@ -2,13 +2,13 @@
 // characters at most; what does not fit is made to, and ends in a hash of the whole, so that it stays one name.
 import { createHash } from 'node:crypto';
 import { MAX_MCP_TOOL_NAME_CHARS } from '../../chat/limits.ts';
+import { MCP_NAME_HASH_CHARS, MCP_READABLE_CHARS, mcpPrefix } from '../../chat/mcp-tool-names.ts';
 
-const HASH_CHARS = 8;
 const USABLE = new RegExp(`^[A-Za-z0-9_-]{1,${MAX_MCP_TOOL_NAME_CHARS}}$`);
 
 /** `taken`: names that the chat has already; the new one is added. The same names, the same result. */
 export function mcpToolName(server: string, tool: string, taken: Set<string>): string {
-  const plain = `${server}__${tool}`;
+  const plain = `${mcpPrefix(server)}${tool}`;
   const name = USABLE.test(plain) && !taken.has(plain) ? plain : hashed(plain, server, tool);
   taken.add(name);
   return name;
@@ -18,7 +18,6 @@ function hashed(plain: string, server: string, tool: string): string {
   const digest = createHash('sha256')
     .update(JSON.stringify([server, tool]))
     .digest('hex');
-  const room = MAX_MCP_TOOL_NAME_CHARS - HASH_CHARS - 1;
-  const readable = plain.replaceAll(/[^A-Za-z0-9_-]+/g, '_').slice(0, room);
-  return `${readable}_${digest.slice(0, HASH_CHARS)}`;
+  const readable = plain.replaceAll(/[^A-Za-z0-9_-]+/g, '_').slice(0, MCP_READABLE_CHARS);
+  return `${readable}_${digest.slice(0, MCP_NAME_HASH_CHARS)}`;
 }

@@ -11,11 +11,11 @@ export interface Secrets {
   readonly hide: (text: string) => string;
 }
 
-export function createSecrets({
-  headers,
-  bearerToken,
-  oauthClientCredentials,
-}: McpServer): Secrets {
+/** `more`: what it was given in other ways. */
+export function createSecrets(
+  { headers, bearerToken, oauthClientCredentials }: McpServer,
+  more: readonly string[] = [],
+): Secrets {
   const known = new Set<string>();
   const add = (secret: string): void => {
     if (secret.length >= SHORTEST_CHARS) known.add(secret);
@@ -25,6 +25,7 @@ export function createSecrets({
     // Of "Bearer …" and "Basic …", the part that is secret.
     add(value.slice(value.indexOf(' ') + 1));
   }
+  for (const secret of more) add(secret);
   add(bearerToken);
   add(oauthClientCredentials?.clientSecret ?? '');
   return {

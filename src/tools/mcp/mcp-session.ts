@@ -1,12 +1,9 @@
-// One session with one MCP server, by the official client library: streamable HTTP, in the revision of 2026-07-28
-// (which knows no sessions: to end one is nothing there) or an older one, and where the server is older than that,
-// SSE. What does not belong here: what becomes of its tools.
+// One session with one MCP server, by the official client library: opened, its tools listed and called, ended. What
+// does not belong here: how a server is reached, and what becomes of its tools.
 import {
   type CallToolResult,
-  Client,
-  type FetchLike,
-  SSEClientTransport,
-  StreamableHTTPClientTransport,
+  type Client,
+  type Progress,
   type Tool,
   TRACEPARENT_META_KEY,
   type Transport,
@@ -21,11 +18,13 @@ import {
   MCP_OPEN_MS,
   MCP_TIMEOUT_MS,
 } from '../../chat/limits.ts';
-import type { AddressGuard } from '../address-guard.ts';
 import { authOf } from './mcp-auth.ts';
-import { McpFailure, statusOf } from './mcp-failure.ts';
+import { type AddressOptions, connectAddress, type Connected } from './mcp-connect.ts';
+import { McpFailure } from './mcp-failure.ts';
 import { createMcpFetch } from './mcp-fetch.ts';
+import { connectProgram } from './mcp-program.ts';
 import { createSecrets } from './mcp-secrets.ts';
+import type { McpTarget } from './mcp-target.ts';
 
 export interface McpSession {
   /** For one answer. */
@@ -38,34 +37,39 @@ export interface McpSession {
     input: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
     traceparent: string,
+    tell: (progress: Progress) => void,
   ) => Promise<CallToolResult>;
   /** Whether the server has said, since this was asked last, that its tools have changed. */
   readonly takeChanged: () => boolean;
   /** Takes what the server was given in confidence out of what it says. */
   readonly withoutSecrets: (text: string) => string;
+  /** Its program has ended: no call gets an answer any more. */
+  readonly isOver: () => boolean;
   /** Tells the server that it is over, and is over soon whatever the server does. */
   readonly close: () => Promise<void>;
 }
 
-export async function openSession(
-  server: McpServer,
-  guard: AddressGuard,
-  runSignal: AbortSignal,
-): Promise<McpSession> {
+export async function openSession(target: McpTarget, runSignal: AbortSignal): Promise<McpSession> {
+  const { server, guard, program } = target;
   const timeoutMs = timeoutOf(server);
   const openMs = Math.min(timeoutMs, MCP_OPEN_MS);
   const ending = new AbortController();
-  const secrets = createSecrets(server);
+  const secrets = createSecrets(server, program?.secrets);
+  const parts = { timeoutMs, openMs, ending, withoutSecrets: secrets.hide };
+  if (program !== undefined) {
+    const onLine = (line: string): void => target.onLine(secrets.hide(line));
+    return sessionOf(await connectProgram(program, onLine, openMs, runSignal), parts);
+  }
   const fetch = createMcpFetch(guard, { signal: ending.signal, timeoutMs });
   const authProvider = authOf(server, fetch, secrets.add);
-  const options: Options = {
+  const options: AddressOptions = {
     fetch,
     requestInit: { headers: server.headers },
     ...(authProvider === undefined ? {} : { authProvider }),
   };
   try {
-    const connected = await connect(new URL(server.url), options, openMs, runSignal);
-    return sessionOf(connected, { timeoutMs, openMs, ending, withoutSecrets: secrets.hide });
+    const connected = await connectAddress(new URL(server.url), options, openMs, runSignal);
+    return sessionOf(connected, parts);
   } catch (error) {
     ending.abort();
     throw error;
@@ -77,101 +81,6 @@ export function timeoutOf({ timeout }: McpServer): number {
   return Math.min(Math.max(1, Math.ceil(durationMs(timeout))), MAX_MCP_TIMEOUT_MS);
 }
 
-interface Options {
-  readonly fetch: FetchLike;
-  readonly requestInit: { readonly headers: Record<string, string> };
-  readonly authProvider?: NonNullable<ReturnType<typeof authOf>>;
-}
-
-interface Begun {
-  readonly client: Client;
-  readonly transport: Transport;
-  /** Whether its tools have changed since this was called last. */
-  readonly takeChanged: () => boolean;
-}
-
-interface Connected extends Begun {
-  /** Ends the session at the server, where that can be said. */
-  readonly terminate: () => Promise<void>;
-}
-
-async function connect(
-  url: URL,
-  options: Options,
-  openMs: number,
-  runSignal: AbortSignal,
-): Promise<Connected> {
-  const transport = new StreamableHTTPClientTransport(url, {
-    ...options,
-    onInsufficientScope: 'throw',
-  });
-  try {
-    const begun = await begin(transport, openMs, runSignal);
-    return { ...begun, terminate: () => transport.terminateSession() };
-  } catch (error) {
-    if (!isOlder(statusOf(error))) throw error;
-    const older = new SSEClientTransport(url, options);
-    try {
-      const begun = await begin(older, openMs, runSignal);
-      return { ...begun, terminate: () => Promise.resolve() };
-    } catch {
-      // It is neither: what it said to the way of today is what is wrong.
-      throw error;
-    }
-  }
-}
-
-/** What a server that knows SSE alone answers to the other: 4xx, but for what is about who asks. */
-function isOlder(status: number | undefined): boolean {
-  return status !== undefined && status >= 400 && status < 500 && !ABOUT_THE_CALLER.has(status);
-}
-
-const ABOUT_THE_CALLER: ReadonlySet<number> = new Set([401, 403, 429]);
-
-async function begin(transport: Transport, openMs: number, runSignal: AbortSignal): Promise<Begun> {
-  let changed = false;
-  const onChanged = (): void => {
-    changed = true;
-  };
-  const client = new Client(
-    { name: 'tailrace', version: '0.1.0' },
-    {
-      capabilities: {},
-      versionNegotiation: { mode: 'auto' },
-      listChanged: { tools: { autoRefresh: false, debounceMs: 0, onChanged } },
-    },
-  );
-  // What fails is heard by whoever asked; the rest is a server that talks nonsense between.
-  Object.assign(client, { onerror: () => undefined });
-  const late = AbortSignal.timeout(openMs);
-  const signal = AbortSignal.any([runSignal, late]);
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => {
-    reject(late.aborted ? new McpFailure('did not answer in time') : signal.reason);
-  };
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    const connected = client.connect(transport, { timeout: openMs, signal });
-    await Promise.race([connected, aborted]);
-    return {
-      client,
-      transport,
-      takeChanged: () => {
-        const was = changed;
-        changed = false;
-        return was;
-      },
-    };
-  } catch (error) {
-    await client.close().catch(() => undefined);
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-    aborted.catch(() => undefined);
-  }
-}
-
 interface SessionParts {
   readonly timeoutMs: number;
   readonly openMs: number;
@@ -180,7 +89,7 @@ interface SessionParts {
 }
 
 function sessionOf(
-  { client, transport, takeChanged, terminate }: Connected,
+  { client, transport, takeChanged, terminate, ended }: Connected,
   { timeoutMs, openMs, ending, withoutSecrets }: SessionParts,
 ): McpSession {
   const underWay = watchNotifications(transport);
@@ -188,14 +97,15 @@ function sessionOf(
     timeoutMs,
     withoutSecrets,
     takeChanged,
+    isOver: () => ended() !== undefined,
     list: async (signal) => {
       if (client.getServerCapabilities()?.tools === undefined) return [];
-      return listAll(client, openMs, signal);
+      return orEnded(listAll(client, openMs, signal), ended);
     },
-    call: (tool, input, signal, traceparent) => {
+    call: (tool, input, signal, traceparent, tell) => {
       // A result is the model's to judge: to hold it against a stranger's schema would have no bound.
       const { outputSchema: _schema, ...toolDefinition } = tool;
-      return client.callTool(
+      const called = client.callTool(
         {
           name: tool.name,
           arguments: { ...input },
@@ -204,12 +114,13 @@ function sessionOf(
         {
           signal,
           timeout: timeoutMs,
-          // Asked for, so that what lies between keeps the connection; it makes no wait longer.
-          onprogress: () => undefined,
+          // Asked for in any case, so that what lies between keeps the connection; it makes no wait longer.
+          onprogress: tell,
           // For the headers that a tool wants beside its input.
           toolDefinition,
         },
       );
+      return orEnded(called, ended);
     },
     close: async () => {
       const { promise: late, resolve } = Promise.withResolvers<void>();
@@ -222,6 +133,16 @@ function sessionOf(
       ending.abort();
     },
   };
+}
+
+/** Where the program has ended, that is why nothing came. */
+async function orEnded<T>(answer: Promise<T>, ended: Connected['ended']): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    const how = ended();
+    throw how === undefined ? cause : new McpFailure(how, { cause });
+  }
 }
 
 async function listAll(client: Client, timeout: number, signal: AbortSignal): Promise<Tool[]> {

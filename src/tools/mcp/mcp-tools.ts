@@ -6,18 +6,31 @@ import type { McpServer } from '../../../gen/tailrace/v1/chat_request_pb.ts';
 import { WarningReason } from '../../../gen/tailrace/v1/event_pb.ts';
 import { MAX_MCP_ERROR_CHARS } from '../../chat/limits.ts';
 import type { ModelWarning } from '../../chat/model-port.ts';
-import type { OpenTools, ServerTool } from '../../chat/tool-port.ts';
+import type {
+  ToolRunScope,
+  OpenTools,
+  ServerTool,
+  ToolAnswer,
+  ToolProgress,
+} from '../../chat/tool-port.ts';
 import { ToolFailure } from '../../chat/tool-port.ts';
+import { fieldsOf } from '../../chat/log-fields.ts';
+import type { Logger } from '../../chat/logger.ts';
 import type { AddressGuard } from '../address-guard.ts';
 import { wordsOf } from './mcp-failure.ts';
 import { type Listed, takenTools } from './mcp-listing.ts';
-import { resultText } from './mcp-result.ts';
+import { resultParts, textOf } from './mcp-result.ts';
 import { openLastingSession } from './mcp-lasting-session.ts';
 import type { McpSession } from './mcp-session.ts';
+import { type McpTarget, targetOf } from './mcp-target.ts';
+import type { OwnMcpServer } from './own-servers.ts';
 
-export interface McpRun {
-  readonly signal: AbortSignal;
-  readonly warn: (warning: ModelWarning) => void;
+export interface McpParts {
+  /** For the servers that requests give by their url. */
+  readonly guard: AddressGuard;
+  /** The operator's, by their names. */
+  readonly own: readonly OwnMcpServer[];
+  readonly logger: Pick<Logger, 'debug'>;
 }
 
 /** A server that answers, and what it listed last. */
@@ -29,8 +42,8 @@ interface Served extends Listed {
 export async function openMcpTools(
   servers: readonly McpServer[],
   names: ReadonlySet<string>,
-  guard: AddressGuard,
-  run: McpRun,
+  parts: McpParts,
+  run: ToolRunScope,
 ): Promise<OpenTools> {
   const warn = warnOnce(run);
   let missing: string | undefined;
@@ -39,9 +52,11 @@ export async function openMcpTools(
       const field = `request.mcp_servers[${place}]`;
       let session: McpSession | undefined;
       try {
-        session = await openLastingSession(server, guard, run.signal);
+        const target = targetFor(server, parts, run);
+        session = await openLastingSession(target, run.signal);
         const tools = await session.list(run.signal);
-        return { server, field, session, withoutSecrets: session.withoutSecrets, tools };
+        const { withoutSecrets } = session;
+        return { server, field, session, withoutSecrets, ownAllowed: target.allowedTools, tools };
       } catch (error) {
         await session?.close();
         const message = `The MCP server "${server.name}" cannot be used: it ${wordsOf(error)}.`;
@@ -86,8 +101,21 @@ export async function openMcpTools(
   };
 }
 
+function targetFor(
+  server: McpServer,
+  { guard, own, logger }: McpParts,
+  { command }: ToolRunScope,
+): McpTarget {
+  const fields = { ...fieldsOf(command), mcp_server: server.name };
+  return targetOf(server, guard, {
+    own,
+    tenant: command.chat.tenant,
+    onLine: (line) => logger.debug({ ...fields, line }, 'an MCP server said'),
+  });
+}
+
 /** The same is said once in a run; nothing is, when the run is over. */
-function warnOnce({ signal, warn }: McpRun): McpRun['warn'] {
+function warnOnce({ signal, warn }: ToolRunScope): ToolRunScope['warn'] {
   const said = new Set<string>();
   return (warning) => {
     if (signal.aborted || said.has(warning.message)) return;
@@ -110,19 +138,33 @@ async function callOf(
   input: Readonly<Record<string, unknown>>,
   signal: AbortSignal,
   traceparent: string,
-): Promise<string> {
+  tell: (progress: ToolProgress) => void = () => undefined,
+): Promise<ToolAnswer> {
   let result: CallToolResult;
   try {
-    result = await session.call(tool, input, signal, traceparent);
+    result = await session.call(
+      tool,
+      input,
+      signal,
+      traceparent,
+      ({ progress, total, message }) => {
+        if (signal.aborted || !Number.isFinite(progress)) return;
+        const whole = Number.isFinite(total) ? total : undefined;
+        tell({ progress, total: whole, message: withoutSecrets(message ?? '') });
+      },
+    );
   } catch (error) {
     signal.throwIfAborted();
     const said =
       error instanceof ProtocolError ? `says: ${withoutSecrets(error.message)}` : wordsOf(error);
     throw failure(`The call failed: the MCP server "${server.name}" ${said}.`);
   }
-  const text = withoutSecrets(resultText(result));
-  if (result.isError === true) throw failure(text === '' ? 'The tool failed.' : text);
-  return text;
+  const parts = resultParts(result).map((part) =>
+    part.kind === 'text' ? { ...part, text: withoutSecrets(part.text) } : part,
+  );
+  if (result.isError !== true) return parts;
+  const text = textOf(parts);
+  throw failure(text === '' ? 'The tool failed.' : text);
 }
 
 function failure(text: string): ToolFailure {

@@ -629,7 +629,9 @@ type ToolChoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How it chooses. Default AUTO.
 	Mode ToolChoiceMode `protobuf:"varint,1,opt,name=mode,proto3,enum=tailrace.v1.ToolChoiceMode" json:"mode,omitempty"`
-	// The tool, with mode NAMED.
+	// The tool, with mode NAMED: one of `tools`, or <server>__<tool> of `mcp_servers`. Whether an MCP server has it is
+	// known when the run begins: where it has not, the chat is FAILED, TOOL_CHOICE_NOT_MET, or MCP_SERVER_UNAVAILABLE
+	// where the server has no tools then.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// False: at most one call a turn. Default true.
 	Parallel      *bool `protobuf:"varint,3,opt,name=parallel,proto3,oneof" json:"parallel,omitempty"`
@@ -806,7 +808,7 @@ type ToolContextItem_Document struct {
 }
 
 type ToolContextItem_Database struct {
-	// A database, for database_query.
+	// A database, for database_query. At most 8.
 	Database *Database `protobuf:"bytes,4,opt,name=database,proto3,oneof"`
 }
 
@@ -828,14 +830,23 @@ func (*ToolContextItem_Table) isToolContextItem_Item() {}
 
 func (*ToolContextItem_Data) isToolContextItem_Item() {}
 
-// A database that may be read.
+// A database that may be read, by one SELECT at a time. At most 8 in a request.
 type Database struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// postgres://, mysql:// or sqlite: address with its credentials. Sealed at rest, never shown.
+	// Where it is, with its credentials. Sealed at rest, never shown. One of
+	//
+	//	postgres://user:password@host:5432/database  with ?sslmode= disable, require or verify-full
+	//	mysql://user:password@host:3306/database     (or mariadb://) with ?ssl-mode= DISABLED, REQUIRED or VERIFY_IDENTITY
+	//	sqlite:///folder/file.db                     in a folder that the operator names
+	//
+	// with what is no letter or digit percent-encoded. Default: the certificate is verified; to this machine itself
+	// without TLS. Nothing else may be set in it. Its host must be at a public address, or at one that the operator allows.
 	ConnectionString string `protobuf:"bytes,1,opt,name=connection_string,json=connectionString,proto3" json:"connection_string,omitempty"`
-	// The schemas that may be read. Default: all that the user may read.
+	// The schemas that may be read; of MySQL and MariaDB the databases. Default: all that the user may read. A
+	// statement that names another's table is refused.
 	Schemas []string `protobuf:"bytes,2,rep,name=schemas,proto3" json:"schemas,omitempty"`
-	// The tables that may be read. Default: all in the schemas.
+	// The tables and views that may be read, each as "table" or "schema.table", in the capitals that it has. Default: all
+	// in the schemas. A statement that names another is refused.
 	Tables        []string `protobuf:"bytes,3,rep,name=tables,proto3" json:"tables,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -959,7 +970,9 @@ type McpServer struct {
 	// Prefix of its tools' names, unique in the request. 1 to 64 characters of A–Z, a–z, 0–9, _ and -.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Its http or https address, without a user name: a public one, or one that the operator allows. Redirects
-	// are followed within its origin. (Later, empty: a server of that name in the operator's own file.)
+	// are followed within its origin. Empty: the operator's own server of that name, who gives it what it needs;
+	// headers, bearer_token and oauth_client_credentials are refused then, and allowed_tools choose among those
+	// that the operator allows.
 	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
 	// Headers sent with every call, 16 Ki characters in all. Sealed at rest, never shown.
 	Headers map[string]string `protobuf:"bytes,3,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -969,7 +982,7 @@ type McpServer struct {
 	OauthClientCredentials *OAuthClientCredentials `protobuf:"bytes,5,opt,name=oauth_client_credentials,json=oauthClientCredentials,proto3" json:"oauth_client_credentials,omitempty"`
 	// The tools that may be used, by the server's own names. Default: all.
 	AllowedTools []string `protobuf:"bytes,6,rep,name=allowed_tools,json=allowedTools,proto3" json:"allowed_tools,omitempty"`
-	// The longest wait for one answer, at most 10 min. Default 60 s. To connect and to list may take 20 s each.
+	// The longest wait for one answer, at most 10 min. Default 60 s, or what the operator says of his own server. To connect and to list may take 20 s each.
 	Timeout *durationpb.Duration `protobuf:"bytes,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// True: the chat is FAILED, MCP_SERVER_UNAVAILABLE, if this server cannot be used when a run begins.
 	// Default false: a warning event, and its tools are missing.

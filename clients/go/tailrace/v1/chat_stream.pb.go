@@ -254,9 +254,10 @@ const (
 	FailureReason_FAILURE_REASON_CLIENT_TOOL_TIMEOUT FailureReason = 12
 	// FAILED: the answer did not fit the schema, also after the repair turn.
 	FailureReason_FAILURE_REASON_SCHEMA_NOT_MET FailureReason = 13
-	// FAILED: the model did not keep to tool_choice, also after the corrective turn.
+	// FAILED: the model did not keep to tool_choice, also after the corrective turn; or an MCP server does not have the
+	// tool that it names.
 	FailureReason_FAILURE_REASON_TOOL_CHOICE_NOT_MET FailureReason = 14
-	// FAILED: an MCP server marked required could not be used.
+	// FAILED: an MCP server could not be used that is marked required, or whose tool `tool_choice` names.
 	FailureReason_FAILURE_REASON_MCP_SERVER_UNAVAILABLE FailureReason = 15
 	// FAILED: the answer grew past the limit of events or bytes of one chat.
 	FailureReason_FAILURE_REASON_OUTPUT_TOO_LARGE FailureReason = 16

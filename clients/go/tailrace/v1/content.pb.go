@@ -349,7 +349,8 @@ func (x *ContentDigest) GetSha256() string {
 	return ""
 }
 
-// A picture, as bytes or by address. In messages of ROLE_USER, at most 100 in a request.
+// A picture, as bytes or by address. In messages of ROLE_USER, at most 100 in a request; and in tools'
+// results, as bytes.
 type ImageBlock struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where the picture is.
@@ -362,7 +363,7 @@ type ImageBlock struct {
 	// The media type of `data`: image/png, image/jpeg, image/webp or image/gif, and what the bytes are.
 	// Required with data.
 	MediaType string `protobuf:"bytes,2,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
-	// In answers, where `data` has more than 4 KiB and is left out. Refused in requests.
+	// In answers, where `data` has more than 4 KiB and is left out; events have all of it. Refused in requests.
 	Original      *ContentDigest `protobuf:"bytes,4,opt,name=original,proto3" json:"original,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -603,7 +604,8 @@ type ToolUseBlock struct {
 	// The tool's input, as JSON text. In answers it is what the model gave, and not held against the
 	// tool's schema: a model may give what is no JSON, or does not fit.
 	Input string `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
-	// The MCP server that has the tool; empty for other tools.
+	// The MCP server that has the tool; empty for other tools. In requests it may be given back: `name` is then as the
+	// model knows the tool, <server>__<tool>, and the server need not be among `mcp_servers`.
 	Server        string `protobuf:"bytes,4,opt,name=server,proto3" json:"server,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -672,7 +674,8 @@ type ToolResultBlock struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the tool_use that this answers.
 	ToolUseId string `protobuf:"bytes,1,opt,name=tool_use_id,json=toolUseId,proto3" json:"tool_use_id,omitempty"`
-	// The answer: text, image and document blocks.
+	// The answer: text, image and document blocks. In requests and SubmitToolResults text, and images as bytes, are
+	// honoured so far. Those of MCP servers' tools have at most 512 KiB of images.
 	Content []*ContentBlock `protobuf:"bytes,2,rep,name=content,proto3" json:"content,omitempty"`
 	// True: the tool failed and `content` says how; the model is told "Error: …". Default false.
 	IsError       *bool `protobuf:"varint,3,opt,name=is_error,json=isError,proto3,oneof" json:"is_error,omitempty"`

@@ -104,6 +104,8 @@ const (
 	WarningReason_WARNING_REASON_MODEL_FALLBACK WarningReason = 4
 	// Tools of an MCP server are left out; the message says which, and why.
 	WarningReason_WARNING_REASON_MCP_TOOL_LEFT_OUT WarningReason = 5
+	// The embeddings endpoint could not be used; documents are searched by words alone for the rest of the run.
+	WarningReason_WARNING_REASON_EMBEDDINGS_UNAVAILABLE WarningReason = 6
 )
 
 // Enum value maps for WarningReason.
@@ -115,6 +117,7 @@ var (
 		3: "WARNING_REASON_MCP_SERVER_UNAVAILABLE",
 		4: "WARNING_REASON_MODEL_FALLBACK",
 		5: "WARNING_REASON_MCP_TOOL_LEFT_OUT",
+		6: "WARNING_REASON_EMBEDDINGS_UNAVAILABLE",
 	}
 	WarningReason_value = map[string]int32{
 		"WARNING_REASON_UNSPECIFIED":             0,
@@ -123,6 +126,7 @@ var (
 		"WARNING_REASON_MCP_SERVER_UNAVAILABLE":  3,
 		"WARNING_REASON_MODEL_FALLBACK":          4,
 		"WARNING_REASON_MCP_TOOL_LEFT_OUT":       5,
+		"WARNING_REASON_EMBEDDINGS_UNAVAILABLE":  6,
 	}
 )
 
@@ -231,6 +235,7 @@ type Event struct {
 	//	*Event_Failed
 	//	*Event_Cancelled
 	//	*Event_Error
+	//	*Event_ToolProgress
 	Payload       isEvent_Payload `protobuf_oneof:"payload"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -445,6 +450,15 @@ func (x *Event) GetError() *ErrorEvent {
 	return nil
 }
 
+func (x *Event) GetToolProgress() *ToolProgressEvent {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_ToolProgress); ok {
+			return x.ToolProgress
+		}
+	}
+	return nil
+}
+
 type isEvent_Payload interface {
 	isEvent_Payload()
 }
@@ -529,6 +543,11 @@ type Event_Error struct {
 	Error *ErrorEvent `protobuf:"bytes,25,opt,name=error,proto3,oneof"`
 }
 
+type Event_ToolProgress struct {
+	// How far a call of a tool is.
+	ToolProgress *ToolProgressEvent `protobuf:"bytes,26,opt,name=tool_progress,json=toolProgress,proto3,oneof"`
+}
+
 func (*Event_Started) isEvent_Payload() {}
 
 func (*Event_AttemptStarted) isEvent_Payload() {}
@@ -560,6 +579,8 @@ func (*Event_Failed) isEvent_Payload() {}
 func (*Event_Cancelled) isEvent_Payload() {}
 
 func (*Event_Error) isEvent_Payload() {}
+
+func (*Event_ToolProgress) isEvent_Payload() {}
 
 // A worker took the chat for the first time.
 type StartedEvent struct {
@@ -1149,6 +1170,89 @@ func (x *ToolResultsReceivedEvent) GetResults() []*ToolResultBlock {
 	return nil
 }
 
+// How far a call of an MCP server's tool is, in the server's own words. At most one a second for each call, the newest,
+// and 200 in all; each stands between the beginning and the end of the TOOL_RESULT block of its call.
+type ToolProgressEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The TOOL_RESULT block that the call will come to.
+	Index *int32 `protobuf:"varint,1,opt,name=index,proto3,oneof" json:"index,omitempty"`
+	// The id of the call.
+	ToolUseId string `protobuf:"bytes,2,opt,name=tool_use_id,json=toolUseId,proto3" json:"tool_use_id,omitempty"`
+	// How far it is, in the server's own measure; finite. It should grow from one to the next.
+	Progress float64 `protobuf:"fixed64,3,opt,name=progress,proto3" json:"progress,omitempty"`
+	// What progress is at the end; unset where the server does not say. Finite.
+	Total *float64 `protobuf:"fixed64,4,opt,name=total,proto3,oneof" json:"total,omitempty"`
+	// What is being done, at most 1,000 UTF-16 code units; empty where the server does not say.
+	Message       string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolProgressEvent) Reset() {
+	*x = ToolProgressEvent{}
+	mi := &file_tailrace_v1_event_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolProgressEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolProgressEvent) ProtoMessage() {}
+
+func (x *ToolProgressEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_tailrace_v1_event_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolProgressEvent.ProtoReflect.Descriptor instead.
+func (*ToolProgressEvent) Descriptor() ([]byte, []int) {
+	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ToolProgressEvent) GetIndex() int32 {
+	if x != nil && x.Index != nil {
+		return *x.Index
+	}
+	return 0
+}
+
+func (x *ToolProgressEvent) GetToolUseId() string {
+	if x != nil {
+		return x.ToolUseId
+	}
+	return ""
+}
+
+func (x *ToolProgressEvent) GetProgress() float64 {
+	if x != nil {
+		return x.Progress
+	}
+	return 0
+}
+
+func (x *ToolProgressEvent) GetTotal() float64 {
+	if x != nil && x.Total != nil {
+		return *x.Total
+	}
+	return 0
+}
+
+func (x *ToolProgressEvent) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // What was used so far.
 type UsageEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1160,7 +1264,7 @@ type UsageEvent struct {
 
 func (x *UsageEvent) Reset() {
 	*x = UsageEvent{}
-	mi := &file_tailrace_v1_event_proto_msgTypes[12]
+	mi := &file_tailrace_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +1276,7 @@ func (x *UsageEvent) String() string {
 func (*UsageEvent) ProtoMessage() {}
 
 func (x *UsageEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tailrace_v1_event_proto_msgTypes[12]
+	mi := &file_tailrace_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1185,7 +1289,7 @@ func (x *UsageEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageEvent.ProtoReflect.Descriptor instead.
 func (*UsageEvent) Descriptor() ([]byte, []int) {
-	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UsageEvent) GetUsage() *Usage {
@@ -1210,7 +1314,7 @@ type WarningEvent struct {
 
 func (x *WarningEvent) Reset() {
 	*x = WarningEvent{}
-	mi := &file_tailrace_v1_event_proto_msgTypes[13]
+	mi := &file_tailrace_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1326,7 @@ func (x *WarningEvent) String() string {
 func (*WarningEvent) ProtoMessage() {}
 
 func (x *WarningEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tailrace_v1_event_proto_msgTypes[13]
+	mi := &file_tailrace_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1339,7 @@ func (x *WarningEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WarningEvent.ProtoReflect.Descriptor instead.
 func (*WarningEvent) Descriptor() ([]byte, []int) {
-	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WarningEvent) GetReason() WarningReason {
@@ -1284,7 +1388,7 @@ type CompletedEvent struct {
 
 func (x *CompletedEvent) Reset() {
 	*x = CompletedEvent{}
-	mi := &file_tailrace_v1_event_proto_msgTypes[14]
+	mi := &file_tailrace_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1400,7 @@ func (x *CompletedEvent) String() string {
 func (*CompletedEvent) ProtoMessage() {}
 
 func (x *CompletedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tailrace_v1_event_proto_msgTypes[14]
+	mi := &file_tailrace_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1413,7 @@ func (x *CompletedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletedEvent.ProtoReflect.Descriptor instead.
 func (*CompletedEvent) Descriptor() ([]byte, []int) {
-	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CompletedEvent) GetStatus() ChatStreamStatus {
@@ -1382,7 +1486,7 @@ type FailedEvent struct {
 
 func (x *FailedEvent) Reset() {
 	*x = FailedEvent{}
-	mi := &file_tailrace_v1_event_proto_msgTypes[15]
+	mi := &file_tailrace_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1498,7 @@ func (x *FailedEvent) String() string {
 func (*FailedEvent) ProtoMessage() {}
 
 func (x *FailedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tailrace_v1_event_proto_msgTypes[15]
+	mi := &file_tailrace_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1511,7 @@ func (x *FailedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailedEvent.ProtoReflect.Descriptor instead.
 func (*FailedEvent) Descriptor() ([]byte, []int) {
-	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FailedEvent) GetStatus() ChatStreamStatus {
@@ -1475,7 +1579,7 @@ type CancelledEvent struct {
 
 func (x *CancelledEvent) Reset() {
 	*x = CancelledEvent{}
-	mi := &file_tailrace_v1_event_proto_msgTypes[16]
+	mi := &file_tailrace_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1487,7 +1591,7 @@ func (x *CancelledEvent) String() string {
 func (*CancelledEvent) ProtoMessage() {}
 
 func (x *CancelledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tailrace_v1_event_proto_msgTypes[16]
+	mi := &file_tailrace_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1500,7 +1604,7 @@ func (x *CancelledEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelledEvent.ProtoReflect.Descriptor instead.
 func (*CancelledEvent) Descriptor() ([]byte, []int) {
-	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CancelledEvent) GetStatus() ChatStreamStatus {
@@ -1573,7 +1677,7 @@ type ErrorEvent struct {
 
 func (x *ErrorEvent) Reset() {
 	*x = ErrorEvent{}
-	mi := &file_tailrace_v1_event_proto_msgTypes[17]
+	mi := &file_tailrace_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1585,7 +1689,7 @@ func (x *ErrorEvent) String() string {
 func (*ErrorEvent) ProtoMessage() {}
 
 func (x *ErrorEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tailrace_v1_event_proto_msgTypes[17]
+	mi := &file_tailrace_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1598,7 +1702,7 @@ func (x *ErrorEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorEvent.ProtoReflect.Descriptor instead.
 func (*ErrorEvent) Descriptor() ([]byte, []int) {
-	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_tailrace_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ErrorEvent) GetStatus() ChatStreamStatus {
@@ -1650,7 +1754,8 @@ const file_tailrace_v1_event_proto_rawDesc = "" +
 	"\x17tailrace/v1/event.proto\x12\vtailrace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtailrace/v1/chat_stream.proto\x1a\x19tailrace/v1/content.proto\"8\n" +
 	"\n" +
 	"EventBatch\x12*\n" +
-	"\x06events\x18\x01 \x03(\v2\x12.tailrace.v1.EventR\x06events\"\xc5\t\n" +
+	"\x06events\x18\x01 \x03(\v2\x12.tailrace.v1.EventR\x06events\"\x8c\n" +
+	"\n" +
 	"\x05Event\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x05R\bsequence\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12.\n" +
@@ -1673,7 +1778,8 @@ const file_tailrace_v1_event_proto_rawDesc = "" +
 	"\tcompleted\x18\x16 \x01(\v2\x1b.tailrace.v1.CompletedEventH\x00R\tcompleted\x122\n" +
 	"\x06failed\x18\x17 \x01(\v2\x18.tailrace.v1.FailedEventH\x00R\x06failed\x12;\n" +
 	"\tcancelled\x18\x18 \x01(\v2\x1b.tailrace.v1.CancelledEventH\x00R\tcancelled\x12/\n" +
-	"\x05error\x18\x19 \x01(\v2\x17.tailrace.v1.ErrorEventH\x00R\x05errorB\t\n" +
+	"\x05error\x18\x19 \x01(\v2\x17.tailrace.v1.ErrorEventH\x00R\x05error\x12E\n" +
+	"\rtool_progress\x18\x1a \x01(\v2\x1e.tailrace.v1.ToolProgressEventH\x00R\ftoolProgressB\t\n" +
 	"\apayload\"$\n" +
 	"\fStartedEvent\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\"t\n" +
@@ -1716,7 +1822,15 @@ const file_tailrace_v1_event_proto_rawDesc = "" +
 	"\ttool_uses\x18\x01 \x03(\v2\x19.tailrace.v1.ToolUseBlockR\btoolUses\x126\n" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"R\n" +
 	"\x18ToolResultsReceivedEvent\x126\n" +
-	"\aresults\x18\x01 \x03(\v2\x1c.tailrace.v1.ToolResultBlockR\aresults\"6\n" +
+	"\aresults\x18\x01 \x03(\v2\x1c.tailrace.v1.ToolResultBlockR\aresults\"\xb3\x01\n" +
+	"\x11ToolProgressEvent\x12\x19\n" +
+	"\x05index\x18\x01 \x01(\x05H\x00R\x05index\x88\x01\x01\x12\x1e\n" +
+	"\vtool_use_id\x18\x02 \x01(\tR\ttoolUseId\x12\x1a\n" +
+	"\bprogress\x18\x03 \x01(\x01R\bprogress\x12\x19\n" +
+	"\x05total\x18\x04 \x01(\x01H\x01R\x05total\x88\x01\x01\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\tR\amessageB\b\n" +
+	"\x06_indexB\b\n" +
+	"\x06_total\"6\n" +
 	"\n" +
 	"UsageEvent\x12(\n" +
 	"\x05usage\x18\x01 \x01(\v2\x12.tailrace.v1.UsageR\x05usage\"r\n" +
@@ -1766,14 +1880,15 @@ const file_tailrace_v1_event_proto_rawDesc = "" +
 	"\x13BLOCK_KIND_THINKING\x10\x02\x12\x17\n" +
 	"\x13BLOCK_KIND_TOOL_USE\x10\x03\x12\x1e\n" +
 	"\x1aBLOCK_KIND_SERVER_TOOL_USE\x10\x04\x12\x1a\n" +
-	"\x16BLOCK_KIND_TOOL_RESULT\x10\x05*\xfa\x01\n" +
+	"\x16BLOCK_KIND_TOOL_RESULT\x10\x05*\xa5\x02\n" +
 	"\rWarningReason\x12\x1e\n" +
 	"\x1aWARNING_REASON_UNSPECIFIED\x10\x00\x12*\n" +
 	"&WARNING_REASON_PARAMETER_NOT_SUPPORTED\x10\x01\x12)\n" +
 	"%WARNING_REASON_THINKING_NOT_SUPPORTED\x10\x02\x12)\n" +
 	"%WARNING_REASON_MCP_SERVER_UNAVAILABLE\x10\x03\x12!\n" +
 	"\x1dWARNING_REASON_MODEL_FALLBACK\x10\x04\x12$\n" +
-	" WARNING_REASON_MCP_TOOL_LEFT_OUT\x10\x05B\x92\x01\n" +
+	" WARNING_REASON_MCP_TOOL_LEFT_OUT\x10\x05\x12)\n" +
+	"%WARNING_REASON_EMBEDDINGS_UNAVAILABLE\x10\x06B\x92\x01\n" +
 	"\x0fcom.tailrace.v1B\n" +
 	"EventProtoP\x01Z&tailrace.dev/go/tailrace/v1;tailracev1\xa2\x02\x03TXX\xaa\x02\vTailrace.V1\xca\x02\vTailrace\\V1\xe2\x02\x17Tailrace\\V1\\GPBMetadata\xea\x02\fTailrace::V1b\x06proto3"
 
@@ -1790,7 +1905,7 @@ func file_tailrace_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_tailrace_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tailrace_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_tailrace_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_tailrace_v1_event_proto_goTypes = []any{
 	(BlockKind)(0),                    // 0: tailrace.v1.BlockKind
 	(WarningReason)(0),                // 1: tailrace.v1.WarningReason
@@ -1806,24 +1921,25 @@ var file_tailrace_v1_event_proto_goTypes = []any{
 	(*BlockStoppedEvent)(nil),         // 11: tailrace.v1.BlockStoppedEvent
 	(*ToolResultsRequestedEvent)(nil), // 12: tailrace.v1.ToolResultsRequestedEvent
 	(*ToolResultsReceivedEvent)(nil),  // 13: tailrace.v1.ToolResultsReceivedEvent
-	(*UsageEvent)(nil),                // 14: tailrace.v1.UsageEvent
-	(*WarningEvent)(nil),              // 15: tailrace.v1.WarningEvent
-	(*CompletedEvent)(nil),            // 16: tailrace.v1.CompletedEvent
-	(*FailedEvent)(nil),               // 17: tailrace.v1.FailedEvent
-	(*CancelledEvent)(nil),            // 18: tailrace.v1.CancelledEvent
-	(*ErrorEvent)(nil),                // 19: tailrace.v1.ErrorEvent
-	(*timestamppb.Timestamp)(nil),     // 20: google.protobuf.Timestamp
-	(*ContentBlock)(nil),              // 21: tailrace.v1.ContentBlock
-	(*ToolUseBlock)(nil),              // 22: tailrace.v1.ToolUseBlock
-	(*ToolResultBlock)(nil),           // 23: tailrace.v1.ToolResultBlock
-	(*Usage)(nil),                     // 24: tailrace.v1.Usage
-	(ChatStreamStatus)(0),             // 25: tailrace.v1.ChatStreamStatus
-	(StopReason)(0),                   // 26: tailrace.v1.StopReason
-	(*Failure)(nil),                   // 27: tailrace.v1.Failure
+	(*ToolProgressEvent)(nil),         // 14: tailrace.v1.ToolProgressEvent
+	(*UsageEvent)(nil),                // 15: tailrace.v1.UsageEvent
+	(*WarningEvent)(nil),              // 16: tailrace.v1.WarningEvent
+	(*CompletedEvent)(nil),            // 17: tailrace.v1.CompletedEvent
+	(*FailedEvent)(nil),               // 18: tailrace.v1.FailedEvent
+	(*CancelledEvent)(nil),            // 19: tailrace.v1.CancelledEvent
+	(*ErrorEvent)(nil),                // 20: tailrace.v1.ErrorEvent
+	(*timestamppb.Timestamp)(nil),     // 21: google.protobuf.Timestamp
+	(*ContentBlock)(nil),              // 22: tailrace.v1.ContentBlock
+	(*ToolUseBlock)(nil),              // 23: tailrace.v1.ToolUseBlock
+	(*ToolResultBlock)(nil),           // 24: tailrace.v1.ToolResultBlock
+	(*Usage)(nil),                     // 25: tailrace.v1.Usage
+	(ChatStreamStatus)(0),             // 26: tailrace.v1.ChatStreamStatus
+	(StopReason)(0),                   // 27: tailrace.v1.StopReason
+	(*Failure)(nil),                   // 28: tailrace.v1.Failure
 }
 var file_tailrace_v1_event_proto_depIdxs = []int32{
 	3,  // 0: tailrace.v1.EventBatch.events:type_name -> tailrace.v1.Event
-	20, // 1: tailrace.v1.Event.time:type_name -> google.protobuf.Timestamp
+	21, // 1: tailrace.v1.Event.time:type_name -> google.protobuf.Timestamp
 	4,  // 2: tailrace.v1.Event.started:type_name -> tailrace.v1.StartedEvent
 	5,  // 3: tailrace.v1.Event.attempt_started:type_name -> tailrace.v1.AttemptStartedEvent
 	6,  // 4: tailrace.v1.Event.block_started:type_name -> tailrace.v1.BlockStartedEvent
@@ -1834,40 +1950,41 @@ var file_tailrace_v1_event_proto_depIdxs = []int32{
 	11, // 9: tailrace.v1.Event.block_stopped:type_name -> tailrace.v1.BlockStoppedEvent
 	12, // 10: tailrace.v1.Event.tool_results_requested:type_name -> tailrace.v1.ToolResultsRequestedEvent
 	13, // 11: tailrace.v1.Event.tool_results_received:type_name -> tailrace.v1.ToolResultsReceivedEvent
-	14, // 12: tailrace.v1.Event.usage:type_name -> tailrace.v1.UsageEvent
-	15, // 13: tailrace.v1.Event.warning:type_name -> tailrace.v1.WarningEvent
-	16, // 14: tailrace.v1.Event.completed:type_name -> tailrace.v1.CompletedEvent
-	17, // 15: tailrace.v1.Event.failed:type_name -> tailrace.v1.FailedEvent
-	18, // 16: tailrace.v1.Event.cancelled:type_name -> tailrace.v1.CancelledEvent
-	19, // 17: tailrace.v1.Event.error:type_name -> tailrace.v1.ErrorEvent
-	0,  // 18: tailrace.v1.BlockStartedEvent.kind:type_name -> tailrace.v1.BlockKind
-	21, // 19: tailrace.v1.BlockStoppedEvent.content:type_name -> tailrace.v1.ContentBlock
-	22, // 20: tailrace.v1.ToolResultsRequestedEvent.tool_uses:type_name -> tailrace.v1.ToolUseBlock
-	20, // 21: tailrace.v1.ToolResultsRequestedEvent.deadline:type_name -> google.protobuf.Timestamp
-	23, // 22: tailrace.v1.ToolResultsReceivedEvent.results:type_name -> tailrace.v1.ToolResultBlock
-	24, // 23: tailrace.v1.UsageEvent.usage:type_name -> tailrace.v1.Usage
-	1,  // 24: tailrace.v1.WarningEvent.reason:type_name -> tailrace.v1.WarningReason
-	25, // 25: tailrace.v1.CompletedEvent.status:type_name -> tailrace.v1.ChatStreamStatus
-	26, // 26: tailrace.v1.CompletedEvent.stop_reason:type_name -> tailrace.v1.StopReason
-	24, // 27: tailrace.v1.CompletedEvent.usage:type_name -> tailrace.v1.Usage
-	27, // 28: tailrace.v1.CompletedEvent.failure:type_name -> tailrace.v1.Failure
-	25, // 29: tailrace.v1.FailedEvent.status:type_name -> tailrace.v1.ChatStreamStatus
-	26, // 30: tailrace.v1.FailedEvent.stop_reason:type_name -> tailrace.v1.StopReason
-	24, // 31: tailrace.v1.FailedEvent.usage:type_name -> tailrace.v1.Usage
-	27, // 32: tailrace.v1.FailedEvent.failure:type_name -> tailrace.v1.Failure
-	25, // 33: tailrace.v1.CancelledEvent.status:type_name -> tailrace.v1.ChatStreamStatus
-	26, // 34: tailrace.v1.CancelledEvent.stop_reason:type_name -> tailrace.v1.StopReason
-	24, // 35: tailrace.v1.CancelledEvent.usage:type_name -> tailrace.v1.Usage
-	27, // 36: tailrace.v1.CancelledEvent.failure:type_name -> tailrace.v1.Failure
-	25, // 37: tailrace.v1.ErrorEvent.status:type_name -> tailrace.v1.ChatStreamStatus
-	26, // 38: tailrace.v1.ErrorEvent.stop_reason:type_name -> tailrace.v1.StopReason
-	24, // 39: tailrace.v1.ErrorEvent.usage:type_name -> tailrace.v1.Usage
-	27, // 40: tailrace.v1.ErrorEvent.failure:type_name -> tailrace.v1.Failure
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	15, // 12: tailrace.v1.Event.usage:type_name -> tailrace.v1.UsageEvent
+	16, // 13: tailrace.v1.Event.warning:type_name -> tailrace.v1.WarningEvent
+	17, // 14: tailrace.v1.Event.completed:type_name -> tailrace.v1.CompletedEvent
+	18, // 15: tailrace.v1.Event.failed:type_name -> tailrace.v1.FailedEvent
+	19, // 16: tailrace.v1.Event.cancelled:type_name -> tailrace.v1.CancelledEvent
+	20, // 17: tailrace.v1.Event.error:type_name -> tailrace.v1.ErrorEvent
+	14, // 18: tailrace.v1.Event.tool_progress:type_name -> tailrace.v1.ToolProgressEvent
+	0,  // 19: tailrace.v1.BlockStartedEvent.kind:type_name -> tailrace.v1.BlockKind
+	22, // 20: tailrace.v1.BlockStoppedEvent.content:type_name -> tailrace.v1.ContentBlock
+	23, // 21: tailrace.v1.ToolResultsRequestedEvent.tool_uses:type_name -> tailrace.v1.ToolUseBlock
+	21, // 22: tailrace.v1.ToolResultsRequestedEvent.deadline:type_name -> google.protobuf.Timestamp
+	24, // 23: tailrace.v1.ToolResultsReceivedEvent.results:type_name -> tailrace.v1.ToolResultBlock
+	25, // 24: tailrace.v1.UsageEvent.usage:type_name -> tailrace.v1.Usage
+	1,  // 25: tailrace.v1.WarningEvent.reason:type_name -> tailrace.v1.WarningReason
+	26, // 26: tailrace.v1.CompletedEvent.status:type_name -> tailrace.v1.ChatStreamStatus
+	27, // 27: tailrace.v1.CompletedEvent.stop_reason:type_name -> tailrace.v1.StopReason
+	25, // 28: tailrace.v1.CompletedEvent.usage:type_name -> tailrace.v1.Usage
+	28, // 29: tailrace.v1.CompletedEvent.failure:type_name -> tailrace.v1.Failure
+	26, // 30: tailrace.v1.FailedEvent.status:type_name -> tailrace.v1.ChatStreamStatus
+	27, // 31: tailrace.v1.FailedEvent.stop_reason:type_name -> tailrace.v1.StopReason
+	25, // 32: tailrace.v1.FailedEvent.usage:type_name -> tailrace.v1.Usage
+	28, // 33: tailrace.v1.FailedEvent.failure:type_name -> tailrace.v1.Failure
+	26, // 34: tailrace.v1.CancelledEvent.status:type_name -> tailrace.v1.ChatStreamStatus
+	27, // 35: tailrace.v1.CancelledEvent.stop_reason:type_name -> tailrace.v1.StopReason
+	25, // 36: tailrace.v1.CancelledEvent.usage:type_name -> tailrace.v1.Usage
+	28, // 37: tailrace.v1.CancelledEvent.failure:type_name -> tailrace.v1.Failure
+	26, // 38: tailrace.v1.ErrorEvent.status:type_name -> tailrace.v1.ChatStreamStatus
+	27, // 39: tailrace.v1.ErrorEvent.stop_reason:type_name -> tailrace.v1.StopReason
+	25, // 40: tailrace.v1.ErrorEvent.usage:type_name -> tailrace.v1.Usage
+	28, // 41: tailrace.v1.ErrorEvent.failure:type_name -> tailrace.v1.Failure
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_tailrace_v1_event_proto_init() }
@@ -1894,6 +2011,7 @@ func file_tailrace_v1_event_proto_init() {
 		(*Event_Failed)(nil),
 		(*Event_Cancelled)(nil),
 		(*Event_Error)(nil),
+		(*Event_ToolProgress)(nil),
 	}
 	file_tailrace_v1_event_proto_msgTypes[3].OneofWrappers = []any{}
 	file_tailrace_v1_event_proto_msgTypes[4].OneofWrappers = []any{}
@@ -1902,13 +2020,14 @@ func file_tailrace_v1_event_proto_init() {
 	file_tailrace_v1_event_proto_msgTypes[7].OneofWrappers = []any{}
 	file_tailrace_v1_event_proto_msgTypes[8].OneofWrappers = []any{}
 	file_tailrace_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
+	file_tailrace_v1_event_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tailrace_v1_event_proto_rawDesc), len(file_tailrace_v1_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -29,6 +29,7 @@ class WarningReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WARNING_REASON_MCP_SERVER_UNAVAILABLE: _ClassVar[WarningReason]
     WARNING_REASON_MODEL_FALLBACK: _ClassVar[WarningReason]
     WARNING_REASON_MCP_TOOL_LEFT_OUT: _ClassVar[WarningReason]
+    WARNING_REASON_EMBEDDINGS_UNAVAILABLE: _ClassVar[WarningReason]
 BLOCK_KIND_UNSPECIFIED: BlockKind
 BLOCK_KIND_TEXT: BlockKind
 BLOCK_KIND_THINKING: BlockKind
@@ -41,6 +42,7 @@ WARNING_REASON_THINKING_NOT_SUPPORTED: WarningReason
 WARNING_REASON_MCP_SERVER_UNAVAILABLE: WarningReason
 WARNING_REASON_MODEL_FALLBACK: WarningReason
 WARNING_REASON_MCP_TOOL_LEFT_OUT: WarningReason
+WARNING_REASON_EMBEDDINGS_UNAVAILABLE: WarningReason
 
 class EventBatch(_message.Message):
     __slots__ = ("events",)
@@ -49,7 +51,7 @@ class EventBatch(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("sequence", "attempt", "time", "correlation_id", "started", "attempt_started", "block_started", "text_delta", "thinking_delta", "tool_input_delta", "citation", "block_stopped", "tool_results_requested", "tool_results_received", "usage", "warning", "completed", "failed", "cancelled", "error")
+    __slots__ = ("sequence", "attempt", "time", "correlation_id", "started", "attempt_started", "block_started", "text_delta", "thinking_delta", "tool_input_delta", "citation", "block_stopped", "tool_results_requested", "tool_results_received", "usage", "warning", "completed", "failed", "cancelled", "error", "tool_progress")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +72,7 @@ class Event(_message.Message):
     FAILED_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    TOOL_PROGRESS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     attempt: int
     time: _timestamp_pb2.Timestamp
@@ -90,7 +93,8 @@ class Event(_message.Message):
     failed: FailedEvent
     cancelled: CancelledEvent
     error: ErrorEvent
-    def __init__(self, sequence: _Optional[int] = ..., attempt: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., correlation_id: _Optional[str] = ..., started: _Optional[_Union[StartedEvent, _Mapping]] = ..., attempt_started: _Optional[_Union[AttemptStartedEvent, _Mapping]] = ..., block_started: _Optional[_Union[BlockStartedEvent, _Mapping]] = ..., text_delta: _Optional[_Union[TextDeltaEvent, _Mapping]] = ..., thinking_delta: _Optional[_Union[ThinkingDeltaEvent, _Mapping]] = ..., tool_input_delta: _Optional[_Union[ToolInputDeltaEvent, _Mapping]] = ..., citation: _Optional[_Union[CitationEvent, _Mapping]] = ..., block_stopped: _Optional[_Union[BlockStoppedEvent, _Mapping]] = ..., tool_results_requested: _Optional[_Union[ToolResultsRequestedEvent, _Mapping]] = ..., tool_results_received: _Optional[_Union[ToolResultsReceivedEvent, _Mapping]] = ..., usage: _Optional[_Union[UsageEvent, _Mapping]] = ..., warning: _Optional[_Union[WarningEvent, _Mapping]] = ..., completed: _Optional[_Union[CompletedEvent, _Mapping]] = ..., failed: _Optional[_Union[FailedEvent, _Mapping]] = ..., cancelled: _Optional[_Union[CancelledEvent, _Mapping]] = ..., error: _Optional[_Union[ErrorEvent, _Mapping]] = ...) -> None: ...
+    tool_progress: ToolProgressEvent
+    def __init__(self, sequence: _Optional[int] = ..., attempt: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., correlation_id: _Optional[str] = ..., started: _Optional[_Union[StartedEvent, _Mapping]] = ..., attempt_started: _Optional[_Union[AttemptStartedEvent, _Mapping]] = ..., block_started: _Optional[_Union[BlockStartedEvent, _Mapping]] = ..., text_delta: _Optional[_Union[TextDeltaEvent, _Mapping]] = ..., thinking_delta: _Optional[_Union[ThinkingDeltaEvent, _Mapping]] = ..., tool_input_delta: _Optional[_Union[ToolInputDeltaEvent, _Mapping]] = ..., citation: _Optional[_Union[CitationEvent, _Mapping]] = ..., block_stopped: _Optional[_Union[BlockStoppedEvent, _Mapping]] = ..., tool_results_requested: _Optional[_Union[ToolResultsRequestedEvent, _Mapping]] = ..., tool_results_received: _Optional[_Union[ToolResultsReceivedEvent, _Mapping]] = ..., usage: _Optional[_Union[UsageEvent, _Mapping]] = ..., warning: _Optional[_Union[WarningEvent, _Mapping]] = ..., completed: _Optional[_Union[CompletedEvent, _Mapping]] = ..., failed: _Optional[_Union[FailedEvent, _Mapping]] = ..., cancelled: _Optional[_Union[CancelledEvent, _Mapping]] = ..., error: _Optional[_Union[ErrorEvent, _Mapping]] = ..., tool_progress: _Optional[_Union[ToolProgressEvent, _Mapping]] = ...) -> None: ...
 
 class StartedEvent(_message.Message):
     __slots__ = ("model",)
@@ -179,6 +183,20 @@ class ToolResultsReceivedEvent(_message.Message):
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[_content_pb2.ToolResultBlock]
     def __init__(self, results: _Optional[_Iterable[_Union[_content_pb2.ToolResultBlock, _Mapping]]] = ...) -> None: ...
+
+class ToolProgressEvent(_message.Message):
+    __slots__ = ("index", "tool_use_id", "progress", "total", "message")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    TOOL_USE_ID_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    tool_use_id: str
+    progress: float
+    total: float
+    message: str
+    def __init__(self, index: _Optional[int] = ..., tool_use_id: _Optional[str] = ..., progress: _Optional[float] = ..., total: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
 
 class UsageEvent(_message.Message):
     __slots__ = ("usage",)

@@ -9,7 +9,8 @@ import {
   visit,
   type YAMLError,
 } from 'yaml';
-import type { Path } from './models-file-prompt.ts';
+
+export type Path = readonly (string | number)[];
 
 export type YamlFile =
   | {

@@ -1,0 +1,146 @@
+// Child processes for work that may hang or grow: what ends them, who waits for them, and for how long.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { ChatKey } from '../../src/chat/chat-key.ts';
+import {
+  createProcessPool,
+  type FailureKind,
+  type PoolOptions,
+  ProcessFailure,
+  type ProcessPool,
+} from '../../src/processes/process-pool.ts';
+import { until } from '../support/until.ts';
+
+const NEVER = new AbortController().signal;
+const [A, B]: readonly [ChatKey, ChatKey] = [
+  { tenant: 'a', streamId: 'one' },
+  { tenant: 'b', streamId: 'one' },
+];
+
+function pool(options: Partial<PoolOptions> = {}): ProcessPool {
+  const program = join(import.meta.dirname, 'echo-process.ts');
+  return createProcessPool({
+    program,
+    given: '',
+    places: 1,
+    idleMs: 60_000,
+    maxWaiting: 8,
+    ...options,
+  });
+}
+
+interface Reply {
+  readonly pid: number;
+  readonly said: unknown;
+}
+
+async function say(
+  to: ProcessPool,
+  job: object,
+  { whose = A, signal = NEVER, withinMs = 60_000 } = {},
+): Promise<Reply> {
+  return (await to.run(whose, 1, signal, (place) => place.ask(job, { withinMs, signal }))) as Reply;
+}
+
+function kind(expected: FailureKind): (error: unknown) => boolean {
+  return (error) => error instanceof ProcessFailure && error.kind === expected;
+}
+
+test('one process does one thing after the other, and ends when nobody needs it', async () => {
+  await using one = pool({ idleMs: 20 });
+  const [first, second] = await Promise.all([say(one, { say: 1 }), say(one, { say: 2 })]);
+  assert.deepEqual([first.said, second.said], [1, 2]);
+  assert.equal(first.pid, second.pid);
+  assert.equal(one.processes(), 1);
+  await until('its end', async () => Promise.resolve(one.processes() === 0));
+  assert.notEqual((await say(one, { say: 3 })).pid, first.pid);
+});
+
+test('a process that ends, is killed or takes too long fails its own work alone', async () => {
+  await using one = pool();
+  const gone: readonly (readonly [object, FailureKind, number])[] = [
+    [{ act: 'exit' }, 'broken', 60_000],
+    [{ act: 'die' }, 'killed', 60_000],
+    [{ act: 'hang' }, 'too-slow', 100],
+  ];
+  for (const [job, expected, withinMs] of gone) {
+    const failed = say(one, job, { withinMs });
+    const next = say(one, { say: 'next' }, { whose: B });
+    await assert.rejects(failed, kind(expected));
+    assert.equal((await next).said, 'next');
+  }
+});
+
+test('one chat’s many do not hold another’s back', async () => {
+  await using one = pool();
+  const order: string[] = [];
+  const held = new AbortController();
+  const first = say(one, { act: 'hang' }, { signal: held.signal });
+  const rest = Array.from({ length: 4 }, async () => {
+    await say(one, { say: '' });
+    order.push('a');
+  });
+  const other = say(one, { say: '' }, { whose: B }).then(() => order.push('b'));
+  held.abort(new Error('wanted no more'));
+  await assert.rejects(first, /wanted no more/);
+  await Promise.all([...rest, other]);
+  assert.equal(order.indexOf('b'), 1);
+});
+
+test('too many that wait are refused, and who leaves gives its place up', async () => {
+  await using one = pool({ maxWaiting: 1 });
+  const [held, leaving] = [new AbortController(), new AbortController()];
+  const first = say(one, { act: 'hang' }, { signal: held.signal });
+  const waits = say(one, { say: 'never' }, { signal: leaving.signal });
+  await assert.rejects(say(one, { say: 'no' }), kind('full'));
+  leaving.abort(new Error('left'));
+  await assert.rejects(waits, /left/);
+  const last = say(one, { say: 'yes' });
+  held.abort(new Error('left'));
+  await assert.rejects(first, /left/);
+  assert.equal((await last).said, 'yes');
+});
+
+test('a process that is to say goodbye does, while another takes its place', async () => {
+  await using one = pool();
+  const held = new AbortController();
+  const { signal } = held;
+  const first = one.run(A, 1, signal, async (place) => {
+    const { pid } = (await place.ask({ say: 'pid' }, { withinMs: 60_000, signal })) as Reply;
+    setImmediate(() => held.abort(new Error('cancelled')));
+    const goodbye = { job: { say: 'bye' }, withinMs: 60_000 };
+    await place
+      .ask({ act: 'hang' }, { withinMs: 60_000, signal, goodbye })
+      .catch((error: Error) => {
+        throw new Error(`${pid} ${error.message}`);
+      });
+  });
+  const [pid] = await first.then(
+    () => assert.fail('it went on'),
+    (error: Error) => error.message.split(' '),
+  );
+  assert.notEqual(String((await say(one, { say: '' })).pid), pid);
+  const alive = (): boolean => {
+    try {
+      return process.kill(Number(pid), 0);
+    } catch {
+      return false;
+    }
+  };
+  await until('its end', async () => Promise.resolve(!alive()));
+});
+
+test('at its end whoever waits is refused, and no process is left', async () => {
+  const one = pool();
+  const first = say(one, { act: 'hang' });
+  const second = say(one, { say: '' });
+  const over = Promise.allSettled([first, second]);
+  await until('its process', async () => Promise.resolve(one.processes() === 1));
+  await one[Symbol.asyncDispose]();
+  await over;
+  await assert.rejects(first, kind('killed'));
+  await assert.rejects(second, kind('full'));
+  await assert.rejects(say(one, { say: '' }), kind('full'));
+  assert.equal(one.processes(), 0);
+});

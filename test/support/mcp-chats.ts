@@ -1,0 +1,142 @@
+// Chats with MCP servers, on a Tailrace of the test's own with a scripted model server: started, watched, and asked
+// what the model was told.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { ChatRequestSchema, McpServerSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { Role } from '../../gen/tailrace/v1/content_pb.ts';
+import type { Event, WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
+import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import type { ScriptInput } from '../model-server/script.ts';
+import { type ChatClient, grpcClient } from './clients.ts';
+import { startNats } from './nats.ts';
+import { startTestTailrace, type TestTailrace } from './tailrace.ts';
+import { until } from './until.ts';
+import { type Watch, watchToEnd } from './watch-chat.ts';
+
+export type McpRequest = MessageInitShape<typeof ChatRequestSchema>;
+export type McpServerInit = MessageInitShape<typeof McpServerSchema>;
+
+interface Asked {
+  readonly tools?: readonly { readonly function: { readonly name: string } }[];
+  readonly tool_choice?: unknown;
+  readonly messages: readonly { readonly role: string; readonly content: unknown }[];
+}
+
+export interface McpChats extends AsyncDisposable {
+  readonly client: ChatClient;
+  readonly model: ModelServer;
+  readonly tailrace: TestTailrace;
+  /** The id of the chat. */
+  readonly start: (
+    script: ScriptInput,
+    servers: readonly McpServerInit[],
+    more?: McpRequest,
+  ) => Promise<string>;
+  /** To its end, which is COMPLETED: no server ends a run. */
+  readonly runToEnd: (
+    script: ScriptInput,
+    servers: readonly McpServerInit[],
+    more?: McpRequest,
+  ) => Promise<Watch>;
+  /** What the model server was asked for the chat that was started last: its first turn, its second one. */
+  readonly modelAsked: (turn: number) => Promise<Asked>;
+  /** The names of the tools that it was told of. */
+  readonly toolsToldOf: (turn?: number) => Promise<readonly string[]>;
+}
+
+/** `given`: a model server that the test starts and ends. */
+export async function startMcpChats(
+  env: Readonly<Record<string, string>> = {},
+  given?: ModelServer,
+): Promise<McpChats> {
+  await using stack = new AsyncDisposableStack();
+  const nats = stack.use(await startNats());
+  const model = given ?? stack.use(await startModelServer());
+  const tailrace = stack.use(
+    await startTestTailrace(nats.access, {
+      OPENAI_BASE_URL: model.url,
+      TAILRACE_FETCH_ALLOW: '127.0.0.1',
+      TAILRACE_SEAL_KEYS: `k1:${randomBytes(32).toString('base64')}`,
+      ...env,
+    }),
+  );
+  const client = grpcClient(tailrace.url);
+  /** Each chat's calls of the model are told apart by the id of its script. */
+  let started = 0;
+  const start: McpChats['start'] = async (script, servers, more = {}) => {
+    const text = scripted({ ...script, id: `chat ${++started}.` });
+    const content = [{ block: { case: 'text', value: text } }] as const;
+    const messages = [...(more.messages ?? []), { role: Role.USER, content: [...content] }];
+    const { streamId } = await client.initiateChatStream({
+      request: { mcpServers: [...servers], ...more, messages } as McpRequest,
+    });
+    return streamId;
+  };
+  const modelAsked: McpChats['modelAsked'] = async (turn) => {
+    const id = `chat ${started}.`;
+    const request = await until(`turn ${turn} of ${id}`, () => {
+      const own = model.requests.filter(({ body }) => JSON.stringify(body).includes(id));
+      return own[turn - 1];
+    });
+    return request.body as Asked;
+  };
+  const owned = stack.move();
+  return {
+    client,
+    model,
+    tailrace,
+    start,
+    runToEnd: async (...asked) => {
+      const watch = await watchToEnd(client, await start(...asked));
+      assert.equal(watch.end().status, ChatStreamStatus.COMPLETED, 'no server ends a run');
+      return watch;
+    },
+    modelAsked,
+    toolsToldOf: async (turn = 1) => {
+      const { tools = [] } = await modelAsked(turn);
+      return tools.map((tool) => tool.function.name);
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** The model calls these, side by side, and then says that it is done. */
+export function calling(
+  ...calls: readonly (readonly [name: string, input?: string])[]
+): ScriptInput {
+  return {
+    text: [],
+    calls: calls.map(([name, input = '{}'], i) => ({ id: `call_${i}`, name, input })),
+    rounds: [{ text: ['done'] }],
+  };
+}
+
+interface Told {
+  readonly text: string;
+  readonly isError: boolean;
+}
+
+/** What the log has as results, in the order of the calls. */
+export function resultsIn(events: readonly Event[]): Told[] {
+  const found = new Map<string, Told>();
+  for (const { payload } of events) {
+    const block = payload.case === 'blockStopped' ? payload.value.content?.block : undefined;
+    if (block?.case !== 'toolResult') continue;
+    const [first] = block.value.content;
+    const text = first?.block.case === 'text' ? first.block.value : '';
+    found.set(block.value.toolUseId, { text, isError: block.value.isError === true });
+  }
+  return [...found].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, told]) => told);
+}
+
+export function warningsIn(
+  events: readonly Event[],
+): { readonly reason: WarningReason; readonly message: string }[] {
+  return events.flatMap(({ payload }) =>
+    payload.case === 'warning'
+      ? [{ reason: payload.value.reason, message: payload.value.message }]
+      : [],
+  );
+}
