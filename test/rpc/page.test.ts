@@ -12,7 +12,8 @@ async function edgeWithPage() {
   for (const name of ['index.html', 'page.js', 'page.css', 'icon.svg']) {
     writeFileSync(join(folder.path, name), `this is ${name}`);
   }
-  return startEdge({ page: await readPage(folder.path), corsOrigins: ['https://app.example'] });
+  const page = await readPage(folder.path);
+  return await startEdge({ page, corsOrigins: ['https://app.example'] });
 }
 
 const HTML = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
