@@ -2,6 +2,7 @@
 // only TAILRACE_TEST_ALL=1 fetches what is missing. A test that lacks its tool skips (test/support/needs.ts).
 import { existsSync, mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { makeGenerators, TOOLCHAINS } from '../clients/toolchains.ts';
 import { CACHE, program } from './program.ts';
 
 const BIN = join(CACHE, 'bin');
@@ -39,6 +40,15 @@ export async function fetchTools(install: boolean): Promise<void> {
     const install = [...wait, 'install', '-y', '-qq', '--no-install-recommends', name];
     const { ok, output } = await program('apt-get', install, { DEBIAN_FRONTEND: 'noninteractive' });
     if (!ok) console.log(`tools: ${name} could not be had, its tests will skip:\n${output}`);
+  }
+  const lacking = await makeGenerators();
+  if (lacking !== undefined) console.log(`tools: clients' code cannot be made: ${lacking}`);
+  for (const { name, there, make } of TOOLCHAINS) {
+    if (!there()) {
+      console.log(`tools: the client in ${name} and its driver (a minute or two, once) …`);
+    }
+    const made = await make();
+    if ('reason' in made) console.log(`tools: not made, its tests will skip: ${made.reason}`);
   }
 }
 
