@@ -32,6 +32,7 @@ export async function fetchTools(install: boolean): Promise<void> {
       console.log(`tools: ${name} could not be had, its tests will skip:\n${String(error)}`);
     }
   }
+  if (IN_CI) return;
   for (const name of BY_APT) {
     if (onPath(name)) continue;
     console.log(`tools: apt-get install ${name} (about a minute) …`);

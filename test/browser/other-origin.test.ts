@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import type { BrowserContext, Page } from 'playwright-core';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
-import { needs } from '../support/needs.ts';
+import { needs, notInCi } from '../support/needs.ts';
 import { type Proxy, startProxy } from '../support/proxy.ts';
 import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
 import { type BrowserProcess, type OtherSite, startBrowser, startOtherSite } from './browser.ts';
@@ -12,7 +12,7 @@ import type { Seen } from './site.ts';
 
 const WAIT = { timeout: 30_000 };
 
-describe('the client in a browser', { skip: needs('chromium') }, () => {
+describe('the client in a browser', { skip: notInCi() || needs('chromium') }, () => {
   let nats: TestNats;
   let model: ModelServer;
   let site: OtherSite;

@@ -8,14 +8,14 @@ import type { BrowserContextOptions, Page } from 'playwright-core';
 import { makeToken } from '../../src/rpc/auth.ts';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 import { startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
-import { needs } from '../support/needs.ts';
+import { needs, notInCi } from '../support/needs.ts';
 import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
 import { type BrowserProcess, complaintsOf, startBrowser } from './browser.ts';
 
 const WAIT_MS = 30_000;
 const SCREENSHOTS = join(import.meta.dirname, '../../.cache/screenshots');
 
-describe('the page at /', { skip: needs('chromium') }, () => {
+describe('the page at /', { skip: notInCi() || needs('chromium') }, () => {
   let nats: TestNats;
   let model: ModelServer;
   let tailrace: TestTailrace;
