@@ -2,8 +2,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -11,6 +9,7 @@ import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
+import { type PlainWords, startPlainWords } from '../support/plain-words.ts';
 import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
 
 const run = promisify(execFile);
@@ -90,13 +89,13 @@ const EXAMPLES = README.split(/^(?=## )/m).flatMap((section) => {
 
 let nats: TestNats;
 let model: ModelServer;
-let translator: Translator;
+let translator: PlainWords;
 let tailrace: TestTailrace;
 
 before(async () => {
   nats = await startNats();
   model = await startModelServer();
-  translator = await startTranslator(model.url);
+  translator = await startPlainWords(model.url, SCRIPTS);
   tailrace = await startTestTailrace(nats.access, { OPENAI_BASE_URL: translator.url });
 });
 
@@ -116,44 +115,6 @@ const SCRIPTS: Readonly<Record<string, string>> = {
   }),
   'Count to a million.': scripted({ tokens: 10_000, interval_ms: 10 }),
 };
-
-interface Translator extends AsyncDisposable {
-  readonly url: string;
-}
-
-async function startTranslator(target: string): Promise<Translator> {
-  const server = createServer((req, res) => {
-    void (async () => {
-      let body = '';
-      for await (const chunk of req) body += String(chunk);
-      for (const [question, script] of Object.entries(SCRIPTS)) {
-        body = body.replaceAll(JSON.stringify(question), JSON.stringify(script));
-      }
-      const path = (req.url ?? '').replace(/^\/v1/, '');
-      const answer = await fetch(target + path, {
-        method: req.method ?? 'GET',
-        headers: { 'content-type': 'application/json' },
-        ...(req.method === 'POST' ? { body } : {}),
-      });
-      res.writeHead(answer.status, {
-        'content-type': answer.headers.get('content-type') ?? '',
-      });
-      for await (const chunk of answer.body ?? []) res.write(chunk);
-      res.end();
-    })().catch(() => res.destroy());
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  // An address of a listening TCP server is never a string.
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}/v1`,
-    [Symbol.asyncDispose]: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
-}
 
 const fileOf = (at: number): string => join(PLACE, `example-${at + 1}.ts`);
 

@@ -41,6 +41,8 @@ export interface ProcessOptions {
   readonly env: Readonly<Record<string, string>>;
   /** The leader of a process group of its own, as a shell starts its jobs. */
   readonly ownGroup?: boolean;
+  /** Default: the project's folder. */
+  readonly cwd?: string;
 }
 
 const RUNNING = new Set<number>();
@@ -64,7 +66,7 @@ export function baseEnvironment(): Record<string, string> {
 
 function launch(options: ProcessOptions) {
   const child = spawn(process.execPath, [join(ROOT, 'bin/tailrace.mjs'), 'serve'], {
-    cwd: ROOT,
+    cwd: options.cwd ?? ROOT,
     env: { ...baseEnvironment(), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: options.ownGroup ?? false,
