@@ -19,6 +19,8 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
   readonly cwd?: string;
+  /** The longest that it may run. Default: a minute. */
+  readonly runMs?: number;
 }
 
 export interface Running {
@@ -68,7 +70,7 @@ export function startProgram(
   const over = once(child, 'close').then((): Ran => {
     return { code: child.exitCode, ...said };
   });
-  const ended = within(RUN_MS, `the end of tailrace ${args.join(' ')}`, over).catch(
+  const ended = within(options.runMs ?? RUN_MS, `the end of tailrace ${args.join(' ')}`, over).catch(
     (error: unknown) => {
       child.kill('SIGKILL');
       throw error;
@@ -127,9 +129,15 @@ sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))`;
 
 /** On a terminal of its own, by Python's pty; needs('python3'). */
 export function startOnTerminal(args: readonly string[], options: CliOptions = {}): Running {
+  return startProgramOnTerminal(process.execPath, [BIN, ...args], options);
+}
+
+/** Any program, in the same way. */
+export function startProgramOnTerminal(
+  program: string,
+  args: readonly string[],
+  options: CliOptions,
+): Running {
   const env = { TERM: 'xterm', ...options.env };
-  return startProgram('python3', ['-c', ON_TERMINAL, process.execPath, BIN, ...args], {
-    ...options,
-    env,
-  });
+  return startProgram('python3', ['-c', ON_TERMINAL, program, ...args], { ...options, env });
 }
