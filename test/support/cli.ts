@@ -70,12 +70,14 @@ export function startProgram(
   const over = once(child, 'close').then((): Ran => {
     return { code: child.exitCode, ...said };
   });
-  const ended = within(options.runMs ?? RUN_MS, `the end of tailrace ${args.join(' ')}`, over).catch(
-    (error: unknown) => {
-      child.kill('SIGKILL');
-      throw error;
-    },
-  );
+  const ended = within(
+    options.runMs ?? RUN_MS,
+    `the end of tailrace ${args.join(' ')}`,
+    over,
+  ).catch((error: unknown) => {
+    child.kill('SIGKILL');
+    throw error;
+  });
   ended.catch(() => undefined);
   return {
     output: () => output,
