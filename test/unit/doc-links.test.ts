@@ -84,7 +84,7 @@ test('the pictures of docs/CONCEPTS.md fit a terminal, one for each concept', ()
     assert.equal(pictures.length, 1, section.split('\n')[0]);
     const lines = pictures[0]?.[1]?.split('\n') ?? [];
     assert.deepEqual(
-      lines.filter((line) => [...line].length > 120),
+      lines.filter((line) => line.length > 120),
       [],
     );
   }
