@@ -233,7 +233,7 @@ const KITCHENS: Readonly<Record<string, Kitchen>> = {
   '2': { skip: notInCi() || needs('chromium'), look: lookAtPage },
   '3': { skip: lacks('Python, asyncio') },
   '5': { skip: lacks('Python, sync') },
-  '7': { skip: needs('sqlite3') },
+  '7': { skip: needs('python3') },
   '10': { skip: needs('curl') },
 };
 
