@@ -518,6 +518,10 @@ export const SPAN_FIELD_CHARS = 1_024;
 /** What is left of them is sent at a stop, which waits no longer than this. */
 export const SPAN_FLUSH_MS = 2 * SECOND_MS;
 
+// The log
+/** Lines that wait to be written; those that come then are dropped. */
+export const MAX_UNWRITTEN_LOG_BYTES = MiB;
+
 // The command line
 /** An answer to one call; WaitChatStream is asked again and again. */
 export const CLI_CALL_TIMEOUT_MS = 30 * SECOND_MS;

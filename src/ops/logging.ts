@@ -1,6 +1,7 @@
 // Logs by pino: one line an event, JSON on stderr, so that stdout is the program's own.
 import type { Logger as PinoLogger } from 'pino';
 import { destination, pino, stdTimeFunctions } from 'pino';
+import { MAX_UNWRITTEN_LOG_BYTES } from '../chat/limits.ts';
 import type { LogLevel } from './config.ts';
 
 export function createLogger(level: LogLevel): PinoLogger {
@@ -13,8 +14,18 @@ export function createLogger(level: LogLevel): PinoLogger {
       // Causes may carry a driver's request with its headers: only these parts of an error are logged.
       serializers: { err: describeError },
     },
-    destination({ fd: 2, sync: false }),
+    stderr(),
   );
+}
+
+/** Lines that cannot be written, on a full disk or a closed terminal, are tried again with later ones, then dropped. */
+function stderr(): ReturnType<typeof destination> {
+  const stream = destination({ fd: 2, sync: false, maxLength: MAX_UNWRITTEN_LOG_BYTES });
+  // Without a listener the error would end the process; and its flush at the exit would try for ever.
+  stream.on('error', () => {
+    stream.flushSync = () => undefined;
+  });
+  return stream;
 }
 
 interface Described {

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -13,6 +12,7 @@ import { PYTHON, TOOLCHAINS } from '../../scripts/clients/toolchains.ts';
 import { startBrowser } from '../browser/browser.ts';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 import { type DocBlock, differences, docBlocks, runInShell } from '../support/doc-blocks.ts';
+import { freePort } from '../support/free-port.ts';
 import { needs, notInCi } from '../support/needs.ts';
 import { type PlainWords, startPlainWords } from '../support/plain-words.ts';
 import { startTailraceProcess, type TailraceProcess } from '../support/tailrace-process.ts';
@@ -123,15 +123,6 @@ const PATHS = [BIN, dirname(PYTHON), dirname(process.execPath), process.env['PAT
   delimiter,
 );
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  // An address of a listening TCP server is never a string.
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 /** `look`: at what the recipe has left running, with the addresses that stand for those of the page. */
 async function cook(
   { folder, blocks }: Recipe,
@@ -216,6 +207,12 @@ async function lookAtPage(local: (text: string) => string): Promise<void> {
   await page.getByText('There is no chat stream').waitFor();
 }
 
+/** The job ran twice. */
+async function countAsked(): Promise<void> {
+  const asked = model.requests.filter(({ body }) => JSON.stringify(body).includes('river number'));
+  assert.equal(asked.length, 100, 'each prompt was asked once');
+}
+
 function lacks(client: string): string | false {
   const there = TOOLCHAINS.some(({ name, there }) => name === client && there());
   const short = client.split(',')[0] ?? client;
@@ -231,7 +228,7 @@ interface Kitchen {
 const KITCHENS: Readonly<Record<string, Kitchen>> = {
   '1': { skip: lacks('Go') || needs('go') || needs('curl'), prepare: goModule },
   '2': { skip: notInCi() || needs('chromium'), look: lookAtPage },
-  '3': { skip: lacks('Python, asyncio') },
+  '3': { skip: lacks('Python, asyncio'), look: countAsked },
   '5': { skip: lacks('Python, sync') },
   '7': { skip: needs('python3') },
   '10': { skip: needs('curl') },

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
+import { BIN, startProgram } from '../support/cli.ts';
 import { grpcClient } from '../support/clients.ts';
 import { temporaryFolder } from '../support/nats.ts';
 import { refused } from '../support/refusal.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
+import { baseEnvironment, startTailraceProcess } from '../support/tailrace-process.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
@@ -108,4 +109,27 @@ test('every event of a chat’s life is one line with tenant, stream_id, correla
       assert.ok(!readFileSync(join(folder.path, 'nats', name), 'utf8').includes(secret));
     }
   }
+});
+
+test('a log that cannot be written, on a full disk or a terminal that is closed, holds up neither chats nor the end', async () => {
+  using folder = temporaryFolder();
+  await using model = await startModelServer();
+  // Each write to it fails as on a full disk.
+  const serve = `exec "$0" "$1" serve 2> /dev/full`;
+  const tailrace = startProgram('bash', ['-c', serve, process.execPath, BIN], {
+    env: {
+      ...baseEnvironment(),
+      TAILRACE_DATA_DIR: folder.path,
+      OPENAI_BASE_URL: model.url,
+    },
+  });
+  await tailrace.seen(/serves on \S+\n/);
+  const client = grpcClient(/http:\S+/.exec(tailrace.output())?.[0] ?? '');
+  for (const streamId of ['one', 'two']) {
+    await client.initiateChatStream(initiateRequest({ streamId, text: scripted({ tokens: 3 }) }));
+    const watch = await watchToEnd(client, streamId);
+    assert.equal(watch.end().status, ChatStreamStatus.COMPLETED);
+  }
+  tailrace.signal('SIGTERM');
+  assert.equal((await tailrace.ended).code, 0);
 });

@@ -1,11 +1,11 @@
 // docs/QUICKSTART.md: every command as it stands, in the terminals that it names, and what they show.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 import { type Running, startProgramOnTerminal } from '../support/cli.ts';
+import { freePort } from '../support/free-port.ts';
 import { natsServerProgram, temporaryFolder } from '../support/nats.ts';
 import { needs } from '../support/needs.ts';
 import { startPlainWords } from '../support/plain-words.ts';
@@ -36,15 +36,6 @@ function checkoutIn(folder: string): void {
   for (const name of readdirSync(ROOT)) {
     if (name !== '.git' && name !== '.tailrace') symlinkSync(join(ROOT, name), join(folder, name));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  // An address of a listening TCP server is never a string.
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function openTerminal(cwd: string, env: Readonly<Record<string, string>>): Promise<Running> {

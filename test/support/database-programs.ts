@@ -2,7 +2,6 @@
 // puts them or on PATH. They run as an unprivileged user, since they refuse to run as root.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { accessSync, chownSync, constants, globSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
 import { notInCi } from './needs.ts';
 
@@ -89,12 +88,4 @@ export async function startProgram(
       await gone;
     },
   };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

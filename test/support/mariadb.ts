@@ -2,7 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
-import { freePort, giveTo, needsPrograms, runProgram, startProgram } from './database-programs.ts';
+import { giveTo, needsPrograms, runProgram, startProgram } from './database-programs.ts';
+import { freePort } from './free-port.ts';
 import { temporaryFolder } from './nats.ts';
 
 export const needsMariadb = (): string | false => needsPrograms('mariadbd', 'mariadb-install-db');

@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { CERTIFICATE } from '../tools/certificate.ts';
-import { freePort, giveTo, needsPrograms, runProgram, startProgram } from './database-programs.ts';
+import { giveTo, needsPrograms, runProgram, startProgram } from './database-programs.ts';
+import { freePort } from './free-port.ts';
 import { temporaryFolder } from './nats.ts';
 
 export const needsPostgres = (): string | false => needsPrograms('postgres', 'initdb');
