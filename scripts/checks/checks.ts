@@ -30,6 +30,7 @@ function filesBelow(folder: string): readonly string[] {
 /** What is generated, and by which template. */
 const GENERATED: readonly (readonly [folder: string, template: string])[] = [
   ['gen', 'buf.gen.yaml'],
+  ['clients/typescript/src/gen', 'clients/typescript/buf.gen.yaml'],
   ['test/conformance/gen', 'test/conformance/buf.gen.yaml'],
 ];
 
@@ -97,5 +98,6 @@ export const checks: readonly Check[] = [
   { name: 'contract: buf breaking', run: nothingBreaks },
   { name: 'contract: gen is fresh', run: genIsFresh },
   byProgram('unused: knip', 'knip', ['--no-progress']),
+  byProgram('packages: licences', 'node', ['scripts/licenses.ts', '--check']),
   byProgram('packages: the lock file is whole', 'node', ['scripts/complete-lock.mjs', '--check']),
 ];

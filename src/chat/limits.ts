@@ -512,3 +512,15 @@ export const SPAN_SEND_EVERY_MS = 5 * SECOND_MS;
 export const SPAN_FIELD_CHARS = 1_024;
 /** What is left of them is sent at a stop, which waits no longer than this. */
 export const SPAN_FLUSH_MS = 2 * SECOND_MS;
+
+// The command line
+/** An answer to one call; WaitChatStream is asked again and again. */
+export const CLI_CALL_TIMEOUT_MS = 30 * SECOND_MS;
+/** WaitChatStream's own bound. */
+export const CLI_WAIT_MS = 60 * SECOND_MS;
+/** What is read of a file or of stdin: what a server would take. */
+export const CLI_INPUT_BYTES = MAX_REQUEST_BYTES;
+/** What `doctor` waits for each thing that it looks at. */
+export const DOCTOR_LOOK_MS = 5 * SECOND_MS;
+/** Clocks that differ by more make times and deadlines misleading. */
+export const DOCTOR_CLOCK_MS = 2 * SECOND_MS;

@@ -122,7 +122,7 @@ async function openTenants(
     logger.error({ err: error }, 'the tokens file cannot be used');
   }).catch((cause: unknown) => {
     throw new ConfigError(
-      `TAILRACE_TOKENS_FILE is "${name}", and it cannot be used: ${textOf(cause)}. It must be a file with a line "<tenant> <sha256-hex of the token>" for each token; npm run token -- <tenant> makes one.`,
+      `TAILRACE_TOKENS_FILE is "${name}", and it cannot be used: ${textOf(cause)}. It must be a file with a line "<tenant> <sha256-hex of the token>" for each token; tailrace token <tenant> makes one.`,
     );
   });
   stack.use(file);

@@ -1,31 +1,40 @@
-// What scripts/setup.mjs found on this machine.
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+// What scripts/setup.mjs found or fetched on this machine.
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { cacheDir, ROOT } from './folders.ts';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-
-const Findings = z.object({ natsServer: z.string().nullable(), model: z.string().nullable() });
+const Findings = z.object({
+  natsServer: z.string().nullable(),
+  model: z.string().nullable(),
+  engine: z.string().nullable().optional(),
+});
 
 export interface SetupFindings {
   /** The nats-server program. */
   readonly natsServer: string | undefined;
   /** The embedded model's file. */
   readonly model: string | undefined;
+  /** The module node-llama-cpp, where it is no neighbour of this package. */
+  readonly engine?: string | undefined;
 }
 
-export function readFindings(): SetupFindings {
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export function readFindings(environment: Environment = process.env): SetupFindings {
   let text: string;
   try {
-    text = readFileSync(resolve(ROOT, '.cache/setup.json'), 'utf8');
+    text = readFileSync(join(cacheDir(environment), 'setup.json'), 'utf8');
   } catch {
     // Set-up has not run: what is missing is said where it is needed.
     return { natsServer: undefined, model: undefined };
   }
-  const { natsServer, model } = Findings.parse(JSON.parse(text));
-  return {
-    natsServer: natsServer === null ? undefined : resolve(ROOT, natsServer),
-    model: model === null ? undefined : resolve(ROOT, model),
-  };
+  const { natsServer, model, engine } = Findings.parse(JSON.parse(text));
+  return { natsServer: there(natsServer), model: there(model), engine: there(engine ?? null) };
+}
+
+/** Relative to the root in a checkout, which may be moved. What has gone meanwhile was not found. */
+function there(file: string | null): string | undefined {
+  const path = file === null ? undefined : resolve(ROOT, file);
+  return path !== undefined && existsSync(path) ? path : undefined;
 }

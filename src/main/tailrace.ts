@@ -171,7 +171,7 @@ async function openOwnNats(
   const program = config.natsServerProgram ?? findings.natsServer;
   if (program === undefined) {
     throw new ConfigError(
-      'There is no nats-server program. Run "npm run setup", which gets one; or set TAILRACE_NATS_SERVER to one, or TAILRACE_NATS_URL to a running server.',
+      'There is no nats-server program. `tailrace serve` fetches one where it can; or set TAILRACE_NATS_SERVER to one, or TAILRACE_NATS_URL to a running server.',
     );
   }
   const dataDir = config.dataDir;

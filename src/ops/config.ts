@@ -276,10 +276,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   return config;
 }
 
-/** Read elsewhere: by set-up, by the tests and by the embedded nats-server's own config. */
+/** Read elsewhere: by the command line, by set-up and by the tests. */
 const KNOWN: ReadonlySet<string> = new Set([
   ...Object.keys(Environment.shape),
+  'TAILRACE_ADDRESS',
+  'TAILRACE_CACHE_DIR',
   'TAILRACE_TEST_ALL',
+  'TAILRACE_TOKEN',
 ]);
 
 const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|::1|localhost)$/;
@@ -288,7 +291,7 @@ function checkTogether(config: Config): void {
   const { host } = config.listen;
   if (config.roles.has('api') && config.tokensFile === undefined && !LOOPBACK.test(host)) {
     throw new ConfigError(
-      `TAILRACE_LISTEN is "${host}:${config.listen.port}", which others can reach, and TAILRACE_TOKENS_FILE is not set, so anyone there could read and start chats. Set TAILRACE_TOKENS_FILE (npm run token -- <tenant> makes a token), or listen on 127.0.0.1.`,
+      `TAILRACE_LISTEN is "${host}:${config.listen.port}", which others can reach, and TAILRACE_TOKENS_FILE is not set, so anyone there could read and start chats. Set TAILRACE_TOKENS_FILE (tailrace token <tenant> makes a token), or listen on 127.0.0.1.`,
     );
   }
   if (config.roles.size < 2 && config.nats === undefined) {
