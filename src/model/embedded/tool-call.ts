@@ -15,6 +15,8 @@ export interface ToolCall {
 
 /** The grammar has all properties of an object or none, so each choice of optional ones is an object of its own. */
 const MAX_OPTIONAL = 4;
+/** Of all tools together: the more of them, the fewer optional properties. */
+const MAX_CHOICES = 128;
 /** So small a model may never end a text that it need not. */
 const MAX_TEXT_CHARS = 500;
 const MAX_ITEMS = 8;
@@ -22,8 +24,12 @@ const MAX_LISTED_NUMBERS = 100;
 
 /** One call of one of these. The name is the model's to choose, the arguments fit its schema as far as can be held. */
 export function callGrammar(tools: readonly CallableTool[]): GrammarSource {
+  const mostOptional = Math.min(
+    MAX_OPTIONAL,
+    Math.floor(Math.log2(MAX_CHOICES / Math.max(1, tools.length))),
+  );
   const calls = tools.flatMap(({ name, parameters }) =>
-    argumentSchemas(parameters).map((input) => ({
+    argumentSchemas(parameters, mostOptional).map((input) => ({
       type: 'object',
       properties: { name: { const: name }, arguments: input },
       additionalProperties: false,
@@ -32,13 +38,13 @@ export function callGrammar(tools: readonly CallableTool[]): GrammarSource {
   return { kind: 'schema', schema: { oneOf: calls } };
 }
 
-function argumentSchemas(parameters: SchemaNode): readonly SchemaNode[] {
+function argumentSchemas(parameters: SchemaNode, mostOptional: number): readonly SchemaNode[] {
   const given = parameters['properties'];
   const properties = Object.entries(isRecord(given) ? given : {});
   const listed: unknown = parameters['required'];
   const required = new Set<unknown>(Array.isArray(listed) ? listed : []);
   const optional = properties.map(([name]) => name).filter((name) => !required.has(name));
-  return choices(optional.slice(0, MAX_OPTIONAL)).map((chosen) => {
+  return choices(optional.slice(0, mostOptional)).map((chosen) => {
     const kept = properties.filter(([name]) => required.has(name) || chosen.includes(name));
     const source = looseGrammarSource({
       type: 'object',
