@@ -67,7 +67,7 @@ test('a call is read again, and as far as it came where it was cut', () => {
   assert.deepEqual(readCall(said), { name: 'look', arguments: '{"place":"attic"}' });
   assert.deepEqual(readCall(said.slice(0, -7)), {
     name: 'look',
-    arguments: '{"place": "at',
+    arguments: '{"place": "a',
   });
   assert.equal(readCall('{"name": "lo'), undefined);
 });
