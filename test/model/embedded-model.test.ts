@@ -288,6 +288,24 @@ describe('embedded model', { skip: skipped() }, () => {
     assert.match(text, /Ophelia/);
   });
 
+  test('an answer in text ends before what would look like a call', async () => {
+    const call = { name: 'look', arguments: '{"place":"attic"}' };
+    const said = {
+      role: 'assistant',
+      content: null,
+      tool_calls: [{ id: 'a', type: 'function', function: call }],
+    };
+    const nothing = { role: 'tool', tool_call_id: 'a', content: 'Nothing.' };
+    const round = [...asked('Look!'), said, nothing];
+    // What has always followed is what this model would write again.
+    const messages = [...round, ...round, ...round, ...asked('Look!')];
+    const body = { messages, temperature: 0, max_tokens: 30 };
+    assert.match((await answerTo(body)).text, /tool_call/);
+    const end = await answerTo({ ...body, tools: [LOOK] });
+    assert.doesNotMatch(end.text, /tool_call/);
+    assert.deepEqual([end.finish_reason, end.stop_reason], ['stop', null]);
+  });
+
   test('a call that max_tokens cuts says so; a tool that is not there cannot be chosen', async () => {
     const cut = { messages: asked('Why?'), tools: [WAIT], tool_choice: 'required', max_tokens: 4 };
     const body: unknown = await (await post(cut)).json();

@@ -36,6 +36,8 @@ export interface CompletionRequest {
   readonly sampling: Sampling;
   readonly maxTokens: number;
   readonly stop: readonly string[];
+  /** End the answer as well, and nobody is told by what. */
+  readonly ends: readonly string[];
   readonly grammar: GrammarSource | undefined;
   /** The grammar forces a call of a tool, which the answer is. */
   readonly calls: boolean;
@@ -170,6 +172,8 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
     },
     maxTokens: fields.max_completion_tokens ?? fields.max_tokens ?? DEFAULT_MAX_TOKENS,
     stop: fields.stop,
+    // An answer in text that turns into a call, as earlier ones have shown it, is over there.
+    ends: fields.tools.length > 0 && call === undefined ? [CALL_BEGINS.trim()] : [],
     grammar: call ?? grammarOf(fields.response_format),
     calls: call !== undefined,
     stream: fields.stream,
