@@ -1,9 +1,10 @@
-// `npm run build`, and before `npm pack`: dist/ from what tsc makes of the source. The package has no TypeScript of
+// `npm run build`, and before `npm pack`: dist/ from what tsc makes of the source, with the page at `/` in dist/page. The package has no TypeScript of
 // ours, since Node strips no types below node_modules.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { makePage } from './setup/page.mjs';
 
 const ROOT = path.join(import.meta.dirname, '..');
 
@@ -13,4 +14,5 @@ const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'
   cwd: ROOT,
   stdio: 'inherit',
 });
+if (status === 0) await makePage(path.join(ROOT, 'dist/page'));
 process.exitCode = status ?? 1;

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Sets up what Tailrace needs and is not in the repository: npm packages, a nats-server, a small model.
+// Sets up what Tailrace needs and is not in the repository: npm packages, a nats-server, a small model, the built page.
 // Plain JavaScript without dependencies, since it runs before there are any, on whatever Node the machine has (20+).
 // Safe to run again, to interrupt, and to run twice at once: every step is made aside and renamed into place.
 //
@@ -14,7 +14,9 @@
 // What it found goes to .cache/setup.json, which src/main and the tests read:
 //   { "natsServer": string | null,   the program; null only if TAILRACE_NATS_URL names a server elsewhere
 //     "model": string | null,        the GGUF file; null if it was not asked for or could not be had
-//     "engine": string | null }      the module node-llama-cpp; null if it is a neighbour of the package
+//     "engine": string | null,       the module node-llama-cpp; null if it is a neighbour of the package
+//     "page": string | null }        the folder with the page at `/`; null if it could not be made. A published package
+//                                    has it in dist/page
 // Paths inside the project are relative to its root, others are absolute.
 import fs from 'node:fs';
 import path from 'node:path';
@@ -26,6 +28,7 @@ import { fetchModel, MODEL_CACHED, modelIsThere } from './setup/model.mjs';
 import { fetchNatsServer, findNatsServer } from './setup/nats-server.mjs';
 import { oneAtATime } from './setup/one-at-a-time.mjs';
 import { installPackages, packagesAreThere } from './setup/packages.mjs';
+import { makePage, PAGE_CACHED, pageIsThere } from './setup/page.mjs';
 
 const SETUP_FILE = path.join(CACHE, 'setup.json');
 
@@ -49,11 +52,17 @@ function packagesMissing() {
   return !flags.has('--no-packages') && !packagesAreThere();
 }
 
+/** With the packages: it is made by one of them. */
+function pageMissing() {
+  return !flags.has('--no-packages') && !pageIsThere();
+}
+
 function writeFindings(natsServer) {
   const findings = {
     natsServer: natsServer === undefined ? null : fromRoot(natsServer),
     model: modelIsThere() ? fromRoot(MODEL_CACHED) : null,
     engine: engineOfOurs() ?? null,
+    page: exists(PAGE_CACHED) ? fromRoot(PAGE_CACHED) : null,
   };
   const text = `${JSON.stringify(findings, null, 2)}\n`;
   if (exists(SETUP_FILE) && fs.readFileSync(SETUP_FILE, 'utf8') === text) return;
@@ -65,7 +74,7 @@ function writeFindings(natsServer) {
 
 /** True when nothing is left to do; then what was found is written down. */
 function ready(reasons) {
-  if (packagesMissing()) return false;
+  if (packagesMissing() || pageMissing()) return false;
   const natsServer = wantsNatsServer() ? findNatsServer(reasons) : undefined;
   if (wantsNatsServer() && natsServer === undefined) return false;
   if (wantsModel() && !(modelIsThere() && engineIsThere())) return false;
@@ -78,6 +87,7 @@ async function fetchAll() {
   // What a killed set-up left half done; nobody else is at work here.
   fs.rmSync(path.join(CACHE, 'staging'), { recursive: true, force: true });
   if (packagesMissing()) await installPackages();
+  if (pageMissing()) await makePageIfItCanBe();
   let natsServer;
   if (wantsNatsServer()) {
     const reasons = [];
@@ -96,6 +106,17 @@ async function fetchAll() {
       throw error;
     say(`WARNING: ${error.message}`);
     say('WARNING: going on without it: the tests that need the embedded model will SKIP');
+  }
+}
+
+/** Chats do not need it. */
+async function makePageIfItCanBe() {
+  try {
+    await makePage();
+  } catch (error) {
+    if (!(error instanceof SetupError) || forTests) throw error;
+    say(`WARNING: ${error.message}`);
+    say('WARNING: going on without it: browsers get the text at / that others get');
   }
 }
 

@@ -86,6 +86,8 @@ async function nothingBreaks(): Promise<string | undefined> {
 
 export const checks: readonly Check[] = [
   byProgram('types: tsc', 'tsc', []),
+  byProgram('types of the TypeScript client: tsc', 'tsc', ['-p', 'clients/typescript', '--noEmit']),
+  byProgram('types of the page: tsc', 'tsc', ['-p', 'page']),
   byProgram('lint: oxlint', 'oxlint', ['--type-aware', '--deny-warnings']),
   byProgram('format: oxfmt', 'oxfmt', ['--check'], 'Run npm run format.'),
   byProgram('contract: buf lint', 'buf', ['lint']),

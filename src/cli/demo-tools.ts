@@ -28,7 +28,7 @@ export async function runToolsDemo(demo: Demo): Promise<ExitCode> {
   for (const line of demo.modelServer === undefined ? FORCED_EMBEDDED : FORCED) print(line);
   let status: ChatStreamStatus = ChatStreamStatus.COMPLETED;
   for (const question of [askDatabase(demo.database), askNotes(demo.notes)]) {
-    const last = await ask(demo.url, question);
+    const last = await ask(demo, question);
     if (last.status !== ChatStreamStatus.COMPLETED) status = last.status;
   }
   print('');
@@ -37,10 +37,11 @@ export async function runToolsDemo(demo: Demo): Promise<ExitCode> {
   return exitOfStatus(status);
 }
 
-async function ask(url: string, { asked, request }: DemoQuestion): Promise<ChatSnapshot> {
+async function ask({ url, page }: Demo, { asked, request }: DemoQuestion): Promise<ChatSnapshot> {
   const { postJson, watching } = connect({ address: url });
   const { streamId } = await postJson(ChatStreamService.method.initiateChatStream, { request });
   print('');
+  if (page) print(`Watch it in a browser too, while this runs: ${url}/#${streamId}\n`);
   print(onOut('bold', `> ${asked}`));
   print('');
   const shows = shower();

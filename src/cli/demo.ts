@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { ChatSnapshot } from '../../clients/typescript/src/snapshot.ts';
 import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
+import type { Demo } from '../main/demo.ts';
 import { failureText, statusName, usageText } from './chat-text.ts';
 import { connect } from './connection.ts';
 import { answerPrinter } from './demo-printer.ts';
@@ -42,12 +43,14 @@ export function demoCommand(): Command {
           const { runToolsDemo } = await import('./demo-tools.ts');
           return await runToolsDemo(demo);
         }
-        return exitOfStatus((await runChat(demo.url, question)).status);
+        return exitOfStatus((await runChat(demo, question)).status);
       }),
     );
 }
 
-async function runChat(url: string, question: string): Promise<ChatSnapshot> {
+type Shown = Pick<Demo, 'url' | 'page'>;
+
+async function runChat({ url, page }: Shown, question: string): Promise<ChatSnapshot> {
   const { postJson, watching } = connect({ address: url });
   const startedMs = performance.now();
   const { streamId } = await postJson(ChatStreamService.method.initiateChatStream, {
@@ -57,6 +60,7 @@ async function runChat(url: string, question: string): Promise<ChatSnapshot> {
     },
   });
   const initiatedMs = performance.now() - startedMs;
+  if (page) print(`Watch it in a browser too, while this runs: ${url}/#${streamId}\n`);
   print(`> ${question}`);
   print('');
   const printed = answerPrinter();

@@ -40,7 +40,7 @@ process.on('message', (message) => {
 setInterval(() => say({ what: 'alive' }), APART_ALIVE_MS);
 
 /** It is told where NATS and the models are. */
-const NO_PARTS: SetupFindings = { natsServer: undefined, model: undefined };
+const NO_PARTS: SetupFindings = { natsServer: undefined, model: undefined, page: undefined };
 
 async function serve(order: Extract<ApartOrder, { readonly do: 'start' }>): Promise<void> {
   const { config, given } = order;

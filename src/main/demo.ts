@@ -17,6 +17,8 @@ export interface Demo extends AsyncDisposable {
   readonly database: string;
   /** Short texts on the same matter. */
   readonly notes: readonly string[];
+  /** It shows itself to browsers at `/`. */
+  readonly page: boolean;
 }
 
 export async function startDemo(
@@ -47,6 +49,7 @@ export async function startDemo(
     modelServer: config.modelsFile ?? config.modelServer?.baseUrl,
     database,
     notes: (await material('mills.txt')).trim().split(/\n\n+/),
+    page: config.page && parts.page !== undefined,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

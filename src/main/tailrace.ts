@@ -119,6 +119,7 @@ export async function startTailrace(
           mcpServers: mcpServers.current,
           sealer: sealing,
           outside,
+          pageFolder: config.page ? findings.page : undefined,
           tracer,
           logger,
         }),

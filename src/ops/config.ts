@@ -49,6 +49,8 @@ export interface Config {
   /** What secrets are sealed with: the first seals, all open. */
   readonly sealKeys: readonly SealKey[];
   readonly corsOrigins: readonly string[];
+  /** Whether browsers get a page at `/`. */
+  readonly page: boolean;
   /** Where may be fetched from besides public addresses. */
   readonly fetchAllow: readonly AddressRange[];
   /** Where files of SQLite that requests name may lie. */
@@ -192,6 +194,7 @@ const Environment = z.object({
   TAILRACE_TOKENS_FILE: z.string().optional(),
   TAILRACE_SEAL_KEYS: sealKeys.optional(),
   TAILRACE_CORS_ORIGINS: origin.prefault(''),
+  TAILRACE_PAGE: z.enum(['on', 'off']).prefault('on'),
   TAILRACE_FETCH_ALLOW: addressRanges.prefault(''),
   TAILRACE_SQLITE_FOLDERS: folders.prefault(''),
   TAILRACE_WORKER_SLOTS: wholeNumber(1, 10_000).optional(),
@@ -260,6 +263,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     tokensFile: e.TAILRACE_TOKENS_FILE,
     sealKeys: e.TAILRACE_SEAL_KEYS ?? [],
     corsOrigins: e.TAILRACE_CORS_ORIGINS,
+    page: e.TAILRACE_PAGE === 'on',
     fetchAllow: e.TAILRACE_FETCH_ALLOW,
     sqliteFolders: e.TAILRACE_SQLITE_FOLDERS,
     workerSlots:

@@ -62,6 +62,7 @@ export function startTestApi(
     mcpServers: () => [],
     sealer: NO_KEYS,
     outside,
+    pageFolder: undefined,
     tracer: UNTRACED,
     logger: SILENT,
   });

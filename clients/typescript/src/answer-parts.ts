@@ -40,7 +40,7 @@ export class AnswerParts {
     this.#add(sequence, emptyPart(kind, { index, turn, id, name, server }));
   }
 
-  add(sequence: number, index: number, kind: 'text' | 'thinking' | 'toolUse', more: string): void {
+  add(sequence: number, index: number, kind: BlockKind, more: string): void {
     this.#change(sequence, index, kind, (part) => {
       switch (part.kind) {
         case 'text':
@@ -57,7 +57,7 @@ export class AnswerParts {
   cite(sequence: number, { index = 0, document, quote, position }: CitationEvent): void {
     const where = position === undefined ? {} : { position };
     const citation = create(CitationSchema, { document, quote, ...where });
-    this.#change(sequence, index, 'text', (part) =>
+    this.#change(sequence, index, BlockKind.TEXT, (part) =>
       part.kind === 'text' ? { ...part, citations: [...part.citations, citation] } : part,
     );
   }
@@ -68,7 +68,7 @@ export class AnswerParts {
     content: ContentBlock | undefined,
     signature: string,
   ): void {
-    this.#change(sequence, index, 'text', (part) => ({
+    this.#change(sequence, index, BlockKind.TEXT, (part) => ({
       ...(content === undefined ? signed(part, signature) : whole(part, content)),
       done: true,
     }));
@@ -102,12 +102,12 @@ export class AnswerParts {
   #change(
     sequence: number,
     index: number,
-    kind: 'text' | 'thinking' | 'toolUse',
+    kind: BlockKind,
     change: (part: AnswerPart) => AnswerPart,
   ): void {
     const block =
       this.#blocks.findLast(({ part }) => part.index === index) ??
-      this.#add(sequence, emptyPart(KINDS[kind], { index, turn: 0, id: '', name: '', server: '' }));
+      this.#add(sequence, emptyPart(kind, { index, turn: 0, id: '', name: '', server: '' }));
     block.part = change(block.part);
     block.extents.push(extentOf(sequence, block.part));
     this.#parts = undefined;
@@ -144,12 +144,6 @@ function cut(part: AnswerPart, { chars, citations, done }: Extent): AnswerPart {
       return done ? part : { ...part, content: [], isError: false, done };
   }
 }
-
-const KINDS = {
-  text: BlockKind.TEXT,
-  thinking: BlockKind.THINKING,
-  toolUse: BlockKind.TOOL_USE,
-} as const;
 
 interface Head {
   readonly index: number;

@@ -12,13 +12,15 @@ import { isOver } from './snapshot.ts';
 const MAX_POLL_MS = 60_000;
 
 export async function untilResult(updates: AsyncIterable<ChatUpdate>): Promise<ChatSnapshot> {
+  let result: ChatSnapshot | undefined;
   for await (const { snapshot } of updates) {
-    if (snapshot.ended) return snapshot;
+    if (snapshot.ended) result = snapshot;
     // While a replay is under way the results may be among what is still to come.
     if (snapshot.pendingToolUses.length > 0 && snapshot.sequence >= snapshot.latestSequence) {
       return snapshot;
     }
   }
+  if (result !== undefined) return result;
   throw connectionLost('The observation ended before the chat did.');
 }
 

@@ -7,6 +7,7 @@ import { TailraceError } from './errors.ts';
 import { ChatStreamStatus } from './gen/tailrace/v1/chat_stream_pb.ts';
 import type { Attached, Heartbeat } from './gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { Event, WarningEvent } from './gen/tailrace/v1/event_pb.ts';
+import { BlockKind } from './gen/tailrace/v1/event_pb.ts';
 import type { AnswerPart, ChatSnapshot } from './snapshot.ts';
 import { emptySnapshot } from './snapshot.ts';
 
@@ -66,7 +67,7 @@ export class ChatFold {
         return this.#become({ ...next, parts: answer.parts });
       case 'textDelta': {
         const { index = 0, text } = payload.value;
-        answer.add(sequence, index, 'text', text);
+        answer.add(sequence, index, BlockKind.TEXT, text);
         // The usual case, without joining everything again.
         if (isLast(snapshot.parts, index, 'text')) {
           return this.#become({ ...next, parts: answer.parts, text: snapshot.text + text });
@@ -75,14 +76,14 @@ export class ChatFold {
       }
       case 'thinkingDelta': {
         const { index = 0, text } = payload.value;
-        answer.add(sequence, index, 'thinking', text);
+        answer.add(sequence, index, BlockKind.THINKING, text);
         if (isLast(snapshot.parts, index, 'thinking')) {
           return this.#become({ ...next, parts: answer.parts, thinking: snapshot.thinking + text });
         }
         return this.#said(next);
       }
       case 'toolInputDelta':
-        answer.add(sequence, payload.value.index ?? 0, 'toolUse', payload.value.json);
+        answer.add(sequence, payload.value.index ?? 0, BlockKind.TOOL_USE, payload.value.json);
         return this.#become({ ...next, parts: answer.parts });
       case 'citation':
         answer.cite(sequence, payload.value);

@@ -22,12 +22,23 @@ export type ChatUpdate =
   /** One event, in order, exactly once. */
   | { readonly kind: 'event'; readonly event: Event; readonly snapshot: ChatSnapshot }
   /** The server took the observation up, at first and after each loss. */
-  | { readonly kind: 'attached'; readonly attached: Attached; readonly snapshot: ChatSnapshot }
+  | {
+      readonly kind: 'attached';
+      readonly attached: Attached;
+      readonly event?: undefined;
+      readonly snapshot: ChatSnapshot;
+    }
   /** A sign of life while nothing happens; tells the place in the queue. */
-  | { readonly kind: 'heartbeat'; readonly heartbeat: Heartbeat; readonly snapshot: ChatSnapshot }
+  | {
+      readonly kind: 'heartbeat';
+      readonly heartbeat: Heartbeat;
+      readonly event?: undefined;
+      readonly snapshot: ChatSnapshot;
+    }
   /** The connection was lost; it is tried again after this time, sooner when the page wakes. */
   | {
       readonly kind: 'reconnecting';
+      readonly event?: undefined;
       readonly error: TailraceError;
       readonly retryInMs: number;
       readonly snapshot: ChatSnapshot;
@@ -35,6 +46,12 @@ export type ChatUpdate =
 
 /** A server that breaks its sequence, or fails by a defect, does so again: then trying ends. */
 const MAX_DEFECTS = 3;
+
+/**
+ * The server ends the call right after the terminal event. That is waited for: breaking it off then would keep
+ * connect-node's HTTP/2 connection, and with it the process.
+ */
+const END_MS = 1_000;
 
 export interface Observing {
   readonly streamId: string;
@@ -66,13 +83,14 @@ export async function* observeChat(
   for (;;) {
     signal?.throwIfAborted();
     const headers = await token.headers();
+    // Nothing is missing, only the call's own end.
+    let whole = false;
     try {
       const frames = attach({
         call: (attached) => options.call(fold.snapshot.sequence, headers, attached),
-        silenceMs: options.silenceMs,
+        silenceMs: () => (whole ? END_MS : options.silenceMs),
         signal,
       });
-      let whole = false;
       for await (const frame of frames) {
         switch (frame.case) {
           case 'attached':
@@ -91,7 +109,7 @@ export async function* observeChat(
               failures = defects = 0;
               const snapshot = fold.apply(event);
               yield { kind: 'event', event, snapshot };
-              if (snapshot.ended) return;
+              whole = snapshot.ended;
             }
             break;
           default:
@@ -102,6 +120,7 @@ export async function* observeChat(
       if (whole) return;
       throw connectionLost('The connection ended before the chat did.');
     } catch (thrown) {
+      if (whole) return;
       signal?.throwIfAborted();
       const error = TailraceError.from(thrown);
       if (error.code === Code.Unauthenticated && !refused && token.refuse(headers)) {

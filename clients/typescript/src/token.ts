@@ -26,14 +26,20 @@ export function tokenFrom(source: TokenSource | undefined): Token {
       const headers = new Headers();
       if (source === undefined) return headers;
       const token = known ?? (typeof source === 'string' ? source : await (asked ??= ask(source)));
-      if (token !== '') headers.set('authorization', `Bearer ${token}`);
+      const authorization = bearer(token);
+      if (authorization !== null) headers.set('authorization', authorization);
       return headers;
     },
     refuse: (sent) => {
       if (typeof source !== 'function') return false;
       // Another call may have brought a newer one already.
-      if (sent.get('authorization') === `Bearer ${known}`) known = undefined;
+      if (sent.get('authorization') === bearer(known ?? '')) known = undefined;
       return true;
     },
   };
+}
+
+/** No token yet is none sent. */
+function bearer(token: string): string | null {
+  return token === '' ? null : `Bearer ${token}`;
 }

@@ -335,7 +335,9 @@ export type ToolChoice = Message<"tailrace.v1.ToolChoice"> & {
   mode: ToolChoiceMode;
 
   /**
-   * The tool, with mode NAMED.
+   * The tool, with mode NAMED: one of `tools`, or <server>__<tool> of `mcp_servers`. Whether an MCP server has it is
+   * known when the run begins: where it has not, the chat is FAILED, TOOL_CHOICE_NOT_MET, or MCP_SERVER_UNAVAILABLE
+   * where the server has no tools then.
    *
    * @generated from field: string name = 2;
    */
@@ -392,7 +394,7 @@ export type ToolContextItem = Message<"tailrace.v1.ToolContextItem"> & {
     case: "document";
   } | {
     /**
-     * A database, for database_query.
+     * A database, for database_query. At most 8.
      *
      * @generated from field: tailrace.v1.Database database = 4;
      */
@@ -425,27 +427,34 @@ export const ToolContextItemSchema: GenMessage<ToolContextItem> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_chat_request, 5);
 
 /**
- * A database that may be read.
+ * A database that may be read, by one SELECT at a time. At most 8 in a request.
  *
  * @generated from message tailrace.v1.Database
  */
 export type Database = Message<"tailrace.v1.Database"> & {
   /**
-   * postgres://, mysql:// or sqlite: address with its credentials. Sealed at rest, never shown.
+   * Where it is, with its credentials. Sealed at rest, never shown. One of
+   *   postgres://user:password@host:5432/database  with ?sslmode= disable, require or verify-full
+   *   mysql://user:password@host:3306/database     (or mariadb://) with ?ssl-mode= DISABLED, REQUIRED or VERIFY_IDENTITY
+   *   sqlite:///folder/file.db                     in a folder that the operator names
+   * with what is no letter or digit percent-encoded. Default: the certificate is verified; to this machine itself
+   * without TLS. Nothing else may be set in it. Its host must be at a public address, or at one that the operator allows.
    *
    * @generated from field: string connection_string = 1;
    */
   connectionString: string;
 
   /**
-   * The schemas that may be read. Default: all that the user may read.
+   * The schemas that may be read; of MySQL and MariaDB the databases. Default: all that the user may read. A
+   * statement that names another's table is refused.
    *
    * @generated from field: repeated string schemas = 2;
    */
   schemas: string[];
 
   /**
-   * The tables that may be read. Default: all in the schemas.
+   * The tables and views that may be read, each as "table" or "schema.table", in the capitals that it has. Default: all
+   * in the schemas. A statement that names another is refused.
    *
    * @generated from field: repeated string tables = 3;
    */
@@ -508,7 +517,9 @@ export type McpServer = Message<"tailrace.v1.McpServer"> & {
 
   /**
    * Its http or https address, without a user name: a public one, or one that the operator allows. Redirects
-   * are followed within its origin. (Later, empty: a server of that name in the operator's own file.)
+   * are followed within its origin. Empty: the operator's own server of that name, who gives it what it needs;
+   * headers, bearer_token and oauth_client_credentials are refused then, and allowed_tools choose among those
+   * that the operator allows.
    *
    * @generated from field: string url = 2;
    */
@@ -543,7 +554,7 @@ export type McpServer = Message<"tailrace.v1.McpServer"> & {
   allowedTools: string[];
 
   /**
-   * The longest wait for one answer, at most 10 min. Default 60 s. To connect and to list may take 20 s each.
+   * The longest wait for one answer, at most 10 min. Default 60 s, or what the operator says of his own server. To connect and to list may take 20 s each.
    *
    * @generated from field: google.protobuf.Duration timeout = 7;
    */

@@ -588,14 +588,15 @@ export const FailureReason = {
   SCHEMA_NOT_MET: 13,
 
   /**
-   * FAILED: the model did not keep to tool_choice, also after the corrective turn.
+   * FAILED: the model did not keep to tool_choice, also after the corrective turn; or an MCP server does not have the
+   * tool that it names.
    *
    * @generated from enum value: FAILURE_REASON_TOOL_CHOICE_NOT_MET = 14;
    */
   TOOL_CHOICE_NOT_MET: 14,
 
   /**
-   * FAILED: an MCP server marked required could not be used.
+   * FAILED: an MCP server could not be used that is marked required, or whose tool `tool_choice` names.
    *
    * @generated from enum value: FAILURE_REASON_MCP_SERVER_UNAVAILABLE = 15;
    */

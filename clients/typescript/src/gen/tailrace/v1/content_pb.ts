@@ -145,7 +145,8 @@ export const ContentDigestSchema: GenMessage<ContentDigest> = /*@__PURE__*/
   messageDesc(file_tailrace_v1_content, 2);
 
 /**
- * A picture, as bytes or by address. In messages of ROLE_USER, at most 100 in a request.
+ * A picture, as bytes or by address. In messages of ROLE_USER, at most 100 in a request; and in tools'
+ * results, as bytes.
  *
  * @generated from message tailrace.v1.ImageBlock
  */
@@ -182,7 +183,7 @@ export type ImageBlock = Message$1<"tailrace.v1.ImageBlock"> & {
   mediaType: string;
 
   /**
-   * In answers, where `data` has more than 4 KiB and is left out. Refused in requests.
+   * In answers, where `data` has more than 4 KiB and is left out; events have all of it. Refused in requests.
    *
    * @generated from field: tailrace.v1.ContentDigest original = 4;
    */
@@ -298,7 +299,8 @@ export type ToolUseBlock = Message$1<"tailrace.v1.ToolUseBlock"> & {
   input: string;
 
   /**
-   * The MCP server that has the tool; empty for other tools.
+   * The MCP server that has the tool; empty for other tools. In requests it may be given back: `name` is then as the
+   * model knows the tool, <server>__<tool>, and the server need not be among `mcp_servers`.
    *
    * @generated from field: string server = 4;
    */
@@ -326,7 +328,8 @@ export type ToolResultBlock = Message$1<"tailrace.v1.ToolResultBlock"> & {
   toolUseId: string;
 
   /**
-   * The answer: text, image and document blocks.
+   * The answer: text, image and document blocks. In requests and SubmitToolResults text, and images as bytes, are
+   * honoured so far. Those of MCP servers' tools have at most 512 KiB of images.
    *
    * @generated from field: repeated tailrace.v1.ContentBlock content = 2;
    */

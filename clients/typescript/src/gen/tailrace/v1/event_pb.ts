@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tailrace/v1/event.proto.
  */
 export const file_tailrace_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Chd0YWlscmFjZS92MS9ldmVudC5wcm90bxILdGFpbHJhY2UudjEiMAoKRXZlbnRCYXRjaBIiCgZldmVudHMYASADKAsyEi50YWlscmFjZS52MS5FdmVudCLUBwoFRXZlbnQSEAoIc2VxdWVuY2UYASABKAUSDwoHYXR0ZW1wdBgCIAEoBRIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgEIAEoCRIsCgdzdGFydGVkGAogASgLMhkudGFpbHJhY2UudjEuU3RhcnRlZEV2ZW50SAASOwoPYXR0ZW1wdF9zdGFydGVkGAsgASgLMiAudGFpbHJhY2UudjEuQXR0ZW1wdFN0YXJ0ZWRFdmVudEgAEjcKDWJsb2NrX3N0YXJ0ZWQYDCABKAsyHi50YWlscmFjZS52MS5CbG9ja1N0YXJ0ZWRFdmVudEgAEjEKCnRleHRfZGVsdGEYDSABKAsyGy50YWlscmFjZS52MS5UZXh0RGVsdGFFdmVudEgAEjkKDnRoaW5raW5nX2RlbHRhGA4gASgLMh8udGFpbHJhY2UudjEuVGhpbmtpbmdEZWx0YUV2ZW50SAASPAoQdG9vbF9pbnB1dF9kZWx0YRgPIAEoCzIgLnRhaWxyYWNlLnYxLlRvb2xJbnB1dERlbHRhRXZlbnRIABIuCghjaXRhdGlvbhgQIAEoCzIaLnRhaWxyYWNlLnYxLkNpdGF0aW9uRXZlbnRIABI3Cg1ibG9ja19zdG9wcGVkGBEgASgLMh4udGFpbHJhY2UudjEuQmxvY2tTdG9wcGVkRXZlbnRIABJIChZ0b29sX3Jlc3VsdHNfcmVxdWVzdGVkGBIgASgLMiYudGFpbHJhY2UudjEuVG9vbFJlc3VsdHNSZXF1ZXN0ZWRFdmVudEgAEkYKFXRvb2xfcmVzdWx0c19yZWNlaXZlZBgTIAEoCzIlLnRhaWxyYWNlLnYxLlRvb2xSZXN1bHRzUmVjZWl2ZWRFdmVudEgAEigKBXVzYWdlGBQgASgLMhcudGFpbHJhY2UudjEuVXNhZ2VFdmVudEgAEiwKB3dhcm5pbmcYFSABKAsyGS50YWlscmFjZS52MS5XYXJuaW5nRXZlbnRIABIwCgljb21wbGV0ZWQYFiABKAsyGy50YWlscmFjZS52MS5Db21wbGV0ZWRFdmVudEgAEioKBmZhaWxlZBgXIAEoCzIYLnRhaWxyYWNlLnYxLkZhaWxlZEV2ZW50SAASMAoJY2FuY2VsbGVkGBggASgLMhsudGFpbHJhY2UudjEuQ2FuY2VsbGVkRXZlbnRIABIoCgVlcnJvchgZIAEoCzIXLnRhaWxyYWNlLnYxLkVycm9yRXZlbnRIAEIJCgdwYXlsb2FkIh0KDFN0YXJ0ZWRFdmVudBINCgVtb2RlbBgBIAEoCSJbChNBdHRlbXB0U3RhcnRlZEV2ZW50EiYKGXN1cGVyc2VkZXNfYWZ0ZXJfc2VxdWVuY2UYASABKAVIAIgBAUIcChpfc3VwZXJzZWRlc19hZnRlcl9zZXF1ZW5jZSKPAQoRQmxvY2tTdGFydGVkRXZlbnQSEgoFaW5kZXgYASABKAVIAIgBARIkCgRraW5kGAIgASgOMhYudGFpbHJhY2UudjEuQmxvY2tLaW5kEgwKBHR1cm4YAyABKAUSCgoCaWQYBCABKAkSDAoEbmFtZRgFIAEoCRIOCgZzZXJ2ZXIYBiABKAlCCAoGX2luZGV4IjwKDlRleHREZWx0YUV2ZW50EhIKBWluZGV4GAEgASgFSACIAQESDAoEdGV4dBgCIAEoCUIICgZfaW5kZXgiQAoSVGhpbmtpbmdEZWx0YUV2ZW50EhIKBWluZGV4GAEgASgFSACIAQESDAoEdGV4dBgCIAEoCUIICgZfaW5kZXgiQQoTVG9vbElucHV0RGVsdGFFdmVudBISCgVpbmRleBgBIAEoBUgAiAEBEgwKBGpzb24YAiABKAlCCAoGX2luZGV4InIKDUNpdGF0aW9uRXZlbnQSEgoFaW5kZXgYASABKAVIAIgBARIQCghkb2N1bWVudBgCIAEoCRINCgVxdW90ZRgDIAEoCRIVCghwb3NpdGlvbhgEIAEoBUgBiAEBQggKBl9pbmRleEILCglfcG9zaXRpb24icAoRQmxvY2tTdG9wcGVkRXZlbnQSEgoFaW5kZXgYASABKAVIAIgBARIqCgdjb250ZW50GAIgASgLMhkudGFpbHJhY2UudjEuQ29udGVudEJsb2NrEhEKCXNpZ25hdHVyZRgDIAEoCUIICgZfaW5kZXgidwoZVG9vbFJlc3VsdHNSZXF1ZXN0ZWRFdmVudBIsCgl0b29sX3VzZXMYASADKAsyGS50YWlscmFjZS52MS5Ub29sVXNlQmxvY2sSLAoIZGVhZGxpbmUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkkKGFRvb2xSZXN1bHRzUmVjZWl2ZWRFdmVudBItCgdyZXN1bHRzGAEgAygLMhwudGFpbHJhY2UudjEuVG9vbFJlc3VsdEJsb2NrIi8KClVzYWdlRXZlbnQSIQoFdXNhZ2UYASABKAsyEi50YWlscmFjZS52MS5Vc2FnZSJaCgxXYXJuaW5nRXZlbnQSKgoGcmVhc29uGAEgASgOMhoudGFpbHJhY2UudjEuV2FybmluZ1JlYXNvbhIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJIvsBCg5Db21wbGV0ZWRFdmVudBItCgZzdGF0dXMYASABKA4yHS50YWlscmFjZS52MS5DaGF0U3RyZWFtU3RhdHVzEiwKC3N0b3BfcmVhc29uGAIgASgOMhcudGFpbHJhY2UudjEuU3RvcFJlYXNvbhIhCgV1c2FnZRgDIAEoCzISLnRhaWxyYWNlLnYxLlVzYWdlEiUKB2ZhaWx1cmUYBCABKAsyFC50YWlscmFjZS52MS5GYWlsdXJlEhUKDWxhc3Rfc2VxdWVuY2UYBSABKAUSFgoOY29udGVudF9zaGEyNTYYBiABKAkSEwoLb3V0cHV0X2pzb24YByABKAki4wEKC0ZhaWxlZEV2ZW50Ei0KBnN0YXR1cxgBIAEoDjIdLnRhaWxyYWNlLnYxLkNoYXRTdHJlYW1TdGF0dXMSLAoLc3RvcF9yZWFzb24YAiABKA4yFy50YWlscmFjZS52MS5TdG9wUmVhc29uEiEKBXVzYWdlGAMgASgLMhIudGFpbHJhY2UudjEuVXNhZ2USJQoHZmFpbHVyZRgEIAEoCzIULnRhaWxyYWNlLnYxLkZhaWx1cmUSFQoNbGFzdF9zZXF1ZW5jZRgFIAEoBRIWCg5jb250ZW50X3NoYTI1NhgGIAEoCSL2AQoOQ2FuY2VsbGVkRXZlbnQSLQoGc3RhdHVzGAEgASgOMh0udGFpbHJhY2UudjEuQ2hhdFN0cmVhbVN0YXR1cxIsCgtzdG9wX3JlYXNvbhgCIAEoDjIXLnRhaWxyYWNlLnYxLlN0b3BSZWFzb24SIQoFdXNhZ2UYAyABKAsyEi50YWlscmFjZS52MS5Vc2FnZRIlCgdmYWlsdXJlGAQgASgLMhQudGFpbHJhY2UudjEuRmFpbHVyZRIVCg1sYXN0X3NlcXVlbmNlGAUgASgFEhYKDmNvbnRlbnRfc2hhMjU2GAYgASgJEg4KBnJlYXNvbhgHIAEoCSLiAQoKRXJyb3JFdmVudBItCgZzdGF0dXMYASABKA4yHS50YWlscmFjZS52MS5DaGF0U3RyZWFtU3RhdHVzEiwKC3N0b3BfcmVhc29uGAIgASgOMhcudGFpbHJhY2UudjEuU3RvcFJlYXNvbhIhCgV1c2FnZRgDIAEoCzISLnRhaWxyYWNlLnYxLlVzYWdlEiUKB2ZhaWx1cmUYBCABKAsyFC50YWlscmFjZS52MS5GYWlsdXJlEhUKDWxhc3Rfc2VxdWVuY2UYBSABKAUSFgoOY29udGVudF9zaGEyNTYYBiABKAkqqgEKCUJsb2NrS2luZBIaChZCTE9DS19LSU5EX1VOU1BFQ0lGSUVEEAASEwoPQkxPQ0tfS0lORF9URVhUEAESFwoTQkxPQ0tfS0lORF9USElOS0lORxACEhcKE0JMT0NLX0tJTkRfVE9PTF9VU0UQAxIeChpCTE9DS19LSU5EX1NFUlZFUl9UT09MX1VTRRAEEhoKFkJMT0NLX0tJTkRfVE9PTF9SRVNVTFQQBSr6AQoNV2FybmluZ1JlYXNvbhIeChpXQVJOSU5HX1JFQVNPTl9VTlNQRUNJRklFRBAAEioKJldBUk5JTkdfUkVBU09OX1BBUkFNRVRFUl9OT1RfU1VQUE9SVEVEEAESKQolV0FSTklOR19SRUFTT05fVEhJTktJTkdfTk9UX1NVUFBPUlRFRBACEikKJVdBUk5JTkdfUkVBU09OX01DUF9TRVJWRVJfVU5BVkFJTEFCTEUQAxIhCh1XQVJOSU5HX1JFQVNPTl9NT0RFTF9GQUxMQkFDSxAEEiQKIFdBUk5JTkdfUkVBU09OX01DUF9UT09MX0xFRlRfT1VUEAViBnByb3RvMw", [file_google_protobuf_timestamp, file_tailrace_v1_chat_stream, file_tailrace_v1_content]);
+  fileDesc("Chd0YWlscmFjZS92MS9ldmVudC5wcm90bxILdGFpbHJhY2UudjEiMAoKRXZlbnRCYXRjaBIiCgZldmVudHMYASADKAsyEi50YWlscmFjZS52MS5FdmVudCKNCAoFRXZlbnQSEAoIc2VxdWVuY2UYASABKAUSDwoHYXR0ZW1wdBgCIAEoBRIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5jb3JyZWxhdGlvbl9pZBgEIAEoCRIsCgdzdGFydGVkGAogASgLMhkudGFpbHJhY2UudjEuU3RhcnRlZEV2ZW50SAASOwoPYXR0ZW1wdF9zdGFydGVkGAsgASgLMiAudGFpbHJhY2UudjEuQXR0ZW1wdFN0YXJ0ZWRFdmVudEgAEjcKDWJsb2NrX3N0YXJ0ZWQYDCABKAsyHi50YWlscmFjZS52MS5CbG9ja1N0YXJ0ZWRFdmVudEgAEjEKCnRleHRfZGVsdGEYDSABKAsyGy50YWlscmFjZS52MS5UZXh0RGVsdGFFdmVudEgAEjkKDnRoaW5raW5nX2RlbHRhGA4gASgLMh8udGFpbHJhY2UudjEuVGhpbmtpbmdEZWx0YUV2ZW50SAASPAoQdG9vbF9pbnB1dF9kZWx0YRgPIAEoCzIgLnRhaWxyYWNlLnYxLlRvb2xJbnB1dERlbHRhRXZlbnRIABIuCghjaXRhdGlvbhgQIAEoCzIaLnRhaWxyYWNlLnYxLkNpdGF0aW9uRXZlbnRIABI3Cg1ibG9ja19zdG9wcGVkGBEgASgLMh4udGFpbHJhY2UudjEuQmxvY2tTdG9wcGVkRXZlbnRIABJIChZ0b29sX3Jlc3VsdHNfcmVxdWVzdGVkGBIgASgLMiYudGFpbHJhY2UudjEuVG9vbFJlc3VsdHNSZXF1ZXN0ZWRFdmVudEgAEkYKFXRvb2xfcmVzdWx0c19yZWNlaXZlZBgTIAEoCzIlLnRhaWxyYWNlLnYxLlRvb2xSZXN1bHRzUmVjZWl2ZWRFdmVudEgAEigKBXVzYWdlGBQgASgLMhcudGFpbHJhY2UudjEuVXNhZ2VFdmVudEgAEiwKB3dhcm5pbmcYFSABKAsyGS50YWlscmFjZS52MS5XYXJuaW5nRXZlbnRIABIwCgljb21wbGV0ZWQYFiABKAsyGy50YWlscmFjZS52MS5Db21wbGV0ZWRFdmVudEgAEioKBmZhaWxlZBgXIAEoCzIYLnRhaWxyYWNlLnYxLkZhaWxlZEV2ZW50SAASMAoJY2FuY2VsbGVkGBggASgLMhsudGFpbHJhY2UudjEuQ2FuY2VsbGVkRXZlbnRIABIoCgVlcnJvchgZIAEoCzIXLnRhaWxyYWNlLnYxLkVycm9yRXZlbnRIABI3Cg10b29sX3Byb2dyZXNzGBogASgLMh4udGFpbHJhY2UudjEuVG9vbFByb2dyZXNzRXZlbnRIAEIJCgdwYXlsb2FkIh0KDFN0YXJ0ZWRFdmVudBINCgVtb2RlbBgBIAEoCSJbChNBdHRlbXB0U3RhcnRlZEV2ZW50EiYKGXN1cGVyc2VkZXNfYWZ0ZXJfc2VxdWVuY2UYASABKAVIAIgBAUIcChpfc3VwZXJzZWRlc19hZnRlcl9zZXF1ZW5jZSKPAQoRQmxvY2tTdGFydGVkRXZlbnQSEgoFaW5kZXgYASABKAVIAIgBARIkCgRraW5kGAIgASgOMhYudGFpbHJhY2UudjEuQmxvY2tLaW5kEgwKBHR1cm4YAyABKAUSCgoCaWQYBCABKAkSDAoEbmFtZRgFIAEoCRIOCgZzZXJ2ZXIYBiABKAlCCAoGX2luZGV4IjwKDlRleHREZWx0YUV2ZW50EhIKBWluZGV4GAEgASgFSACIAQESDAoEdGV4dBgCIAEoCUIICgZfaW5kZXgiQAoSVGhpbmtpbmdEZWx0YUV2ZW50EhIKBWluZGV4GAEgASgFSACIAQESDAoEdGV4dBgCIAEoCUIICgZfaW5kZXgiQQoTVG9vbElucHV0RGVsdGFFdmVudBISCgVpbmRleBgBIAEoBUgAiAEBEgwKBGpzb24YAiABKAlCCAoGX2luZGV4InIKDUNpdGF0aW9uRXZlbnQSEgoFaW5kZXgYASABKAVIAIgBARIQCghkb2N1bWVudBgCIAEoCRINCgVxdW90ZRgDIAEoCRIVCghwb3NpdGlvbhgEIAEoBUgBiAEBQggKBl9pbmRleEILCglfcG9zaXRpb24icAoRQmxvY2tTdG9wcGVkRXZlbnQSEgoFaW5kZXgYASABKAVIAIgBARIqCgdjb250ZW50GAIgASgLMhkudGFpbHJhY2UudjEuQ29udGVudEJsb2NrEhEKCXNpZ25hdHVyZRgDIAEoCUIICgZfaW5kZXgidwoZVG9vbFJlc3VsdHNSZXF1ZXN0ZWRFdmVudBIsCgl0b29sX3VzZXMYASADKAsyGS50YWlscmFjZS52MS5Ub29sVXNlQmxvY2sSLAoIZGVhZGxpbmUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkkKGFRvb2xSZXN1bHRzUmVjZWl2ZWRFdmVudBItCgdyZXN1bHRzGAEgAygLMhwudGFpbHJhY2UudjEuVG9vbFJlc3VsdEJsb2NrIocBChFUb29sUHJvZ3Jlc3NFdmVudBISCgVpbmRleBgBIAEoBUgAiAEBEhMKC3Rvb2xfdXNlX2lkGAIgASgJEhAKCHByb2dyZXNzGAMgASgBEhIKBXRvdGFsGAQgASgBSAGIAQESDwoHbWVzc2FnZRgFIAEoCUIICgZfaW5kZXhCCAoGX3RvdGFsIi8KClVzYWdlRXZlbnQSIQoFdXNhZ2UYASABKAsyEi50YWlscmFjZS52MS5Vc2FnZSJaCgxXYXJuaW5nRXZlbnQSKgoGcmVhc29uGAEgASgOMhoudGFpbHJhY2UudjEuV2FybmluZ1JlYXNvbhIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJIvsBCg5Db21wbGV0ZWRFdmVudBItCgZzdGF0dXMYASABKA4yHS50YWlscmFjZS52MS5DaGF0U3RyZWFtU3RhdHVzEiwKC3N0b3BfcmVhc29uGAIgASgOMhcudGFpbHJhY2UudjEuU3RvcFJlYXNvbhIhCgV1c2FnZRgDIAEoCzISLnRhaWxyYWNlLnYxLlVzYWdlEiUKB2ZhaWx1cmUYBCABKAsyFC50YWlscmFjZS52MS5GYWlsdXJlEhUKDWxhc3Rfc2VxdWVuY2UYBSABKAUSFgoOY29udGVudF9zaGEyNTYYBiABKAkSEwoLb3V0cHV0X2pzb24YByABKAki4wEKC0ZhaWxlZEV2ZW50Ei0KBnN0YXR1cxgBIAEoDjIdLnRhaWxyYWNlLnYxLkNoYXRTdHJlYW1TdGF0dXMSLAoLc3RvcF9yZWFzb24YAiABKA4yFy50YWlscmFjZS52MS5TdG9wUmVhc29uEiEKBXVzYWdlGAMgASgLMhIudGFpbHJhY2UudjEuVXNhZ2USJQoHZmFpbHVyZRgEIAEoCzIULnRhaWxyYWNlLnYxLkZhaWx1cmUSFQoNbGFzdF9zZXF1ZW5jZRgFIAEoBRIWCg5jb250ZW50X3NoYTI1NhgGIAEoCSL2AQoOQ2FuY2VsbGVkRXZlbnQSLQoGc3RhdHVzGAEgASgOMh0udGFpbHJhY2UudjEuQ2hhdFN0cmVhbVN0YXR1cxIsCgtzdG9wX3JlYXNvbhgCIAEoDjIXLnRhaWxyYWNlLnYxLlN0b3BSZWFzb24SIQoFdXNhZ2UYAyABKAsyEi50YWlscmFjZS52MS5Vc2FnZRIlCgdmYWlsdXJlGAQgASgLMhQudGFpbHJhY2UudjEuRmFpbHVyZRIVCg1sYXN0X3NlcXVlbmNlGAUgASgFEhYKDmNvbnRlbnRfc2hhMjU2GAYgASgJEg4KBnJlYXNvbhgHIAEoCSLiAQoKRXJyb3JFdmVudBItCgZzdGF0dXMYASABKA4yHS50YWlscmFjZS52MS5DaGF0U3RyZWFtU3RhdHVzEiwKC3N0b3BfcmVhc29uGAIgASgOMhcudGFpbHJhY2UudjEuU3RvcFJlYXNvbhIhCgV1c2FnZRgDIAEoCzISLnRhaWxyYWNlLnYxLlVzYWdlEiUKB2ZhaWx1cmUYBCABKAsyFC50YWlscmFjZS52MS5GYWlsdXJlEhUKDWxhc3Rfc2VxdWVuY2UYBSABKAUSFgoOY29udGVudF9zaGEyNTYYBiABKAkqqgEKCUJsb2NrS2luZBIaChZCTE9DS19LSU5EX1VOU1BFQ0lGSUVEEAASEwoPQkxPQ0tfS0lORF9URVhUEAESFwoTQkxPQ0tfS0lORF9USElOS0lORxACEhcKE0JMT0NLX0tJTkRfVE9PTF9VU0UQAxIeChpCTE9DS19LSU5EX1NFUlZFUl9UT09MX1VTRRAEEhoKFkJMT0NLX0tJTkRfVE9PTF9SRVNVTFQQBSqlAgoNV2FybmluZ1JlYXNvbhIeChpXQVJOSU5HX1JFQVNPTl9VTlNQRUNJRklFRBAAEioKJldBUk5JTkdfUkVBU09OX1BBUkFNRVRFUl9OT1RfU1VQUE9SVEVEEAESKQolV0FSTklOR19SRUFTT05fVEhJTktJTkdfTk9UX1NVUFBPUlRFRBACEikKJVdBUk5JTkdfUkVBU09OX01DUF9TRVJWRVJfVU5BVkFJTEFCTEUQAxIhCh1XQVJOSU5HX1JFQVNPTl9NT0RFTF9GQUxMQkFDSxAEEiQKIFdBUk5JTkdfUkVBU09OX01DUF9UT09MX0xFRlRfT1VUEAUSKQolV0FSTklOR19SRUFTT05fRU1CRURESU5HU19VTkFWQUlMQUJMRRAGYgZwcm90bzM", [file_google_protobuf_timestamp, file_tailrace_v1_chat_stream, file_tailrace_v1_content]);
 
 /**
  * Events that were appended to the log together. The encoded batch is the log's record; encoded
@@ -207,6 +207,14 @@ export type Event = Message<"tailrace.v1.Event"> & {
      */
     value: ErrorEvent;
     case: "error";
+  } | {
+    /**
+     * How far a call of a tool is.
+     *
+     * @generated from field: tailrace.v1.ToolProgressEvent tool_progress = 26;
+     */
+    value: ToolProgressEvent;
+    case: "toolProgress";
   } | { case: undefined; value?: undefined };
 };
 
@@ -528,6 +536,56 @@ export const ToolResultsReceivedEventSchema: GenMessage<ToolResultsReceivedEvent
   messageDesc(file_tailrace_v1_event, 11);
 
 /**
+ * How far a call of an MCP server's tool is, in the server's own words. At most one a second for each call, the newest,
+ * and 200 in all; each stands between the beginning and the end of the TOOL_RESULT block of its call.
+ *
+ * @generated from message tailrace.v1.ToolProgressEvent
+ */
+export type ToolProgressEvent = Message<"tailrace.v1.ToolProgressEvent"> & {
+  /**
+   * The TOOL_RESULT block that the call will come to.
+   *
+   * @generated from field: optional int32 index = 1;
+   */
+  index?: number | undefined;
+
+  /**
+   * The id of the call.
+   *
+   * @generated from field: string tool_use_id = 2;
+   */
+  toolUseId: string;
+
+  /**
+   * How far it is, in the server's own measure; finite. It should grow from one to the next.
+   *
+   * @generated from field: double progress = 3;
+   */
+  progress: number;
+
+  /**
+   * What progress is at the end; unset where the server does not say. Finite.
+   *
+   * @generated from field: optional double total = 4;
+   */
+  total?: number | undefined;
+
+  /**
+   * What is being done, at most 1,000 UTF-16 code units; empty where the server does not say.
+   *
+   * @generated from field: string message = 5;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message tailrace.v1.ToolProgressEvent.
+ * Use `create(ToolProgressEventSchema)` to create a new message.
+ */
+export const ToolProgressEventSchema: GenMessage<ToolProgressEvent> = /*@__PURE__*/
+  messageDesc(file_tailrace_v1_event, 12);
+
+/**
  * What was used so far.
  *
  * @generated from message tailrace.v1.UsageEvent
@@ -546,7 +604,7 @@ export type UsageEvent = Message<"tailrace.v1.UsageEvent"> & {
  * Use `create(UsageEventSchema)` to create a new message.
  */
 export const UsageEventSchema: GenMessage<UsageEvent> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_event, 12);
+  messageDesc(file_tailrace_v1_event, 13);
 
 /**
  * Something could not be honoured; the chat goes on.
@@ -581,7 +639,7 @@ export type WarningEvent = Message<"tailrace.v1.WarningEvent"> & {
  * Use `create(WarningEventSchema)` to create a new message.
  */
 export const WarningEventSchema: GenMessage<WarningEvent> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_event, 13);
+  messageDesc(file_tailrace_v1_event, 14);
 
 /**
  * The end: an answer, possibly short.
@@ -646,7 +704,7 @@ export type CompletedEvent = Message<"tailrace.v1.CompletedEvent"> & {
  * Use `create(CompletedEventSchema)` to create a new message.
  */
 export const CompletedEventSchema: GenMessage<CompletedEvent> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_event, 14);
+  messageDesc(file_tailrace_v1_event, 15);
 
 /**
  * The end: the generation failed.
@@ -702,7 +760,7 @@ export type FailedEvent = Message<"tailrace.v1.FailedEvent"> & {
  * Use `create(FailedEventSchema)` to create a new message.
  */
 export const FailedEventSchema: GenMessage<FailedEvent> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_event, 15);
+  messageDesc(file_tailrace_v1_event, 16);
 
 /**
  * The end: cancelled by a caller.
@@ -765,7 +823,7 @@ export type CancelledEvent = Message<"tailrace.v1.CancelledEvent"> & {
  * Use `create(CancelledEventSchema)` to create a new message.
  */
 export const CancelledEventSchema: GenMessage<CancelledEvent> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_event, 16);
+  messageDesc(file_tailrace_v1_event, 17);
 
 /**
  * The end: Tailrace itself failed.
@@ -821,7 +879,7 @@ export type ErrorEvent = Message<"tailrace.v1.ErrorEvent"> & {
  * Use `create(ErrorEventSchema)` to create a new message.
  */
 export const ErrorEventSchema: GenMessage<ErrorEvent> = /*@__PURE__*/
-  messageDesc(file_tailrace_v1_event, 17);
+  messageDesc(file_tailrace_v1_event, 18);
 
 /**
  * The kind of a block of the answer.
@@ -933,6 +991,13 @@ export const WarningReason = {
    * @generated from enum value: WARNING_REASON_MCP_TOOL_LEFT_OUT = 5;
    */
   MCP_TOOL_LEFT_OUT: 5,
+
+  /**
+   * The embeddings endpoint could not be used; documents are searched by words alone for the rest of the run.
+   *
+   * @generated from enum value: WARNING_REASON_EMBEDDINGS_UNAVAILABLE = 6;
+   */
+  EMBEDDINGS_UNAVAILABLE: 6,
 } as const;
 
 /**
