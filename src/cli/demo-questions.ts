@@ -1,5 +1,6 @@
 // What `tailrace demo --tools` asks: requests as any client would send them, as JSON. Each brings two questions that
-// are answered, since the model does as it sees done.
+// are answered, since the model does as it sees done. The questions, the short notes and the name of the column "flour"
+// were chosen by trying: the embedded model gets these right, and most others not.
 import type { JsonObject } from '@bufbuild/protobuf';
 import { pathToFileURL } from 'node:url';
 

@@ -12,6 +12,7 @@ test(
     assert.equal(code, 0, stderr + stdout);
     const wanted = [
       /^What is forced: /m,
+      /chosen because it gets them right/,
       /^> Which mill made the most flour\?$/m,
       /^calls +database_query \{"database":"mills","sql":"SELECT /m,
       /^gets +name \| flour\n +Long Mill \| 940$/m,
