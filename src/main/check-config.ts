@@ -5,14 +5,16 @@ import { type Config, ConfigError, readConfig } from '../ops/config.ts';
 import { mcpServersInFile } from './mcp-servers.ts';
 import { promptInFile, specInFiles } from './models.ts';
 
+export interface RightConfig {
+  readonly ok: true;
+  readonly config: Config;
+  /** Undefined: without a file of models. */
+  readonly spec: RegistrySpec | undefined;
+  readonly mcpServers: Awaited<ReturnType<typeof mcpServersInFile>>;
+}
+
 export type CheckedConfig =
-  | {
-      readonly ok: true;
-      readonly config: Config;
-      /** Undefined: without a file of models. */
-      readonly spec: RegistrySpec | undefined;
-      readonly mcpServers: Awaited<ReturnType<typeof mcpServersInFile>>;
-    }
+  | RightConfig
   /** What a start would refuse with, a line each. */
   | { readonly ok: false; readonly faults: readonly string[] };
 

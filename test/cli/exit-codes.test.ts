@@ -209,6 +209,14 @@ test('what is no Tailrace is told from one that refuses', async () => {
   }
 });
 
+test('https where there is no TLS is told as that', async () => {
+  const address = server.url.replace('http:', 'https:');
+  const { code, stderr } = await tailrace(['list', '--address', address]);
+  assert.equal(code, EXIT.failed);
+  assert.match(stderr, /does not speak TLS\.\n.*\n.*use http:\/\//);
+  assert.ok(!stderr.includes('SSL routines'), stderr);
+});
+
 test('with --json the end is told in JSON, with the exit code', async () => {
   const { code, stderr, stdout } = await asAcme(['get', 'nobody-s', '--json']);
   assert.equal(code, EXIT.notFound);
