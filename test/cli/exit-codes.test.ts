@@ -154,6 +154,12 @@ const CASES: readonly Case[] = [
     said: /PROCESSING|PENDING/,
   },
   {
+    name: 'the same after a while',
+    args: ['wait', 'exit-endless', '--timeout', '100ms'],
+    exit: EXIT.chatNotOver,
+    said: /PROCESSING|PENDING/,
+  },
+  {
     name: 'a state is no failure',
     args: ['get', 'exit-endless'],
     exit: EXIT.ok,

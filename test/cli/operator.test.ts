@@ -167,6 +167,15 @@ test('config check says what there is, and with 1 what a start would refuse', as
   assert.equal(Checked.parse(JSON.parse(asJson.stdout)).faults.length, 1);
 });
 
+test('an api without a model server is refused by config check and doctor, as a start refuses it', async () => {
+  const env = { TAILRACE_ROLES: 'api', TAILRACE_NATS_URL: natsUrl(nats.access) };
+  const checked = await tailrace(['config', 'check'], { env });
+  assert.equal(checked.code, 1);
+  assert.match(checked.stderr, /^The embedded model serves a process with the role worker\. Set /);
+  assert.equal((await tailrace(['api'], { env })).stderr.split('\n').at(-2), checked.stderr.trim());
+  assert.equal((await examined(env)).of('configuration')[0]?.said, checked.stderr.trim());
+});
+
 test('token --json gives the token, and its line is in the file', async () => {
   const file = join(folder.path, 'tokens');
   const { code, stdout } = await tailrace(['token', 'acme', '--json'], {
