@@ -388,6 +388,11 @@ export const APART_SILENT_MS = ACK_WAIT_MS;
 export const CANCEL_TAKEOVER_MS = SECOND_MS;
 /** CancelChatStream answers after this long at the latest, with the status as it is then. */
 export const CANCEL_ANSWER_MS = 5 * SECOND_MS;
+/**
+ * A cancel or delete that was handed to a process which then died comes again after this long. Far below that of
+ * work, which is renewed: to carry one out is a matter of milliseconds, and two who do it do no harm.
+ */
+export const CONTROL_ACK_WAIT_MS = 5 * SECOND_MS;
 /** Control commands that one loop takes at a time. */
 export const CONTROL_BATCH = 256;
 /** A control loop rings for a worker again after this long. */

@@ -5,7 +5,7 @@ import { realpathSync, statSync } from 'node:fs';
 import { sep } from 'node:path';
 import { constants, DatabaseSync } from 'node:sqlite';
 import { MAX_LISTED_TABLES, MAX_SQL_VALUE_BYTES } from '../../chat/limits.ts';
-import { answerSelect } from '../select.ts';
+import { answerSelect } from '../sql/select.ts';
 import { type AllowedNames, isAllowed, isBounded } from './allowed-names.ts';
 import type { FileTarget, ListedTables } from './database-protocol.ts';
 import { type Session, SqlFailure } from './session.ts';

@@ -3,7 +3,7 @@ import {
   MAX_SQL_RESULT_CHARS,
   MAX_SQL_RESULT_ROWS,
   MAX_SQL_SHOWN_VALUE_CHARS,
-} from '../chat/limits.ts';
+} from '../../chat/limits.ts';
 
 /** bigint and number: as such where JSON has them exactly. */
 export type SqlValue = string | number | bigint | boolean | Uint8Array | null;

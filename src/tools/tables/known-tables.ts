@@ -1,7 +1,7 @@
 // What is known of a table by its text, kept for a while: a request's door, its attempts and its turns ask
 // for the same.
 import { createHash } from 'node:crypto';
-import { KNOWN_TABLES } from '../chat/limits.ts';
+import { KNOWN_TABLES } from '../../chat/limits.ts';
 import { type Column, readTable } from './table-rows.ts';
 
 export type TableShape =

@@ -2,7 +2,7 @@
 // so that the other chats of the process are served meanwhile.
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers/promises';
-import { INDEX_SLICE_MS } from '../chat/limits.ts';
+import { INDEX_SLICE_MS } from '../../chat/limits.ts';
 import { type Passage, passagesOf } from './passages.ts';
 import { spaced, wordsOf } from './search-words.ts';
 

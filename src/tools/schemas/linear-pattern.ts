@@ -1,7 +1,7 @@
 // Patterns of callers' schemas, matched by RE2: in time that grows with the text and the pattern's size, and
 // not with what it could be made to try. What JavaScript itself does not take as a pattern is refused too.
 import { RE2JS } from 're2js';
-import { MAX_SCHEMA_PATTERN_CHARS, MAX_SCHEMA_PATTERN_STEPS } from '../chat/limits.ts';
+import { MAX_SCHEMA_PATTERN_CHARS, MAX_SCHEMA_PATTERN_STEPS } from '../../chat/limits.ts';
 import { patternSteps, unicodeSteps } from './pattern-steps.ts';
 import type { PatternRules } from './schema-walk.ts';
 

@@ -1,6 +1,6 @@
 // One SELECT on a SQLite database, as text for a model. Who may read what in it is for whoever opened it.
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import { MAX_SQL_CHARS, MAX_SQL_ERROR_CHARS } from '../chat/limits.ts';
+import { MAX_SQL_CHARS, MAX_SQL_ERROR_CHARS } from '../../chat/limits.ts';
 import { createRowsText, TOO_MANY_COLUMNS } from './rows-text.ts';
 
 export type QueryAnswer =

@@ -1,12 +1,12 @@
 // Search by meaning for one run of a chat: its passages are embedded once, at the first search. Where the
 // endpoint fails the run goes on without, and the chat is warned of it once.
-import { FailureReason, FailureReasonSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
-import type { Embedder } from '../chat/embedding-port.ts';
-import { EMBED_PASSAGES_MS } from '../chat/limits.ts';
-import type { ModelWarning } from '../chat/model-port.ts';
-import { ModelFailure } from '../chat/model-port.ts';
-import type { ToolRunScope } from '../chat/tool-port.ts';
+import { FailureReason, FailureReasonSchema } from '../../../gen/tailrace/v1/chat_stream_pb.ts';
+import { WarningReason } from '../../../gen/tailrace/v1/event_pb.ts';
+import type { Embedder } from '../../chat/embedding-port.ts';
+import { EMBED_PASSAGES_MS } from '../../chat/limits.ts';
+import type { ModelWarning } from '../../chat/model-port.ts';
+import { ModelFailure } from '../../chat/model-port.ts';
+import type { ToolRunScope } from '../../chat/tool-port.ts';
 import { embedPassages, type PassageVectors, TooManyPassages } from './passage-vectors.ts';
 import { untilAborted } from './until-aborted.ts';
 

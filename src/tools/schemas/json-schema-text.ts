@@ -1,7 +1,7 @@
 // src/tools: what tools and answers need that is no adapter of a store or a model. May not live here:
 // anything of NATS, rpcs, or a chat's life. This file: the text of a caller's schema, bounded before
 // anything is made of it.
-import { MAX_SCHEMA_DEPTH } from '../chat/limits.ts';
+import { MAX_SCHEMA_DEPTH } from '../../chat/limits.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

@@ -11,7 +11,7 @@ import {
   MAX_FETCH_BYTES,
   MAX_FETCH_HEADER_BYTES,
   MAX_FETCH_REDIRECTS,
-} from '../chat/limits.ts';
+} from '../../chat/limits.ts';
 import { type AddressGuard, createAddressGuard, type HostLookup } from './address-guard.ts';
 import { bodyOf } from './fetched-body.ts';
 import { FetchFailure } from './fetch-failure.ts';

@@ -1,12 +1,12 @@
 // table_query: SQL over the tables of tool_context, and over nothing else.
 import { createHash } from 'node:crypto';
-import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import type { ChatKey } from '../chat/chat-key.ts';
-import { MAX_SQL_RESULT_ROWS, MAX_SQL_CHARS, TABLE_QUERY_MS } from '../chat/limits.ts';
-import { sqlName } from '../chat/sql-name.ts';
-import type { TextTool } from '../chat/tool-port.ts';
+import type { ChatRequest } from '../../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ChatKey } from '../../chat/chat-key.ts';
+import { MAX_SQL_RESULT_ROWS, MAX_SQL_CHARS, TABLE_QUERY_MS } from '../../chat/limits.ts';
+import { sqlName } from '../../chat/sql-name.ts';
+import type { TextTool } from '../../chat/tool-port.ts';
 import { tableShape } from './known-tables.ts';
-import { listing, oneLine } from './listing.ts';
+import { listing, oneLine } from '../listing.ts';
 import type { NamedTable } from './table-database.ts';
 import { createTableEngine, type TableEngine } from './table-engine.ts';
 import type { TableSet } from './table-protocol.ts';

@@ -2,7 +2,7 @@
 // model: nothing is held against them here, so that none is compiled.
 import { createHash } from 'node:crypto';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { KNOWN_SCHEMAS, MAX_SCHEMA_VALUES } from '../chat/limits.ts';
+import { KNOWN_SCHEMAS, MAX_SCHEMA_VALUES } from '../../chat/limits.ts';
 import { readSchemaText, refused, type Refused } from './json-schema-text.ts';
 import { TOLD_PATTERNS } from './linear-pattern.ts';
 import { SchemaFault, walkedSchema } from './schema-walk.ts';

@@ -5,7 +5,7 @@ import {
   MAX_SCHEMA_PATTERN_STEPS,
   MAX_SCHEMA_PATTERNS,
   MAX_UNEVALUATED_NAMES,
-} from '../chat/limits.ts';
+} from '../../chat/limits.ts';
 import { isObject, type JsonObject } from './json-schema-text.ts';
 
 /** The keyword that says what one look at a schema costs; callers' keywords of that name are left out. */

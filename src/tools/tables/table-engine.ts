@@ -9,10 +9,10 @@ import {
   TABLE_PROCESS_MEMORY_BYTES,
   TABLE_PROCESSES,
   TABLE_QUERY_MS,
-} from '../chat/limits.ts';
-import type { ChatKey } from '../chat/chat-key.ts';
-import { ToolFailure } from '../chat/tool-port.ts';
-import { createProcessPool, type Place, ProcessFailure } from '../processes/process-pool.ts';
+} from '../../chat/limits.ts';
+import type { ChatKey } from '../../chat/chat-key.ts';
+import { ToolFailure } from '../../chat/tool-port.ts';
+import { createProcessPool, type Place, ProcessFailure } from '../../processes/process-pool.ts';
 import type { TableJob, TableReply, TableSet } from './table-protocol.ts';
 
 export interface TableEngineOptions {

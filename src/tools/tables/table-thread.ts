@@ -1,6 +1,6 @@
 // The thread that holds tables and queries them.
 import { parentPort } from 'node:worker_threads';
-import { TABLE_PROCESS_DATABASES } from '../chat/limits.ts';
+import { TABLE_PROCESS_DATABASES } from '../../chat/limits.ts';
 import { openTables, type TableDatabase } from './table-database.ts';
 import type { TableJob, TableReply } from './table-protocol.ts';
 

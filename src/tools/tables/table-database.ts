@@ -1,8 +1,8 @@
 // Tables as a SQLite database in memory that can be read and nothing else: no file, no other database, no
 // write, no setting, no extension. What takes too long is for whoever runs it.
 import { constants, DatabaseSync } from 'node:sqlite';
-import { MAX_SQL_VALUE_BYTES } from '../chat/limits.ts';
-import { answerSelect, type QueryAnswer } from './select.ts';
+import { MAX_SQL_VALUE_BYTES } from '../../chat/limits.ts';
+import { answerSelect, type QueryAnswer } from '../sql/select.ts';
 import { readTable } from './table-rows.ts';
 
 export interface NamedTable {

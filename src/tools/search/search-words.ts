@@ -1,6 +1,6 @@
 // What is looked for in documents, as SQLite's tokenizer is to see it. It takes words apart at white space
 // and punctuation; scripts that write without spaces are given to it as pairs of characters.
-import { MAX_SEARCH_WORDS } from '../chat/limits.ts';
+import { MAX_SEARCH_WORDS } from '../../chat/limits.ts';
 
 const UNSPACED =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}ー]+/gu;

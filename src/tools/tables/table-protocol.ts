@@ -1,6 +1,6 @@
 // What a process that runs chats and the process that queries their tables say to each other: one job, one
 // reply.
-import type { QueryAnswer } from './select.ts';
+import type { QueryAnswer } from '../sql/select.ts';
 import type { NamedTable } from './table-database.ts';
 
 /** The tables of one chat. */

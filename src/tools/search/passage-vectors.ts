@@ -1,11 +1,11 @@
 // The vectors of passages, in memory, and which of them are nearest to one that is looked for. They are
 // compared one by one: a few thousand take some milliseconds, exactly.
-import type { Embedder } from '../chat/embedding-port.ts';
+import type { Embedder } from '../../chat/embedding-port.ts';
 import {
   EMBEDDING_CALLS_AT_ONCE,
   MAX_EMBEDDED_PASSAGES,
   MAX_VECTOR_BYTES,
-} from '../chat/limits.ts';
+} from '../../chat/limits.ts';
 
 export interface PassageVectors {
   /** Passages by their place from `from` up to but not with `to`, the nearest first. */

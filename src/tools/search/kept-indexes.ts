@@ -1,7 +1,7 @@
 // The indexes that a process keeps, by the content of what they index: further calls, attempts and chats
 // with the same documents find them made. Those used longest ago go first.
 import { createHash } from 'node:crypto';
-import { KEPT_INDEX_CHARS, KEPT_INDEXES } from '../chat/limits.ts';
+import { KEPT_INDEX_CHARS, KEPT_INDEXES } from '../../chat/limits.ts';
 import { type DocumentIndex, type DocumentToIndex, indexDocuments } from './document-index.ts';
 
 export interface KeptIndexes {

@@ -1,6 +1,6 @@
 // How deep the code of a compiled schema is nested. Each schema beside another one is a block inside the
 // other's, so that a thousand properties make code that the engine takes seconds to read, or cannot.
-import { MAX_SCHEMA_NESTING } from '../chat/limits.ts';
+import { MAX_SCHEMA_NESTING } from '../../chat/limits.ts';
 import { isObject, type JsonObject } from './json-schema-text.ts';
 import { escaped, SCHEMA_LISTS, SCHEMA_MAPS, SCHEMA_ONES, SchemaFault } from './schema-walk.ts';
 

@@ -10,7 +10,7 @@ import {
   MAX_SCHEMA_REPORT_COST,
   MAX_SCHEMA_VIOLATION_CHARS,
   MAX_SCHEMA_VIOLATIONS,
-} from '../chat/limits.ts';
+} from '../../chat/limits.ts';
 import { areDifferent, oneOfThese } from './json-equality.ts';
 import { readSchemaText, refused, type Refused } from './json-schema-text.ts';
 import { LINEAR_PATTERNS, linearPattern } from './linear-pattern.ts';

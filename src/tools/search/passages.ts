@@ -1,7 +1,7 @@
 // Where a document is cut into passages: at the end of a paragraph, else of a line, a sentence, a word.
 // Passages follow each other without overlap, so that each place of a document is in one of them at most;
 // only white space lies between.
-import { PASSAGE_CHARS, PASSAGE_LEAST_CHARS } from '../chat/limits.ts';
+import { PASSAGE_CHARS, PASSAGE_LEAST_CHARS } from '../../chat/limits.ts';
 
 /** In UTF-16 units from the document's start. */
 export interface Passage {
