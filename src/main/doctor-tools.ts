@@ -10,7 +10,7 @@ import { UNTRACED } from '../chat/span.ts';
 import { traceparentOf } from '../chat/trace.ts';
 import { createEmbedder } from '../model/openai-embedder.ts';
 import type { RegistrySpec } from '../model/registry-spec.ts';
-import { createAddressGuard } from '../tools/address-guard.ts';
+import { createAddressGuard } from '../tools/fetch/address-guard.ts';
 import type { OwnMcpServer } from '../tools/mcp/own-servers.ts';
 import { counted, type Finding, textOf, wrong } from './doctor-finding.ts';
 
