@@ -62,6 +62,8 @@ export const MAX_TOOL_RESULT_CHARS = 64 * 1024;
 export const MAX_CHAT_TOOL_RESULT_CHARS = 4 * MiB;
 /** Images in one result of an MCP server's tool: they are in one event with its text. */
 export const MAX_TOOL_RESULT_IMAGE_BYTES = 512 * KiB;
+/** And how many: each costs more than its bytes. */
+export const MAX_TOOL_RESULT_IMAGES = 64;
 /** Of all of them in one chat: each turn of the model has them all. */
 export const MAX_CHAT_TOOL_IMAGE_BYTES = 4 * MiB;
 /** Of all results in one SubmitToolResults, encoded: they are one event. */
