@@ -89,7 +89,8 @@ export async function checkPostgres(
   for (const [name, effects, byField] of functions) {
     if (name === null || name === undefined) continue;
     // A function of one row can be written as a field of it.
-    if (!(byField === 't' ? words.names(name, NAME_BYTES) : words.calls(name, NAME_BYTES))) continue;
+    if (!(byField === 't' ? words.names(name, NAME_BYTES) : words.calls(name, NAME_BYTES)))
+      continue;
     const why = effects === 't' ? 'it may do more than read' : 'it may read other tables';
     throw new SqlFailure(`the function ${name} is not allowed here: ${why}`);
   }
