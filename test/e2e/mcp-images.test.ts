@@ -37,7 +37,7 @@ before(async () => {
       return { result: { tools: [...Object.keys(IMAGES), 'swarm'].map((name) => anyTool(name)) } };
     }
     if (params['name'] === 'swarm') {
-      const image = (data = MAGIC) => {
+      const image = (data: Buffer = MAGIC) => {
         return { type: 'image', data: data.toString('base64'), mimeType: 'image/png' };
       };
       const swarm = Array.from({ length: SWARM }, () => image());
