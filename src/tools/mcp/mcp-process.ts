@@ -32,11 +32,11 @@ export interface ProcessTransport extends Transport {
   readonly gone: Promise<void>;
 }
 
+/** A line of what a program says on its standard error; whether it was cut at its bound. */
+export type OnLine = (line: string, isCut: boolean) => void;
+
 /** `onLine`: hears what the program says on its standard error, within a bound. */
-export function processTransport(
-  program: McpProgram,
-  onLine: (line: string) => void,
-): ProcessTransport {
+export function processTransport(program: McpProgram, onLine: OnLine): ProcessTransport {
   const buffer = new ReadBuffer({ maxBufferSize: MAX_MCP_ANSWER_BYTES });
   const gone = Promise.withResolvers<void>();
   let child: ChildProcess | undefined;
@@ -161,19 +161,23 @@ function howEnded(code: number | null, signal: NodeJS.Signals | null): string {
 }
 
 /** Lines of any length, without end, cost no more than their bound. */
-function listen(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
+function listen(stream: NodeJS.ReadableStream, onLine: OnLine): void {
   const decoder = new TextDecoder();
   let rest = '';
   let lines = 0;
   const say = (line: string): void => {
     if (lines >= MAX_MCP_LOG_LINES || line === '') return;
-    onLine(++lines === MAX_MCP_LOG_LINES ? '[What it says from here on is left out.]' : line);
+    if (++lines === MAX_MCP_LOG_LINES)
+      return onLine('[What it says from here on is left out.]', false);
+    const isCut = line.length > MAX_MCP_LOG_LINE_CHARS;
+    onLine(isCut ? line.slice(0, MAX_MCP_LOG_LINE_CHARS) : line, isCut);
   };
   stream.on('data', (chunk: Buffer) => {
     if (lines >= MAX_MCP_LOG_LINES) return;
     const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = (parts.pop() ?? '').slice(0, MAX_MCP_LOG_LINE_CHARS);
-    for (const part of parts) say(part.trimEnd().slice(0, MAX_MCP_LOG_LINE_CHARS));
+    // One more, so that it is seen to be cut.
+    rest = (parts.pop() ?? '').slice(0, MAX_MCP_LOG_LINE_CHARS + 1);
+    for (const part of parts) say(part.trimEnd());
   });
   stream.on('end', () => say(rest));
 }
