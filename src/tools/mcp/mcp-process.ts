@@ -109,14 +109,19 @@ export function processTransport(program: McpProgram, onLine: OnLine): ProcessTr
       started.stdout.on('data', take);
       listen(started.stderr, onLine);
       started.once('spawn', resolve);
-      started.once('error', (cause) => {
-        const failure = new McpFailure('could not be started', { cause });
+      started.once('error', (cause: NodeJS.ErrnoException) => {
+        const failure = new McpFailure(notStarted(cause, program), { cause });
         end(failure.message);
         reject(failure);
       });
       started.once('exit', (code, name) => {
         if (!closing) ended ??= howEnded(code, name);
         cutLifeLine();
+        // Its output may be held by what it has left outside its group, for as long as that likes.
+        setTimeout(() => {
+          end(undefined);
+          for (const stream of started.stdio) stream?.destroy();
+        }, MCP_PROCESS_END_MS).unref();
       });
       // What it said last has been read by then.
       started.once('close', () => end(undefined));
@@ -149,6 +154,13 @@ export function processTransport(program: McpProgram, onLine: OnLine): ProcessTr
     },
   };
   return transport;
+}
+
+/** What is started is a shell, which is there: what may be missing is where it is to begin. */
+function notStarted({ code = '' }: NodeJS.ErrnoException, { cwd }: McpProgram): string {
+  return cwd !== undefined && ['ENOENT', 'ENOTDIR', 'EACCES'].includes(code)
+    ? 'could not be started: its cwd is no folder that can be used here'
+    : 'could not be started';
 }
 
 const CANNOT_BE_RUN = 126;
