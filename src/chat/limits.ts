@@ -201,6 +201,8 @@ export const DATABASE_START_MS = 10 * SECOND_MS;
 export const DATABASE_CONNECT_MS = 10 * SECOND_MS;
 /** One statement, by the database's own clock where it has one. */
 export const DATABASE_QUERY_MS = 20 * SECOND_MS;
+/** To wait for whoever writes a file of SQLite. */
+export const SQLITE_BUSY_MS = 5 * SECOND_MS;
 /** How long a process has to call its query off at the database before it is ended. */
 export const DATABASE_CANCEL_MS = 2 * SECOND_MS;
 /** Addresses of a host that are tried, the first ones. */
