@@ -38,3 +38,12 @@ test('a folder that is not there is what cannot be used, and not the program', a
     /^McpFailure: could not be started: its cwd is no folder/,
   );
 });
+
+test('a program that has ended is sent no signal: its process group may be another’s by now', async (t) => {
+  const transport = processTransport(shell('exit 3'), nothing);
+  await transport.start();
+  await transport.gone;
+  const kill = t.mock.method(process, 'kill');
+  await transport.close();
+  assert.equal(kill.mock.callCount(), 0);
+});

@@ -75,8 +75,10 @@ export function processTransport(program: McpProgram, onLine: OnLine): ProcessTr
   };
 
   const signal = (name: NodeJS.Signals): void => {
+    // Once its first process has ended, the watcher ends the group, and its id may be given to another.
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     try {
-      if (child?.pid !== undefined) process.kill(-child.pid, name);
+      process.kill(-child.pid, name);
     } catch {
       // The whole group is gone.
     }
