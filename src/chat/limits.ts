@@ -111,6 +111,10 @@ export const MAX_MCP_HEADER_CHARS = 16 * KiB;
 export const MCP_PROCESSES = 64;
 /** How long such a process may take to end after its input has; and again after SIGTERM. Then it is killed. */
 export const MCP_PROCESS_END_MS = MCP_CLOSE_MS / 2;
+/** Messages of one that are read in one turn of the event loop: whoever says many holds nobody else up. */
+export const MCP_MESSAGES_AT_ONCE = 50;
+/** Of an answer over HTTP the same, in bytes: it may be made of very small messages. */
+export const MCP_BYTES_AT_ONCE = 8 * KiB;
 /** The wait for an answer to the newest revision's first question: older servers may say nothing to it. */
 export const MCP_PROBE_MS = 5 * SECOND_MS;
 /** Lines that one such process may write into the log, and characters of each. */

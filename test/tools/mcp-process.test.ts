@@ -4,8 +4,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { MCP_MESSAGES_AT_ONCE } from '../../src/chat/limits.ts';
 import { processTransport } from '../../src/tools/mcp/mcp-process.ts';
 import type { McpProgram } from '../../src/tools/mcp/own-servers.ts';
+import { everyTurn } from '../support/every-turn.ts';
 
 function shell(script: string, more: Partial<McpProgram> = {}): McpProgram {
   const PATH = process.env['PATH'] ?? '';
@@ -46,4 +48,20 @@ test('a program that has ended is sent no signal: its process group may be anoth
   const kill = t.mock.method(process, 'kill');
   await transport.close();
   assert.equal(kill.mock.callCount(), 0);
+});
+
+test('a program that says a great deal at once leaves room between for all others', async () => {
+  const line = '{"jsonrpc":"2.0","method":"a"}';
+  const transport = processTransport(shell(`yes '${line}' | head -n 20000`), nothing);
+  const turns = everyTurn();
+  let messages = 0;
+  transport.onmessage = () => {
+    messages++;
+    turns.count(1);
+  };
+  await transport.start();
+  await transport.gone;
+  const most = turns.end();
+  assert.equal(messages, 20_000);
+  assert.ok(most <= 2 * MCP_MESSAGES_AT_ONCE);
 });

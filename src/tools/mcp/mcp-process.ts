@@ -13,6 +13,7 @@ import {
   MAX_MCP_ANSWER_BYTES,
   MAX_MCP_LOG_LINE_CHARS,
   MAX_MCP_LOG_LINES,
+  MCP_MESSAGES_AT_ONCE,
   MCP_PROCESS_END_MS,
 } from '../../chat/limits.ts';
 import { McpFailure } from './mcp-failure.ts';
@@ -43,6 +44,9 @@ export function processTransport(program: McpProgram, onLine: OnLine): ProcessTr
   let ended: string | undefined;
   let closing = false;
   let over = false;
+  /** Nothing more comes of it. */
+  let isClosed = false;
+  let later: NodeJS.Immediate | undefined;
 
   const cutLifeLine = (): void => void child?.stdio[3]?.destroy();
 
@@ -63,15 +67,28 @@ export function processTransport(program: McpProgram, onLine: OnLine): ProcessTr
       end(`answered with more than ${MAX_MCP_ANSWER_BYTES} bytes`);
       return;
     }
-    for (;;) {
+    if (later === undefined) read();
+  };
+
+  /** What more there is in the buffer waits for the next turn of the event loop, and the program meanwhile. */
+  const read = (): void => {
+    later = undefined;
+    if (over) return;
+    for (let left = MCP_MESSAGES_AT_ONCE; left > 0; left--) {
       try {
         const message = buffer.readMessage();
-        if (message === null) return;
+        if (message === null) {
+          if (isClosed) end(undefined);
+          else child?.stdout?.resume();
+          return;
+        }
         transport.onmessage?.(message);
       } catch {
         // A line of JSON that is no message: nobody asked for it.
       }
     }
+    child?.stdout?.pause();
+    later = setImmediate(read);
   };
 
   const signal = (name: NodeJS.Signals): void => {
@@ -125,8 +142,11 @@ export function processTransport(program: McpProgram, onLine: OnLine): ProcessTr
           for (const stream of started.stdio) stream?.destroy();
         }, MCP_PROCESS_END_MS).unref();
       });
-      // What it said last has been read by then.
-      started.once('close', () => end(undefined));
+      started.once('close', () => {
+        isClosed = true;
+        // What it said last is read before that.
+        if (later === undefined) end(undefined);
+      });
       return promise;
     },
     send: async (message: JSONRPCMessage) => {
