@@ -83,7 +83,8 @@ createInterface({ input: process.stdin })
     }
   })
   .on('close', () => {
-    if (STUBBORN === '') process.exit();
+    // What it has said until then is to be read.
+    if (STUBBORN === '') process.stderr.write('', () => process.exit());
     // A process without anything to wait for would end.
     setInterval(() => undefined, 1_000);
   });
