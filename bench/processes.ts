@@ -36,7 +36,7 @@ export async function startTailraceProcess(
 ): Promise<Running> {
   const dataDir = await mkdtemp(join(tmpdir(), 'tailrace-bench-'));
   const started = performance.now();
-  const child = spawn(process.execPath, [join(ROOT, 'src/main/serve.ts')], {
+  const child = spawn(process.execPath, [join(ROOT, 'bin/tailrace.mjs'), 'serve'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       ...process.env,

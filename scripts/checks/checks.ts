@@ -30,6 +30,7 @@ function filesBelow(folder: string): readonly string[] {
 /** What is generated, and by which template. */
 const GENERATED: readonly (readonly [folder: string, template: string])[] = [
   ['gen', 'buf.gen.yaml'],
+  ['clients/typescript/src/gen', 'clients/typescript/buf.gen.yaml'],
   ['test/conformance/gen', 'test/conformance/buf.gen.yaml'],
 ];
 
@@ -85,6 +86,8 @@ async function nothingBreaks(): Promise<string | undefined> {
 
 export const checks: readonly Check[] = [
   byProgram('types: tsc', 'tsc', []),
+  byProgram('types of the TypeScript client: tsc', 'tsc', ['-p', 'clients/typescript', '--noEmit']),
+  byProgram('types of the page: tsc', 'tsc', ['-p', 'page']),
   byProgram('lint: oxlint', 'oxlint', ['--type-aware', '--deny-warnings']),
   byProgram('format: oxfmt', 'oxfmt', ['--check'], 'Run npm run format.'),
   byProgram('contract: buf lint', 'buf', ['lint']),
@@ -97,5 +100,6 @@ export const checks: readonly Check[] = [
   { name: 'contract: buf breaking', run: nothingBreaks },
   { name: 'contract: gen is fresh', run: genIsFresh },
   byProgram('unused: knip', 'knip', ['--no-progress']),
+  byProgram('packages: licences', 'node', ['scripts/licenses.ts', '--check']),
   byProgram('packages: the lock file is whole', 'node', ['scripts/complete-lock.mjs', '--check']),
 ];

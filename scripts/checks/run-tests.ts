@@ -15,7 +15,7 @@ const PARALLEL_FILES = 2;
 /** What measures or kills whole process trees runs alone; what waits for leases to lapse, more at once. */
 const PARALLEL_IN: Readonly<Record<string, number>> = { e2e: 1, faults: 3 };
 /** From quick to slow; folders that are not named here come last. */
-const ORDER = ['unit', 'nats', 'laws', 'rpc', 'e2e', 'faults'];
+const ORDER = ['unit', 'nats', 'laws', 'rpc', 'cli', 'e2e', 'faults', 'package'];
 
 interface TestGroup {
   readonly name: string;

@@ -2,6 +2,7 @@
 // only TAILRACE_TEST_ALL=1 fetches what is missing. A test that lacks its tool skips (test/support/needs.ts).
 import { existsSync, mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { makeGenerators, TOOLCHAINS } from '../clients/toolchains.ts';
 import { CACHE, program } from './program.ts';
 
 const BIN = join(CACHE, 'bin');
@@ -18,6 +19,9 @@ const BY_GO = {
 
 const FOR_TESTS = ['grpcurl'] as const;
 
+/** By the machine's package manager: a browser is not to be had from a registry of a language. */
+const BY_APT: readonly string[] = ['chromium'];
+
 export async function fetchTools(install: boolean): Promise<void> {
   process.env['PATH'] = [BIN, process.env['PATH'] ?? ''].join(delimiter);
   if (!install) return;
@@ -28,6 +32,30 @@ export async function fetchTools(install: boolean): Promise<void> {
       console.log(`tools: ${name} could not be had, its tests will skip:\n${String(error)}`);
     }
   }
+  if (IN_CI) return;
+  for (const name of BY_APT) {
+    if (onPath(name)) continue;
+    console.log(`tools: apt-get install ${name} (about a minute) …`);
+    const wait = ['-o', 'DPkg::Lock::Timeout=600'];
+    await program('apt-get', [...wait, 'update', '-qq']);
+    const install = [...wait, 'install', '-y', '-qq', '--no-install-recommends', name];
+    const { ok, output } = await program('apt-get', install, { DEBIAN_FRONTEND: 'noninteractive' });
+    if (!ok) console.log(`tools: ${name} could not be had, its tests will skip:\n${output}`);
+  }
+  const lacking = await makeGenerators();
+  if (lacking !== undefined) console.log(`tools: clients' code cannot be made: ${lacking}`);
+  for (const { name, there, make } of TOOLCHAINS) {
+    if (!there()) {
+      console.log(`tools: the client in ${name} and its driver (a minute or two, once) …`);
+    }
+    const made = await make();
+    if ('reason' in made) console.log(`tools: not made, its tests will skip: ${made.reason}`);
+  }
+}
+
+function onPath(name: string): boolean {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  return folders.some((folder) => existsSync(join(folder, name)));
 }
 
 /** The program in .cache/bin, fetched if it is not there. */

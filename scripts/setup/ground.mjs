@@ -7,7 +7,9 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-export const CACHE = path.join(ROOT, '.cache');
+/** A published package is given a folder of its user's by src/main/parts.ts; tests look in the checkout. */
+const named = process.argv.includes('--for-tests') ? '' : process.env.TAILRACE_CACHE_DIR;
+export const CACHE = path.resolve(ROOT, named || '.cache');
 export const EXE = process.platform === 'win32' ? '.exe' : '';
 
 /** A reason to stop that a person can act on: printed as it is, without a stack. */
@@ -63,7 +65,11 @@ export function machinePath() {
 }
 
 /** Runs a program to its end. Says every few seconds that it is still at work; `progress` may say how far. */
-export function run(program, args, { env = {}, progress = () => '', label = program } = {}) {
+export function run(
+  program,
+  args,
+  { env = {}, cwd = ROOT, progress = () => '', label = program } = {},
+) {
   return new Promise((resolve) => {
     const startMs = Date.now();
     let output = '';
@@ -71,7 +77,7 @@ export function run(program, args, { env = {}, progress = () => '', label = prog
       output = (output + chunk).slice(-20_000);
     };
     const child = spawn(program, args, {
-      cwd: ROOT,
+      cwd,
       env: { ...process.env, PATH: machinePath(), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

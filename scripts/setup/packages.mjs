@@ -48,23 +48,28 @@ export function packagesAreThere() {
   }
 }
 
+/** Under `npm run` and `npx` this is the npm that was called, on the Node that it was called with. */
+export function npm(args, folder, label) {
+  const cli = process.env.npm_execpath;
+  const viaNode = cli !== undefined && /npm-cli\.c?js$/.test(cli) && exists(cli);
+  const node = process.env.npm_node_execpath ?? process.execPath;
+  const outside = node.includes('node_modules') ? 'node' : node;
+  const all = [...args, '--no-audit', '--no-fund', '--loglevel=error'];
+  return run(viaNode ? outside : 'npm', viaNode ? [cli, ...all] : all, {
+    label,
+    cwd: folder,
+    // The model's engine ships prebuilt; where it does not, it is left out instead of compiled for half an hour.
+    env: { NODE_LLAMA_CPP_SKIP_DOWNLOAD: 'true' },
+    progress: () => `, ${megabytes(folderBytes(path.join(folder, 'node_modules')))}`,
+  });
+}
+
 export async function installPackages() {
   const startMs = Date.now();
   say(
     'npm packages: installing exactly what package-lock.json says (about 0.6 GB on disk when done) …',
   );
-  // Under `npm run` this is the npm that was called, on the Node that it was called with.
-  const cli = process.env.npm_execpath;
-  const viaNode = cli !== undefined && /npm-cli\.c?js$/.test(cli) && exists(cli);
-  const node = process.env.npm_node_execpath ?? process.execPath;
-  const outside = node.includes('node_modules') ? 'node' : node;
-  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
-  const { ok, output } = await run(viaNode ? outside : 'npm', viaNode ? [cli, ...args] : args, {
-    label: 'npm packages',
-    // The model's engine ships prebuilt; where it does not, it is left out instead of compiled for half an hour.
-    env: { NODE_LLAMA_CPP_SKIP_DOWNLOAD: 'true' },
-    progress: () => `, ${megabytes(folderBytes(path.join(ROOT, 'node_modules')))}`,
-  });
+  const { ok, output } = await npm(['ci'], ROOT, 'npm packages');
   if (!ok) {
     throw new SetupError(
       `npm ci failed.\n    ${lastLines(output, 12)}\n` +

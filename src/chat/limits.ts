@@ -396,6 +396,11 @@ export const APART_SILENT_MS = ACK_WAIT_MS;
 export const CANCEL_TAKEOVER_MS = SECOND_MS;
 /** CancelChatStream answers after this long at the latest, with the status as it is then. */
 export const CANCEL_ANSWER_MS = 5 * SECOND_MS;
+/**
+ * A cancel or delete that was handed to a process which then died comes again after this long. Far below that of
+ * work, which is renewed: to carry one out is a matter of milliseconds, and two who do it do no harm.
+ */
+export const CONTROL_ACK_WAIT_MS = 5 * SECOND_MS;
 /** Control commands that one loop takes at a time. */
 export const CONTROL_BATCH = 256;
 /** A control loop rings for a worker again after this long. */
@@ -520,3 +525,15 @@ export const SPAN_SEND_EVERY_MS = 5 * SECOND_MS;
 export const SPAN_FIELD_CHARS = 1_024;
 /** What is left of them is sent at a stop, which waits no longer than this. */
 export const SPAN_FLUSH_MS = 2 * SECOND_MS;
+
+// The command line
+/** An answer to one call; WaitChatStream is asked again and again. */
+export const CLI_CALL_TIMEOUT_MS = 30 * SECOND_MS;
+/** WaitChatStream's own bound. */
+export const CLI_WAIT_MS = 60 * SECOND_MS;
+/** What is read of a file or of stdin: what a server would take. */
+export const CLI_INPUT_BYTES = MAX_REQUEST_BYTES;
+/** What `doctor` waits for each thing that it looks at. */
+export const DOCTOR_LOOK_MS = 5 * SECOND_MS;
+/** Clocks that differ by more make times and deadlines misleading. */
+export const DOCTOR_CLOCK_MS = 2 * SECOND_MS;

@@ -6,7 +6,7 @@ import { createLogger } from '../ops/logging.ts';
 import type { ApartReport } from '../worker/apart.ts';
 import { commandFeed } from '../worker/apart.ts';
 import type { ApartOrder } from './apart-protocol.ts';
-import { readFindings } from './findings.ts';
+import type { SetupFindings } from './findings.ts';
 import { startTailrace } from './tailrace.ts';
 
 /** A worker gives its chats HAND_BACK_MS; then its connections are closed. */
@@ -39,11 +39,14 @@ process.on('message', (message) => {
 });
 setInterval(() => say({ what: 'alive' }), APART_ALIVE_MS);
 
+/** It is told where NATS and the models are. */
+const NO_PARTS: SetupFindings = { natsServer: undefined, model: undefined, page: undefined };
+
 async function serve(order: Extract<ApartOrder, { readonly do: 'start' }>): Promise<void> {
   const { config, given } = order;
   const logger = createLogger(config.logLevel);
   try {
-    await using _tailrace = await startTailrace(config, readFindings(), logger, process.env, {
+    await using _tailrace = await startTailrace(config, NO_PARTS, logger, process.env, {
       queue: feed.queue,
       given,
     });

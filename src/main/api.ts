@@ -15,11 +15,12 @@ import { chatStreamHandlers } from '../rpc/chat-stream-service.ts';
 import { createHttpHandler, type HttpHandlerOptions } from '../rpc/http-handler.ts';
 import { listen } from '../rpc/listener.ts';
 import { createObserveHub } from '../rpc/observe-hub.ts';
+import { type Page, readPage } from '../rpc/page.ts';
 import { openTokensFile } from '../rpc/tokens-file.ts';
 import { databaseChecker } from '../tools/databases/database-checks.ts';
-import { createDocumentFetcher } from '../tools/document-fetcher.ts';
+import { createDocumentFetcher } from '../tools/fetch/document-fetcher.ts';
 import { namesFor, type OwnMcpServer } from '../tools/mcp/own-servers.ts';
-import type { WebFetchParts } from '../tools/web-fetch.ts';
+import type { WebFetchParts } from '../tools/fetch/web-fetch.ts';
 import { startSweep } from '../worker/sweep.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -35,10 +36,12 @@ export async function startApi(parts: {
   readonly mcpServers: () => readonly OwnMcpServer[];
   readonly sealer: Sealer;
   readonly outside: WebFetchParts;
+  /** Undefined: no page. */
+  readonly pageFolder: string | undefined;
   readonly tracer: Tracer;
   readonly logger: Logger;
 }): Promise<Api> {
-  const { config, nats, model, mcpServers, sealer, outside, tracer, logger } = parts;
+  const { config, nats, model, mcpServers, sealer, outside, pageFolder, tracer, logger } = parts;
   await using stack = new AsyncDisposableStack();
   const tenants = await openTenants(config, logger, stack);
   // The folder is this process's alone only with the embedded server, which locks it.
@@ -87,6 +90,7 @@ export async function startApi(parts: {
       },
     },
     corsOrigins: config.corsOrigins,
+    page: pageFolder === undefined ? undefined : await openPage(pageFolder, logger),
     logError: (error, rpc) => logger.error({ rpc, err: error }, 'a call failed'),
     shutdownSignal: stopping.signal,
   };
@@ -111,6 +115,16 @@ export async function startApi(parts: {
   return { url: listener.url, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
+/** The rpcs are what matters: without its page the server serves all the same. */
+async function openPage(folder: string, logger: Logger): Promise<Page | undefined> {
+  try {
+    return await readPage(folder);
+  } catch (err) {
+    logger.warn({ folder, err }, 'there is no page at /: npm run setup makes it');
+    return undefined;
+  }
+}
+
 async function openTenants(
   config: Config,
   logger: Logger,
@@ -122,7 +136,7 @@ async function openTenants(
     logger.error({ err: error }, 'the tokens file cannot be used');
   }).catch((cause: unknown) => {
     throw new ConfigError(
-      `TAILRACE_TOKENS_FILE is "${name}", and it cannot be used: ${textOf(cause)}. It must be a file with a line "<tenant> <sha256-hex of the token>" for each token; npm run token -- <tenant> makes one.`,
+      `TAILRACE_TOKENS_FILE is "${name}", and it cannot be used: ${textOf(cause)}. It must be a file with a line "<tenant> <sha256-hex of the token>" for each token; tailrace token <tenant> makes one.`,
     );
   });
   stack.use(file);

@@ -1,168 +1,42 @@
-// `npm run demo`: a chat through the public API, on a Tailrace of its own with real parts.
-import { createClient } from '@connectrpc/connect';
-import { createGrpcTransport } from '@connectrpc/connect-node';
+// A Tailrace for a demonstration: real parts on this machine, a store that goes with it, a free port.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ChatStreamStatusSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
-import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { readConfig } from '../ops/config.ts';
 import { createLogger } from '../ops/logging.ts';
-import { readFindings } from './findings.ts';
+import { partsFor } from './parts.ts';
 import { startTailrace } from './tailrace.ts';
 
-const DEFAULT_QUESTION = 'What is a river? Answer in two sentences.';
-const MAX_TOKENS = 200;
-const LINE_COLUMNS = 80;
+export interface Demo extends AsyncDisposable {
+  readonly url: string;
+  /** Where the model is; undefined: the embedded one. */
+  readonly modelServer: string | undefined;
+  /** It shows itself to browsers at `/`. */
+  readonly page: boolean;
+}
 
-const question = process.argv.slice(2).join(' ').trim() || DEFAULT_QUESTION;
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
-
-const dataDir = await mkdtemp(join(tmpdir(), 'tailrace-demo-'));
-try {
+export async function startDemo(
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<Demo> {
+  await using stack = new AsyncDisposableStack();
+  const dataDir = await mkdtemp(join(tmpdir(), 'tailrace-demo-'));
+  stack.defer(() => rm(dataDir, { recursive: true, force: true }));
   const config = readConfig({
-    ...process.env,
+    ...environment,
     TAILRACE_LISTEN: '127.0.0.1:0',
     TAILRACE_DATA_DIR: dataDir,
     TAILRACE_ROLES: 'api,worker',
     TAILRACE_TOKENS_FILE: '',
-    TAILRACE_LOG_LEVEL: process.env['TAILRACE_LOG_LEVEL'] ?? 'warn',
+    TAILRACE_LOG_LEVEL: environment['TAILRACE_LOG_LEVEL'] ?? 'warn',
   });
+  const parts = await partsFor(config, environment);
   const logger = createLogger(config.logLevel);
-  await using tailrace = await startTailrace(config, readFindings(), logger, process.env);
-  const url = tailrace.url ?? '';
-  const model =
-    config.modelServer === undefined ? 'the embedded model' : config.modelServer.baseUrl;
-  say(`Tailrace serves on ${url}, with a NATS server of its own and ${model}.`);
-  if (config.modelServer === undefined) {
-    say('The embedded model is small: it shows that everything works, it does not know much.');
-  }
-  say('');
-  await runChat(url);
-} finally {
-  await rm(dataDir, { recursive: true, force: true });
-}
-
-async function runChat(url: string): Promise<void> {
-  const client = createClient(ChatStreamService, createGrpcTransport({ baseUrl: url }));
-  const startedMs = performance.now();
-  const { streamId } = await client.initiateChatStream({
-    request: {
-      messages: [{ role: Role.USER, content: [{ block: { case: 'text', value: question } }] }],
-      maxTokens: MAX_TOKENS,
-    },
-  });
-  const initiatedMs = performance.now() - startedMs;
-  say(`> ${question}`);
-  say('');
-  const print = answerPrinter();
-  let firstTokenMs: number | undefined;
-  let last: Event | undefined;
-  for await (const { frame } of client.observeChatStream({ streamId })) {
-    if (frame.case !== 'batch') continue;
-    for (const event of frame.value.events) {
-      last = event;
-      if (event.payload.case !== 'textDelta') continue;
-      firstTokenMs ??= performance.now() - startedMs;
-      print.more(event.payload.value.text);
-    }
-  }
-  print.done();
-  report(streamId, last, initiatedMs, firstTokenMs, performance.now() - startedMs);
-}
-
-function report(
-  streamId: string,
-  last: Event | undefined,
-  initiatedMs: number,
-  firstTokenMs: number | undefined,
-  wholeMs: number,
-): void {
-  const end = last?.payload;
-  if (
-    end?.case !== 'completed' &&
-    end?.case !== 'failed' &&
-    end?.case !== 'cancelled' &&
-    end?.case !== 'error'
-  ) {
-    throw new Error('The stream ended without its terminal event.');
-  }
-  const { status, usage, failure, contentSha256, lastSequence } = end.value;
-  const name = ChatStreamStatusSchema.value[status]?.localName ?? String(status);
-  say('');
-  say(`stream id            ${streamId}`);
-  say(`status               ${name}`);
-  say(`tokens               ${tokens(usage)}`);
-  say(`id after             ${initiatedMs.toFixed(1)} ms`);
-  say(`first token after    ${firstTokenMs === undefined ? '-' : `${firstTokenMs.toFixed(0)} ms`}`);
-  say(`whole answer after   ${(wholeMs / 1_000).toFixed(1)} s`);
-  say(`events               ${lastSequence}, sha256 of the text ${contentSha256.slice(0, 16)}…`);
-  if (failure !== undefined) {
-    say(`failure              ${failure.message}`);
-    process.exitCode = 1;
-  }
-  say('');
-  say('The same by hand, with "npm start" running in another terminal:');
-  for (const line of byHand(question)) say(line);
-}
-
-function tokens(usage: Usage | undefined): string {
-  const read = usage?.inputTokens ?? '?';
-  const written = usage?.outputTokens ?? '?';
-  return `${read} in, ${written} out`;
-}
-
-function byHand(text: string): string[] {
-  const body = JSON.stringify({
-    request: { messages: [{ role: 'ROLE_USER', content: [{ text }] }] },
-  }).replaceAll("'", String.raw`'\''`);
-  const address = '127.0.0.1:8080';
-  const service = 'tailrace.v1.ChatStreamService';
-  return [
-    '',
-    `  grpcurl -plaintext -d '${body}' ${address} ${service}/InitiateChatStream`,
-    `  grpcurl -plaintext -d '{"streamId":"<stream id>"}' ${address} ${service}/ObserveChatStream`,
-    '',
-    `  curl -H 'content-type: application/json' -d '${body}' http://${address}/${service}/InitiateChatStream`,
-    `  curl -H 'content-type: application/json' -d '{"streamId":"<stream id>","view":"CHAT_STREAM_VIEW_FULL"}' http://${address}/${service}/WaitChatStream`,
-  ];
-}
-
-interface AnswerPrinter {
-  readonly more: (text: string) => void;
-  readonly done: () => void;
-}
-
-/** To a terminal as it comes; elsewhere in whole lines. */
-function answerPrinter(): AnswerPrinter {
-  if (process.stdout.isTTY) {
-    return {
-      more: (text) => void process.stdout.write(text),
-      done: () => void process.stdout.write('\n'),
-    };
-  }
-  let line = '';
-  const flush = (upTo: number): void => {
-    say(line.slice(0, upTo).trimEnd());
-    line = line.slice(upTo).replace(/^[ \n]/, '');
-  };
+  const tailrace = stack.use(await startTailrace(config, parts, logger, environment));
+  const owned = stack.move();
   return {
-    more: (text) => {
-      line += text;
-      for (;;) {
-        const newline = line.indexOf('\n');
-        if (newline >= 0) flush(newline);
-        else if (line.length > LINE_COLUMNS) {
-          const space = line.lastIndexOf(' ', LINE_COLUMNS);
-          flush(space > 0 ? space : LINE_COLUMNS);
-        } else return;
-      }
-    },
-    done: () => {
-      if (line !== '') flush(line.length);
-    },
+    url: tailrace.url ?? '',
+    modelServer: config.modelsFile ?? config.modelServer?.baseUrl,
+    page: config.page && parts.page !== undefined,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -173,11 +173,12 @@ async function embeddedModel(
   }
   if (findings.model === undefined) {
     throw new ConfigError(
-      'No model server is configured and the embedded model is not set up. Run "npm run setup", or set OPENAI_BASE_URL, OPENAI_API_KEY or TAILRACE_MODELS_FILE.',
+      'No model server is configured and the embedded model is not set up. `tailrace serve` fetches it where it can; or set OPENAI_BASE_URL, OPENAI_API_KEY or TAILRACE_MODELS_FILE.',
     );
   }
   const embedded = await startEmbeddedModel({
     modelPath: findings.model,
+    enginePath: findings.engine,
     onEvent: (event) => {
       if (event.kind === 'exited' || event.kind === 'restart_failed') {
         logger.error(event, 'the embedded model died; it is started again');

@@ -1,4 +1,4 @@
-// `npm start`: serves until SIGTERM or SIGINT.
+// A Tailrace that serves until SIGTERM or SIGINT, in a process of its own: this one.
 import { writeSync } from 'node:fs';
 import type { Tailrace } from './tailrace.ts';
 import { startTailrace } from './tailrace.ts';
@@ -6,49 +6,58 @@ import type { Logger } from '../chat/logger.ts';
 import type { Config } from '../ops/config.ts';
 import { readConfig, ConfigError } from '../ops/config.ts';
 import { createLogger } from '../ops/logging.ts';
-import { readFindings } from './findings.ts';
+import { partsFor } from './parts.ts';
 
 /** What is being started gets this long to be there, so that it can be stopped cleanly. */
 const STOP_STARTING_MS = 2_000;
 
-const stopped = new Promise<string>((resolve) => {
-  process.once('SIGTERM', () => resolve('SIGTERM'));
-  process.once('SIGINT', () => resolve('SIGINT'));
-});
+/** Ends the process, with 1 where it could not start. */
+export async function serve(
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<never> {
+  const stopped = new Promise<string>((resolve) => {
+    process.once('SIGTERM', () => resolve('SIGTERM'));
+    process.once('SIGINT', () => resolve('SIGINT'));
+  });
+  // Whoever sends SIGHUP while this starts wants the files read again all the same, and no end.
+  let reloadDue = false;
+  let reload = (): void => void (reloadDue = true);
+  process.on('SIGHUP', () => reload());
 
-/** Whoever sends SIGHUP while this starts wants the files read again all the same, and no end. */
-let reload: () => void = () => (reloadDue = true);
-let reloadDue = false;
-process.on('SIGHUP', () => reload());
-
-try {
-  const config = readConfig(process.env);
-  const logger = createLogger(config.logLevel);
-  const tailrace = await startUnlessStopped(config, logger);
-  const roles = [...config.roles].join(' and ');
-  process.stdout.write(
-    tailrace.url === undefined
-      ? `Tailrace works as ${roles}\n`
-      : `Tailrace serves on ${tailrace.url}\n`,
-  );
-  reload = () => void tailrace.reload();
-  if (reloadDue) reload();
-  const signal = await stopped;
-  logger.info({ signal }, 'stopping');
-  await tailrace[Symbol.asyncDispose]();
-  logger.info({}, 'stopped');
-  // What could not be handed back in time may still be trying, and would for a minute.
-  process.exit();
-} catch (error) {
-  const said =
-    error instanceof ConfigError ? error.message : `Tailrace could not start: ${describe(error)}`;
-  // Synchronously, and then at once: a part that hangs in its own end must not hold a failed start.
-  writeSync(process.stderr.fd, `${said}\n`);
-  process.exit(1);
+  try {
+    const config = readConfig(environment);
+    const logger = createLogger(config.logLevel);
+    const tailrace = await startUnlessStopped(config, logger, environment, stopped);
+    const roles = [...config.roles].join(' and ');
+    process.stdout.write(
+      tailrace.url === undefined
+        ? `Tailrace works as ${roles}\n`
+        : `Tailrace serves on ${tailrace.url}\n`,
+    );
+    reload = () => void tailrace.reload();
+    if (reloadDue) reload();
+    const signal = await stopped;
+    logger.info({ signal }, 'stopping');
+    await tailrace[Symbol.asyncDispose]();
+    logger.info({}, 'stopped');
+    // What could not be handed back in time may still be trying, and would for a minute.
+    process.exit();
+  } catch (error) {
+    const said =
+      error instanceof ConfigError ? error.message : `Tailrace could not start: ${describe(error)}`;
+    // Synchronously, and then at once: a part that hangs in its own end must not hold a failed start.
+    writeSync(process.stderr.fd, `${said}\n`);
+    process.exit(1);
+  }
 }
 
 /** A start may wait for NATS for as long as it takes: a signal must end it all the same. */
-async function startUnlessStopped(config: Config, logger: Logger): Promise<Tailrace> {
+async function startUnlessStopped(
+  config: Config,
+  logger: Logger,
+  environment: Readonly<Record<string, string | undefined>>,
+  stopped: Promise<string>,
+): Promise<Tailrace> {
   let timer: NodeJS.Timeout | undefined;
   let starting = true;
   void stopped.then((signal) => {
@@ -59,7 +68,7 @@ async function startUnlessStopped(config: Config, logger: Logger): Promise<Tailr
     }, STOP_STARTING_MS);
   });
   try {
-    return await startTailrace(config, readFindings(), logger, process.env);
+    return await startTailrace(config, await partsFor(config, environment), logger, environment);
   } finally {
     starting = false;
     clearTimeout(timer);

@@ -14,12 +14,12 @@ import { startEmbeddedNats } from '../nats/embedded-server.ts';
 import type { RegistrySpec } from '../model/registry-spec.ts';
 import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
-import { createAddressGuard } from '../tools/address-guard.ts';
+import { createAddressGuard } from '../tools/fetch/address-guard.ts';
 import { createDatabaseEngine } from '../tools/databases/database-engine.ts';
 import { toolOpener } from '../tools/open-tools.ts';
 import { createDocumentReader } from '../documents/document-reader.ts';
 import { listOf } from '../ops/address-ranges.ts';
-import { createGuardedFetch } from '../tools/guarded-fetch.ts';
+import { createGuardedFetch } from '../tools/fetch/guarded-fetch.ts';
 import type { OwnMcpServer } from '../tools/mcp/own-servers.ts';
 import { serverTools } from '../tools/server-tools.ts';
 import { apartProcesses } from './apart-processes.ts';
@@ -119,6 +119,7 @@ export async function startTailrace(
           mcpServers: mcpServers.current,
           sealer: sealing,
           outside,
+          pageFolder: config.page ? findings.page : undefined,
           tracer,
           logger,
         }),
@@ -171,7 +172,7 @@ async function openOwnNats(
   const program = config.natsServerProgram ?? findings.natsServer;
   if (program === undefined) {
     throw new ConfigError(
-      'There is no nats-server program. Run "npm run setup", which gets one; or set TAILRACE_NATS_SERVER to one, or TAILRACE_NATS_URL to a running server.',
+      'There is no nats-server program. `tailrace serve` fetches one where it can; or set TAILRACE_NATS_SERVER to one, or TAILRACE_NATS_URL to a running server.',
     );
   }
   const dataDir = config.dataDir;

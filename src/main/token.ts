@@ -1,22 +1,23 @@
-// `npm run token -- <tenant>`: makes a token, prints it once, and adds its line to the tokens file
-// if TAILRACE_TOKENS_FILE names one.
+// A new token for a tenant: shown once, and its line added to the tokens file if there is one.
 import { open } from 'node:fs/promises';
-import process from 'node:process';
 import { makeToken, TENANT_PATTERN } from '../rpc/auth.ts';
 
-const [tenant, ...rest] = process.argv.slice(2);
-if (tenant === undefined || rest.length > 0 || !TENANT_PATTERN.test(tenant)) {
-  console.error('usage: npm run token -- <tenant>   (1 to 63 characters of a–z, 0–9 and -)');
-  process.exit(2);
+export interface NewToken {
+  readonly token: string;
+  /** For the tokens file. */
+  readonly line: string;
 }
 
-const { token, line } = makeToken(tenant);
-const file = process.env['TAILRACE_TOKENS_FILE'];
-if (file !== undefined && file !== '') await append(file, line);
-console.log(`token for ${tenant}, shown only now: ${token}`);
-console.log(
-  file ? `added to ${file}: ${line}` : `the line for the file in TAILRACE_TOKENS_FILE: ${line}`,
-);
+export function isTenant(name: string): boolean {
+  return TENANT_PATTERN.test(name);
+}
+
+/** `file`: undefined where the operator has to add the line. */
+export async function newToken(tenant: string, file: string | undefined): Promise<NewToken> {
+  const made = makeToken(tenant);
+  if (file !== undefined) await append(file, made.line);
+  return made;
+}
 
 async function append(name: string, added: string): Promise<void> {
   await using handle = await open(name, 'a+', 0o600);

@@ -1,7 +1,7 @@
 // The lock on the data folder. nats-server's store has none: a second server on the same folder
 // starts happily and ruins it. SQLite's exclusive lock is held by the kernel and goes with the process,
 // however it dies.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
@@ -48,5 +48,20 @@ function readHolder(file: string): string | undefined {
   } catch {
     // Only for the message: the lock itself does not depend on it.
     return undefined;
+  }
+}
+
+/** Whether a Tailrace runs on the folder, without taking it. */
+export function dataDirInUse(dataDir: string): { readonly holder: string | undefined } | false {
+  const file = join(dataDir, 'lock.sqlite');
+  if (!existsSync(file)) return false;
+  const database = new DatabaseSync(file, { timeout: 0 });
+  try {
+    database.exec('BEGIN EXCLUSIVE; ROLLBACK;');
+    return false;
+  } catch {
+    return { holder: readHolder(join(dataDir, 'lock.pid')) };
+  } finally {
+    database.close();
   }
 }

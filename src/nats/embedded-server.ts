@@ -185,7 +185,7 @@ async function untilReady(child: ChildProcess, home: string): Promise<string> {
       child.kill('SIGKILL');
       if (failed !== undefined) {
         throw new Error(
-          `The nats-server program ${child.spawnfile} cannot be run. Set TAILRACE_NATS_SERVER to one that can, or leave it out and run "npm run setup".`,
+          `The nats-server program ${child.spawnfile} cannot be run. Set TAILRACE_NATS_SERVER to one that can, or leave it out: then "tailrace serve" finds or fetches one.`,
           { cause: failed },
         );
       }

@@ -14,6 +14,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { nanos } from '@nats-io/transport-node';
 import {
   ACK_WAIT_MS,
+  CONTROL_ACK_WAIT_MS,
   COMMANDS_MAX_AGE_MS,
   EVENTS_MAX_AGE_MS,
   PRIORITY_LEVELS,
@@ -39,33 +40,40 @@ export function ensureTopology(nc: NatsConnection, options: TopologyOptions): Pr
 
 async function makeTopology(nc: NatsConnection, options: TopologyOptions): Promise<void> {
   const jsm = await jetstreamManager(nc, { checkAPI: false });
-  await ensureStream(jsm, {
-    ...common(options),
-    name: COMMANDS,
-    description: 'Tailrace: what is asked of chats',
-    subjects: ['cmd.>'],
-    max_age: nanos(COMMANDS_MAX_AGE_MS),
-    republish: { src: 'cmd.>', dest: 'bell.cmd.>', headers_only: true },
-  });
-  await ensureStream(jsm, {
-    ...common(options),
-    name: EVENTS,
-    description: 'Tailrace: the logs of chats',
-    subjects: ['log.>'],
-    max_age: nanos(EVENTS_MAX_AGE_MS),
-    republish: { src: 'log.>', dest: 'live.>' },
-  });
+  for (const wanted of wantedStreams(options)) await ensureStream(jsm, wanted);
   const consumers: WantedConsumer[] = [];
   for (let priority = 0; priority < PRIORITY_LEVELS; priority++) {
     const filters = WORK_VERBS.map((verb) => `cmd.*.*.${verb}.${priority}`);
-    consumers.push(consumer(workConsumer(priority), filters));
+    consumers.push(consumer(workConsumer(priority), filters, ACK_WAIT_MS));
   }
   const control = CONTROL_VERBS.map((verb) => `cmd.*.*.${verb}.*`);
-  consumers.push(consumer(CONTROL_CONSUMER, control));
+  consumers.push(consumer(CONTROL_CONSUMER, control, CONTROL_ACK_WAIT_MS));
   await Promise.all(consumers.map((each) => ensureConsumer(jsm, each)));
 }
 
-type WantedStream = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>;
+export type WantedStream = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>;
+
+/** As a start makes them. */
+export function wantedStreams(options: TopologyOptions): readonly WantedStream[] {
+  return [
+    {
+      ...common(options),
+      name: COMMANDS,
+      description: 'Tailrace: what is asked of chats',
+      subjects: ['cmd.>'],
+      max_age: nanos(COMMANDS_MAX_AGE_MS),
+      republish: { src: 'cmd.>', dest: 'bell.cmd.>', headers_only: true },
+    },
+    {
+      ...common(options),
+      name: EVENTS,
+      description: 'Tailrace: the logs of chats',
+      subjects: ['log.>'],
+      max_age: nanos(EVENTS_MAX_AGE_MS),
+      republish: { src: 'log.>', dest: 'live.>' },
+    },
+  ];
+}
 
 function common(options: TopologyOptions): Partial<StreamConfig> {
   return {
@@ -81,12 +89,12 @@ function common(options: TopologyOptions): Partial<StreamConfig> {
 
 type WantedConsumer = Partial<ConsumerConfig> & { readonly durable_name: string };
 
-function consumer(name: string, filters: readonly string[]): WantedConsumer {
+function consumer(name: string, filters: readonly string[], ackWaitMs: number): WantedConsumer {
   return {
     durable_name: name,
     filter_subjects: [...filters],
     ack_policy: AckPolicy.Explicit,
-    ack_wait: nanos(ACK_WAIT_MS),
+    ack_wait: nanos(ackWaitMs),
     deliver_policy: DeliverPolicy.All,
     // A reached max_deliver would be silently dead work; attempts are counted in the log.
     max_deliver: -1,
@@ -105,6 +113,14 @@ const CONSUMER_EXISTS = 10148;
 async function ensureStream(jsm: JetStreamManager, wanted: WantedStream): Promise<void> {
   const stored = await streamConfig(jsm, wanted);
   if (stored === undefined) return;
+  refuseUnfit(stored, wanted);
+  const change: Partial<StreamConfig> = {};
+  if (!sameSettings(stored, wanted)) Object.assign(change, wanted);
+  if (Object.keys(change).length > 0) await jsm.streams.update(wanted.name, change);
+}
+
+/** Throws where a start would refuse the stream as it is; what else differs a start changes. */
+export function refuseUnfit(stored: StreamConfig, wanted: WantedStream): void {
   for (const setting of FIXED) {
     if (stored[setting] !== wanted[setting]) {
       throw new TopologyError(
@@ -123,9 +139,6 @@ async function ensureStream(jsm: JetStreamManager, wanted: WantedStream): Promis
       `The NATS stream ${wanted.name} also holds the subjects ${foreign.join(', ')}, so it is not Tailrace's own. Use another NATS account, or rename that stream.`,
     );
   }
-  const change: Partial<StreamConfig> = {};
-  if (!sameSettings(stored, wanted)) Object.assign(change, wanted);
-  if (Object.keys(change).length > 0) await jsm.streams.update(wanted.name, change);
 }
 
 /** Makes the stream; undefined when that succeeded, else how it is stored already. */
@@ -154,7 +167,7 @@ async function streamConfig(
   }
 }
 
-function sameSettings(stored: StreamConfig, wanted: WantedStream): boolean {
+export function sameSettings(stored: StreamConfig, wanted: WantedStream): boolean {
   return (
     stored.max_age === wanted.max_age &&
     stored.allow_direct === wanted.allow_direct &&

@@ -49,6 +49,8 @@ export interface Config {
   /** What secrets are sealed with: the first seals, all open. */
   readonly sealKeys: readonly SealKey[];
   readonly corsOrigins: readonly string[];
+  /** Whether browsers get a page at `/`. */
+  readonly page: boolean;
   /** Where may be fetched from besides public addresses. */
   readonly fetchAllow: readonly AddressRange[];
   /** Where files of SQLite that requests name may lie. */
@@ -192,6 +194,7 @@ const Environment = z.object({
   TAILRACE_TOKENS_FILE: z.string().optional(),
   TAILRACE_SEAL_KEYS: sealKeys.optional(),
   TAILRACE_CORS_ORIGINS: origin.prefault(''),
+  TAILRACE_PAGE: z.enum(['on', 'off']).prefault('on'),
   TAILRACE_FETCH_ALLOW: addressRanges.prefault(''),
   TAILRACE_SQLITE_FOLDERS: folders.prefault(''),
   TAILRACE_WORKER_SLOTS: wholeNumber(1, 10_000).optional(),
@@ -260,6 +263,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     tokensFile: e.TAILRACE_TOKENS_FILE,
     sealKeys: e.TAILRACE_SEAL_KEYS ?? [],
     corsOrigins: e.TAILRACE_CORS_ORIGINS,
+    page: e.TAILRACE_PAGE === 'on',
     fetchAllow: e.TAILRACE_FETCH_ALLOW,
     sqliteFolders: e.TAILRACE_SQLITE_FOLDERS,
     workerSlots:
@@ -276,10 +280,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   return config;
 }
 
-/** Read elsewhere: by set-up, by the tests and by the embedded nats-server's own config. */
+/** Read elsewhere: by the command line, by set-up and by the tests. */
 const KNOWN: ReadonlySet<string> = new Set([
   ...Object.keys(Environment.shape),
+  'TAILRACE_ADDRESS',
+  'TAILRACE_CACHE_DIR',
   'TAILRACE_TEST_ALL',
+  'TAILRACE_TOKEN',
 ]);
 
 const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|::1|localhost)$/;
@@ -288,7 +295,7 @@ function checkTogether(config: Config): void {
   const { host } = config.listen;
   if (config.roles.has('api') && config.tokensFile === undefined && !LOOPBACK.test(host)) {
     throw new ConfigError(
-      `TAILRACE_LISTEN is "${host}:${config.listen.port}", which others can reach, and TAILRACE_TOKENS_FILE is not set, so anyone there could read and start chats. Set TAILRACE_TOKENS_FILE (npm run token -- <tenant> makes a token), or listen on 127.0.0.1.`,
+      `TAILRACE_LISTEN is "${host}:${config.listen.port}", which others can reach, and TAILRACE_TOKENS_FILE is not set, so anyone there could read and start chats. Set TAILRACE_TOKENS_FILE (tailrace token <tenant> makes a token), or listen on 127.0.0.1.`,
     );
   }
   if (config.roles.size < 2 && config.nats === undefined) {

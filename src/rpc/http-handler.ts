@@ -17,6 +17,7 @@ import { callerGone, callerLeft, grpcMessage, toConnectError } from './errors.ts
 import { setReading } from './interceptor.ts';
 import type { HttpHandler, HttpRequest, HttpResponse } from './listener.ts';
 import { handleObserve, type OpenObserve } from './observe-wire.ts';
+import { type Page, servePage } from './page.ts';
 import {
   badRequest,
   frontPage,
@@ -36,10 +37,12 @@ export interface HttpHandlerOptions extends RouteOptions {
   readonly tenants: Tenants;
   readonly tracer: Tracer;
   readonly corsOrigins: readonly string[];
+  /** What browsers get at `/`. */
+  readonly page: Page | undefined;
 }
 
 export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
-  const { tenants, tracer, logError, shutdownSignal } = options;
+  const { tenants, tracer, page, logError, shutdownSignal } = options;
   const routes = new Map(connectRoutes(options).map((route) => [route.requestPath, route]));
   const observePath = `/${ChatStreamService.typeName}/${ChatStreamService.method.observeChatStream.name}`;
   const observeDeps = {
@@ -54,6 +57,7 @@ export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
     const path = (req.url ?? '').split('?', 1)[0] ?? '';
     const route = routes.get(path);
     if (!route) {
+      if (page !== undefined && servePage(page, req, res)) return;
       if (path === '/' && (req.method === 'GET' || req.method === 'HEAD')) frontPage(req, res);
       else unknownPath(req, res);
       dropBody(req);

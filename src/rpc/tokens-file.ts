@@ -72,7 +72,7 @@ export function parseTokens(text: string, file: string): readonly TokenRow[] {
     if (hash === undefined || !/^[0-9a-f]{64}$/i.test(hash)) {
       throw new Error(
         `${where}: after the tenant must come the token’s SHA-256 as 64 hex digits; ` +
-          `npm run token -- ${tenant} makes such a line`,
+          `tailrace token ${tenant} makes such a line`,
       );
     }
     const other = tenants.get(hash.toLowerCase());

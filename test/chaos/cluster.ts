@@ -82,7 +82,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const program = async (name: string, env: Readonly<Record<string, string>>): Promise<Member> => {
     const [command, ...args] = network
       .site(name)
-      .within(process.execPath, [join(ROOT, 'src/main/serve.ts')]);
+      .within(process.execPath, [join(ROOT, 'bin/tailrace.mjs'), 'serve']);
     const servers = await Promise.all(
       nats.map((server) => network.reach(name, server.name, server.port)),
     );

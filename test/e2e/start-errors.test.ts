@@ -22,7 +22,7 @@ test('a start that cannot succeed says which variable is wrong, what it is, and 
     ],
     [
       { TAILRACE_TOKENS_FILE: join(folder.path, 'nothing') },
-      /^TAILRACE_TOKENS_FILE is ".*nothing", and it cannot be used: ENOENT[\s\S]*npm run token/,
+      /^TAILRACE_TOKENS_FILE is ".*nothing", and it cannot be used: ENOENT[\s\S]*tailrace token/,
     ],
     [{ TAILRACE_TOKENS_FILE: plainFile }, /a-file, line 1: .*64 hex digits/],
     [

@@ -111,7 +111,7 @@ test('without a tokens file it refuses to listen where others can reach it, says
       said,
       /^TAILRACE_LISTEN is ".*", which others can reach, and TAILRACE_TOKENS_FILE is not set/,
     );
-    assert.match(said, /npm run token -- <tenant>/);
+    assert.match(said, /tailrace token <tenant>/);
     assert.match(said, /127\.0\.0\.1/);
   }
 });

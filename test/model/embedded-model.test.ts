@@ -42,7 +42,7 @@ test('what is missing is said, with what to do about it', async () => {
   await assert.rejects(start, (error: Error) => {
     assert.match(
       error.message,
-      /(no\/such\.gguf|node-llama-cpp).*`npm run demo`.*OPENAI_BASE_URL/s,
+      /(no\/such\.gguf|node-llama-cpp).*`tailrace demo`.*OPENAI_BASE_URL/s,
     );
     return true;
   });

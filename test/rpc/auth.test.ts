@@ -151,7 +151,7 @@ test('a tokens file may have comments, blank lines and more columns', () => {
 test('a bad line is an error that names file, line and what would be right, never the line', () => {
   const bad: readonly [string, RegExp][] = [
     [`Acme ${'0'.repeat(64)}`, /^the tenant must be/],
-    ['acme', /^after the tenant .*64 hex digits; npm run token -- acme /],
+    ['acme', /^after the tenant .*64 hex digits; tailrace token acme /],
     ['acme tr_secret', /64 hex digits/],
     [`zeta ${ACME.line.split(' ')[1]}`, /belongs to the tenant acme/],
   ];
@@ -212,13 +212,13 @@ test(
   },
 );
 
-test('npm run token prints a token once and adds its line to the file', async () => {
+test('tailrace token prints a token once and adds its line to the file', async () => {
   await using place = await folder();
   const run = promisify(execFile);
-  const script = new URL('../../src/main/token.ts', import.meta.url).pathname;
+  const script = new URL('../../bin/tailrace.mjs', import.meta.url).pathname;
   await writeFile(place.file, OTHER.line);
   const env = { ...process.env, TAILRACE_TOKENS_FILE: place.file };
-  const { stdout } = await run(process.execPath, [script, 'acme'], { env });
+  const { stdout } = await run(process.execPath, [script, 'token', 'acme'], { env });
   const token = /tr_\S+/.exec(stdout)?.[0] ?? '';
   const tenants = tenantsByToken(() => parseTokens('', place.file));
   assert.throws(() => tenants.tenantOf(`Bearer ${token}`));
@@ -226,7 +226,10 @@ test('npm run token prints a token once and adds its line to the file', async ()
   assert.equal(tenantsByToken(() => rows).tenantOf(`bearer ${token}`), 'acme');
   assert.equal(rows.length, 2);
   await rm(place.file);
-  await run(process.execPath, [script, 'acme'], { env });
+  await run(process.execPath, [script, 'token', 'acme'], { env });
   assert.equal((await stat(place.file)).mode & 0o777, 0o600);
-  await assert.rejects(run(process.execPath, [script, 'Not a tenant'], { env }), /usage/);
+  await assert.rejects(
+    run(process.execPath, [script, 'token', 'Not a tenant'], { env }),
+    /a–z, 0–9 and -/,
+  );
 });

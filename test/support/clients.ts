@@ -98,6 +98,8 @@ export function grpcJsTransport(url: string, options: ClientOptions = {}): Trans
     // A test that restarts its server does not wait for a backoff of seconds.
     'grpc.initial_reconnect_backoff_ms': 50,
     'grpc.max_reconnect_backoff_ms': 200,
+    'grpc.keepalive_time_ms': 20_000,
+    'grpc.keepalive_timeout_ms': 10_000,
   });
   function metadata(): grpc.Metadata {
     const made = new grpc.Metadata();

@@ -13,6 +13,7 @@ const ROOT = join(import.meta.dirname, '../..');
 export function setUp(): {
   readonly natsServer: string | undefined;
   readonly model: string | undefined;
+  readonly page: string | undefined;
 } {
   const found: unknown = JSON.parse(readFileSync(join(ROOT, '.cache/setup.json'), 'utf8'));
   const pathOf = (key: string): string | undefined => {
@@ -20,7 +21,7 @@ export function setUp(): {
       typeof found === 'object' && found !== null ? Reflect.get(found, key) : undefined;
     return typeof value === 'string' ? resolve(ROOT, value) : undefined;
   };
-  return { natsServer: pathOf('natsServer'), model: pathOf('model') };
+  return { natsServer: pathOf('natsServer'), model: pathOf('model'), page: pathOf('page') };
 }
 
 function onPath(program: string): boolean {

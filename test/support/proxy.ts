@@ -14,6 +14,8 @@ export interface Proxy extends AsyncDisposable {
   readonly stall: (direction?: Direction) => void;
   /** Loses what comes. The protocol is broken by it: `cut` before `pass`. */
   readonly drop: (direction?: Direction) => void;
+  /** Every connection goes dead without a word, for good; new ones are served. */
+  readonly freeze: () => void;
   /** Ends every connection; new ones are served. */
   readonly cut: () => void;
   readonly connections: () => number;
@@ -31,6 +33,7 @@ export async function startProxy(target: string): Promise<Proxy> {
   const { hostname, port, protocol } = new URL(target);
   const modes: Record<Direction, Mode> = { up: 'pass', down: 'pass' };
   const flows = new Set<Flow>();
+  const frozen = new Set<Flow>();
 
   const apply = ({ direction, from, to }: Flow): void => {
     from.removeAllListeners('data');
@@ -66,6 +69,7 @@ export async function startProxy(target: string): Promise<Proxy> {
       flow.from.on('error', () => undefined);
       flow.from.once('close', () => {
         flows.delete(flow);
+        frozen.delete(flow);
         flow.to.destroy();
       });
       apply(flow);
@@ -75,13 +79,23 @@ export async function startProxy(target: string): Promise<Proxy> {
   // An address of a listening TCP server is never a string.
   const address = server.address() as AddressInfo;
   const cut = (): void => {
-    for (const flow of flows) flow.from.destroy();
+    for (const flow of [...flows, ...frozen]) flow.from.destroy();
+  };
+  const freeze = (): void => {
+    for (const flow of flows) {
+      frozen.add(flow);
+      flow.from.unpipe(flow.to);
+      flow.from.removeAllListeners('data');
+      flow.from.pause();
+    }
+    flows.clear();
   };
   return {
     url: `${protocol}//127.0.0.1:${address.port}`,
     pass: (direction) => set('pass', direction),
     stall: (direction) => set('stall', direction),
     drop: (direction) => set('drop', direction),
+    freeze,
     cut,
     connections: () => flows.size / 2,
     [Symbol.asyncDispose]: async () => {

@@ -63,7 +63,7 @@ export function baseEnvironment(): Record<string, string> {
 }
 
 function launch(options: ProcessOptions) {
-  const child = spawn(process.execPath, [join(ROOT, 'src/main/serve.ts')], {
+  const child = spawn(process.execPath, [join(ROOT, 'bin/tailrace.mjs'), 'serve'], {
     cwd: ROOT,
     env: { ...baseEnvironment(), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

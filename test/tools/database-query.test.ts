@@ -234,7 +234,7 @@ test('a server that says nothing ends with its chat', async () => {
 });
 
 test('a name that leads to two addresses, one of them inside, is not connected to', async () => {
-  const { createAddressGuard } = await import('../../src/tools/address-guard.ts');
+  const { createAddressGuard } = await import('../../src/tools/fetch/address-guard.ts');
   const { BlockList } = await import('node:net');
   const guard = createAddressGuard(new BlockList(), () =>
     Promise.resolve([

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { type AddressInfo, BlockList } from 'node:net';
 import { test } from 'node:test';
-import { createAddressGuard } from '../../src/tools/address-guard.ts';
+import { createAddressGuard } from '../../src/tools/fetch/address-guard.ts';
 import { createMcpFetch } from '../../src/tools/mcp/mcp-fetch.ts';
 import { everyTurn } from '../support/every-turn.ts';
 

@@ -37,6 +37,7 @@ test('every fixed name is read', () => {
     OPENAI_BASE_URL: 'https://models.example.com/v1',
     TAILRACE_TOKENS_FILE: '/tokens',
     TAILRACE_CORS_ORIGINS: 'https://a.example.com, http://localhost:3000',
+    TAILRACE_PAGE: 'off',
     TAILRACE_WORKER_SLOTS: '7',
     TAILRACE_HEARTBEAT_MS: '1000',
     TAILRACE_STORE_MAX_BYTES: '20GiB',
@@ -50,6 +51,7 @@ test('every fixed name is read', () => {
   assert.equal(config.defaultModel, 'two');
   assert.deepEqual(config.modelServer, { baseUrl: 'https://models.example.com/v1', apiKey: 'sk' });
   assert.equal(config.tokensFile, '/tokens');
+  assert.equal(config.page, false);
   assert.deepEqual(config.corsOrigins, ['https://a.example.com', 'http://localhost:3000']);
   assert.equal(config.workerSlots, 7);
   assert.equal(config.heartbeatMs, 1_000);
@@ -107,6 +109,7 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['TAILRACE_STORE_MAX_BYTES', '1000', /at least 1MiB/],
   ['TAILRACE_NATS_SYNC', 'never', /always, or a time from 100ms to 10m/],
   ['TAILRACE_NATS_SYNC', '1ms', /from 100ms to 10m/],
+  ['TAILRACE_PAGE', 'yes', /on, off/],
   ['TAILRACE_LOG_LEVEL', 'loud', /debug, info, warn, error, silent/],
 ];
 

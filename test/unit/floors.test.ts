@@ -22,6 +22,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   rpc: ['chat', ...ADAPTERS],
   worker: ['chat', ...ADAPTERS],
   main: ['chat', 'operator', ...ADAPTERS, 'rpc', 'worker'],
+  // A client: of the rest it knows main's entry points, bounds, and how YAML is read.
+  cli: ['main', 'chat', 'operator'],
 };
 
 /** Packages with one home; the rest may be used on any floor but src/chat. */
@@ -29,7 +31,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@nats-io/': ['nats'],
   openai: ['model'],
   'node-llama-cpp': ['model'],
-  '@connectrpc/': ['rpc', 'main'],
+  '@connectrpc/': ['rpc', 'main', 'cli'],
+  commander: ['cli'],
   pino: ['ops'],
   '@opentelemetry/': ['ops'],
   'pdfjs-dist': ['documents'],
@@ -121,13 +124,15 @@ test('imports point down only; adapters, rpc and worker do not know each other',
   const wrong = IMPORTS.filter(({ target }) => isRelative(target)).filter((found) => {
     const to = resolved(found);
     if (to.startsWith('gen/')) return false;
+    // The client library is the command line's as it is any client's.
+    if (to.startsWith('clients/typescript/src/')) return found.floor !== 'cli';
     if (!to.startsWith('src/')) return true;
     const floor = floorOf(to);
     return floor !== found.floor && !BELOW[found.floor]?.includes(floor);
   });
   none(
     told(wrong),
-    'chat ← processes ← {nats, list, model, documents, tools, ops} ← {rpc, worker} ← main',
+    'chat ← processes ← {nats, list, model, documents, tools, ops} ← {rpc, worker} ← main ← cli',
   );
 });
 
@@ -161,8 +166,8 @@ test('Node modules are imported as node:…', () => {
   none(told(wrong), 'a package could have that name');
 });
 
-test('the environment is read in src/ops/config.ts and src/main, and by the model child', () => {
-  const readers = /^src\/(main\/|ops\/config\.ts$|model\/embedded\/child[^/]*\.ts$)/;
+test('the environment is read in src/ops/config.ts, src/main and src/cli, and by the model child', () => {
+  const readers = /^src\/(main\/|cli\/|ops\/config\.ts$|model\/embedded\/child[^/]*\.ts$)/;
   none(
     SOURCES.filter(({ file, text }) => /process\.env\b/.test(text) && !readers.test(file)).map(
       ({ file }) => file,

@@ -7,6 +7,8 @@ export const EMBEDDED_MODEL_NAME = 'smollm2-135m-instruct';
 
 const settingsSchema = z.strictObject({
   modelPath: z.string(),
+  /** The module node-llama-cpp, where it is no neighbour of this package. */
+  enginePath: z.string().optional(),
   /** 0 lets the system pick a free port. */
   port: z.int().min(0).max(65_535),
   threads: z.int().min(1),

@@ -26,6 +26,8 @@ export type EmbeddedModelEvent =
 
 export interface EmbeddedModelOptions {
   readonly modelPath: string;
+  /** The module node-llama-cpp, where it is no neighbour of this package. */
+  readonly enginePath?: string | undefined;
   readonly onEvent: (event: EmbeddedModelEvent) => void;
   /** Ends the model, at its start as well as later. */
   readonly signal?: AbortSignal;
@@ -45,9 +47,9 @@ const RESTART_MAX_MS = 10_000;
 const SOUND_AFTER_MS = 30_000;
 
 export async function startEmbeddedModel(options: EmbeddedModelOptions): Promise<EmbeddedModel> {
-  const { modelPath, onEvent, signal } = options;
+  const { modelPath, enginePath, onEvent, signal } = options;
   signal?.throwIfAborted();
-  await checkParts(modelPath);
+  await checkParts(modelPath, enginePath);
   const closing = new AbortController();
   const stop = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]);
 
@@ -56,6 +58,7 @@ export async function startEmbeddedModel(options: EmbeddedModelOptions): Promise
     const begun = performance.now();
     const settings = {
       modelPath,
+      enginePath,
       port,
       threads: options.threads ?? defaultThreads(),
       sequences: SEQUENCES,
@@ -126,9 +129,10 @@ function defaultThreads(): number {
 }
 
 /** Looked at before the child is started, for a clear message and without loading the package. */
-async function checkParts(modelPath: string): Promise<void> {
+async function checkParts(modelPath: string, enginePath: string | undefined): Promise<void> {
   try {
-    import.meta.resolve('node-llama-cpp');
+    if (enginePath === undefined) import.meta.resolve('node-llama-cpp');
+    else await access(enginePath);
   } catch (error) {
     throw unavailable('PACKAGE_MISSING', 'it is not installed', modelPath, error);
   }

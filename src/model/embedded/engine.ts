@@ -1,5 +1,7 @@
 // The model itself: llama.cpp in this process, a few sequences side by side. Only this file knows
 // node-llama-cpp, and it is loaded lazily: the package is optional and absent on some machines.
+import { pathToFileURL } from 'node:url';
+import type * as LlamaModule from 'node-llama-cpp';
 import type {
   GbnfJsonBasicSchema,
   Llama,
@@ -61,8 +63,14 @@ const SEEDS = 0xffff_ffff;
 /** The grammars allow any number of newlines after the JSON, and never so many within it. */
 const JSON_END = '\n'.repeat(4);
 
+function importEngine(path: string | undefined): Promise<typeof LlamaModule> {
+  if (path === undefined) return import('node-llama-cpp');
+  // The same module from another folder.
+  return import(pathToFileURL(path).href) as Promise<typeof LlamaModule>;
+}
+
 export async function loadEngine(settings: ChildSettings): Promise<Engine> {
-  const llama = await import('node-llama-cpp')
+  const llama = await importEngine(settings.enginePath)
     .then(async ({ getLlama, LlamaLogLevel }) => {
       return await getLlama({
         gpu: false,

@@ -23,7 +23,7 @@ export function unavailable(
 function sentence(reason: ChildFailureReason, detail: string, modelPath: string): string {
   const means = 'Without it there is no model to answer chats.';
   const choices =
-    '`npm run demo` sets it up; or set OPENAI_BASE_URL (and OPENAI_API_KEY) to use another model ' +
+    '`tailrace demo` sets it up; or set OPENAI_BASE_URL (and OPENAI_API_KEY) to use another model ' +
     'server.';
   switch (reason) {
     case 'PACKAGE_MISSING': {

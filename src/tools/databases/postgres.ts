@@ -12,8 +12,8 @@ import {
   MAX_SQL_ERROR_CHARS,
   MAX_SQL_RESULT_ROWS,
 } from '../../chat/limits.ts';
-import { createRowsText, type SqlValue, TOO_MANY_COLUMNS } from '../rows-text.ts';
-import { SEVERAL_STATEMENTS } from '../select.ts';
+import { createRowsText, type SqlValue, TOO_MANY_COLUMNS } from '../sql/rows-text.ts';
+import { SEVERAL_STATEMENTS } from '../sql/select.ts';
 import type { AllowedNames } from './allowed-names.ts';
 import { connectTo, tlsOptions } from './connect.ts';
 import type { ServerTarget } from './database-protocol.ts';

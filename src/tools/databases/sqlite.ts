@@ -10,7 +10,7 @@ import {
   MAX_SQL_VALUE_BYTES,
   SQLITE_BUSY_MS,
 } from '../../chat/limits.ts';
-import { answerSelect } from '../select.ts';
+import { answerSelect } from '../sql/select.ts';
 import { type AllowedNames, isAllowed, isBounded } from './allowed-names.ts';
 import type { FileTarget, ListedTables } from './database-protocol.ts';
 import { type Session, SqlFailure } from './session.ts';

@@ -6,9 +6,9 @@ import type { ReadableStream } from 'node:stream/web';
 import { setImmediate } from 'node:timers/promises';
 import type { FetchLike } from '@modelcontextprotocol/client';
 import { MAX_MCP_ANSWER_BYTES, MAX_MCP_STREAMS, MCP_BYTES_AT_ONCE } from '../../chat/limits.ts';
-import type { AddressGuard } from '../address-guard.ts';
-import { FetchFailure } from '../fetch-failure.ts';
-import { answerAt, parsed } from '../guarded-fetch.ts';
+import type { AddressGuard } from '../fetch/address-guard.ts';
+import { FetchFailure } from '../fetch/fetch-failure.ts';
+import { answerAt, parsed } from '../fetch/guarded-fetch.ts';
 
 export interface McpFetchOptions {
   /** Ends with the session. */

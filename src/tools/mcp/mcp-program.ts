@@ -1,7 +1,7 @@
 // The connection with an MCP server that is a program of the operator's: so many at once in this process, and each
 // started once more where it ends at the newest revision's first question.
 import { MCP_PROCESSES } from '../../chat/limits.ts';
-import { createPlaces } from '../places.ts';
+import { createPlaces } from '../fetch/places.ts';
 import { begin, type Connected } from './mcp-connect.ts';
 import { McpFailure } from './mcp-failure.ts';
 import { type OnLine, processTransport } from './mcp-process.ts';

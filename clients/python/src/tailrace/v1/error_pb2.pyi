@@ -1,0 +1,60 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from typing import ClassVar as _ClassVar
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_REQUEST: _ClassVar[ErrorReason]
+    ERROR_REASON_UNKNOWN_FIELD: _ClassVar[ErrorReason]
+    ERROR_REASON_FIELD_NOT_HONOURED: _ClassVar[ErrorReason]
+    ERROR_REASON_UNKNOWN_MODEL: _ClassVar[ErrorReason]
+    ERROR_REASON_MALFORMED_REQUEST: _ClassVar[ErrorReason]
+    ERROR_REASON_STREAM_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_STREAM_DELETED: _ClassVar[ErrorReason]
+    ERROR_REASON_STREAM_ID_TAKEN: _ClassVar[ErrorReason]
+    ERROR_REASON_STREAM_ID_RETIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_NOT_WAITING_FOR_TOOL_RESULTS: _ClassVar[ErrorReason]
+    ERROR_REASON_CURSOR_EXPIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_CURSOR_BEYOND_END: _ClassVar[ErrorReason]
+    ERROR_REASON_REQUEST_TOO_LARGE: _ClassVar[ErrorReason]
+    ERROR_REASON_QUEUE_FULL: _ClassVar[ErrorReason]
+    ERROR_REASON_TOO_MANY_OBSERVERS: _ClassVar[ErrorReason]
+    ERROR_REASON_TOKEN_MISSING: _ClassVar[ErrorReason]
+    ERROR_REASON_TOKEN_UNKNOWN: _ClassVar[ErrorReason]
+    ERROR_REASON_PERMISSION_DENIED: _ClassVar[ErrorReason]
+    ERROR_REASON_LOG_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_MODELS_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_SHUTTING_DOWN: _ClassVar[ErrorReason]
+    ERROR_REASON_NOT_IMPLEMENTED: _ClassVar[ErrorReason]
+    ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+    ERROR_REASON_MODEL_UNFIT: _ClassVar[ErrorReason]
+    ERROR_REASON_SEALING_KEY_MISSING: _ClassVar[ErrorReason]
+ERROR_REASON_UNSPECIFIED: ErrorReason
+ERROR_REASON_INVALID_REQUEST: ErrorReason
+ERROR_REASON_UNKNOWN_FIELD: ErrorReason
+ERROR_REASON_FIELD_NOT_HONOURED: ErrorReason
+ERROR_REASON_UNKNOWN_MODEL: ErrorReason
+ERROR_REASON_MALFORMED_REQUEST: ErrorReason
+ERROR_REASON_STREAM_NOT_FOUND: ErrorReason
+ERROR_REASON_STREAM_DELETED: ErrorReason
+ERROR_REASON_STREAM_ID_TAKEN: ErrorReason
+ERROR_REASON_STREAM_ID_RETIRED: ErrorReason
+ERROR_REASON_NOT_WAITING_FOR_TOOL_RESULTS: ErrorReason
+ERROR_REASON_CURSOR_EXPIRED: ErrorReason
+ERROR_REASON_CURSOR_BEYOND_END: ErrorReason
+ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason
+ERROR_REASON_QUEUE_FULL: ErrorReason
+ERROR_REASON_TOO_MANY_OBSERVERS: ErrorReason
+ERROR_REASON_TOKEN_MISSING: ErrorReason
+ERROR_REASON_TOKEN_UNKNOWN: ErrorReason
+ERROR_REASON_PERMISSION_DENIED: ErrorReason
+ERROR_REASON_LOG_UNAVAILABLE: ErrorReason
+ERROR_REASON_MODELS_UNAVAILABLE: ErrorReason
+ERROR_REASON_SHUTTING_DOWN: ErrorReason
+ERROR_REASON_NOT_IMPLEMENTED: ErrorReason
+ERROR_REASON_INTERNAL: ErrorReason
+ERROR_REASON_MODEL_UNFIT: ErrorReason
+ERROR_REASON_SEALING_KEY_MISSING: ErrorReason

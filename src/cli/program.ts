@@ -1,0 +1,99 @@
+// src/cli: the command line. A client like others, with the client library, and beside it the entry points of
+// src/main by name. One file for each command; here they are put together. May not live here: anything that a
+// program in another language could not do as well, but for serve, demo, token, config check and doctor.
+import { Command } from 'commander';
+import { EXIT_MEANINGS } from './exit-codes.ts';
+import { onErr, onOut } from './terminal.ts';
+import { packageVersion } from './version.ts';
+
+type Commands = Readonly<Record<string, () => Promise<Command>>>;
+
+const CHATS: Commands = {
+  chat: async () => (await import('./chat.ts')).chatCommand(),
+  initiate: async () => (await import('./initiate.ts')).initiateCommand(),
+  observe: async () => (await import('./observe.ts')).observeCommand(),
+  wait: async () => (await import('./wait.ts')).waitCommand(),
+  get: async () => (await import('./get.ts')).getCommand(),
+  list: async () => (await import('./list.ts')).listCommand(),
+  cancel: async () => (await import('./end-chats.ts')).cancelCommand(),
+  delete: async () => (await import('./end-chats.ts')).deleteCommand(),
+  submit: async () => (await import('./submit.ts')).submitCommand(),
+  models: async () => (await import('./models.ts')).modelsCommand(),
+};
+
+const RUNNING: Commands = {
+  serve: async () => (await import('./serve.ts')).serveCommand(),
+  api: async () => (await import('./serve.ts')).apiCommand(),
+  worker: async () => (await import('./serve.ts')).workerCommand(),
+  demo: async () => (await import('./demo.ts')).demoCommand(),
+  token: async () => (await import('./token.ts')).tokenCommand(),
+  config: async () => (await import('./config.ts')).configCommand(),
+  doctor: async () => (await import('./doctor.ts')).doctorCommand(),
+};
+
+const GROUPS: Readonly<Record<string, Commands>> = {
+  'Chats:': CHATS,
+  'Running Tailrace:': RUNNING,
+};
+const ELSE = 'Else:';
+
+/** `first`: the first argument. Where it is a command, the others need not be loaded. */
+export async function createProgram(first: string | undefined): Promise<Command> {
+  const program = new Command('tailrace')
+    .description('LLM chats that run durably in the background.')
+    .version(packageVersion(), '-V, --version')
+    .usage('<command> [options]')
+    .configureOutput({ outputError: (text, write) => write(onErr('red', text)) })
+    .configureHelp({
+      styleTitle: (text) => onOut('bold', text),
+      styleCommandText: (text) => onOut('cyan', text),
+    })
+    .addHelpText('after', footer());
+  const alone = Object.values(GROUPS).some((commands) => first !== undefined && first in commands);
+  for (const [group, commands] of Object.entries(GROUPS)) {
+    for (const [name, make] of Object.entries(commands)) {
+      if (!alone || name === first) program.addCommand((await make()).helpGroup(group));
+    }
+  }
+  if (!alone) {
+    const { completeCommand, completionCommand } = await import('./completion.ts');
+    program
+      .addCommand(completionCommand().helpGroup(ELSE))
+      .addCommand(completeCommand(program), { hidden: true })
+      .addHelpCommand(
+        new Command('help').argument('[command]').summary('as --help').helpGroup(ELSE),
+      );
+  }
+  for (const each of everyCommand(program)) {
+    each
+      .copyInheritedSettings(program)
+      .exitOverride()
+      .showHelpAfterError(`Try: ${pathOf(each)} --help`);
+  }
+  return program;
+}
+
+function footer(): string {
+  const codes = EXIT_MEANINGS.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`);
+  return `
+Environment:
+  TAILRACE_ADDRESS  where Tailrace is, as --address; default http://127.0.0.1:8080
+  TAILRACE_TOKEN    your token, as --token
+  NO_COLOR          no colour, on a terminal either
+
+Exit codes:
+${codes.join('\n')}
+
+Examples:
+  tailrace serve                                    # in one terminal
+  tailrace chat                                     # in another
+  tailrace initiate "What is a river?" --follow     # start a chat and watch it`;
+}
+
+function everyCommand(of: Command): Command[] {
+  return [of, ...of.commands.flatMap(everyCommand)];
+}
+
+function pathOf(of: Command): string {
+  return of.parent === null ? of.name() : `${pathOf(of.parent)} ${of.name()}`;
+}
