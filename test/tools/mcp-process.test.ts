@@ -55,10 +55,11 @@ test('a program that says a great deal at once leaves room between for all other
   const transport = processTransport(shell(`yes '${line}' | head -n 20000`), nothing);
   const turns = everyTurn();
   let messages = 0;
-  transport.onmessage = () => {
+  const onmessage = (): void => {
     messages++;
     turns.count(1);
   };
+  Object.assign(transport, { onmessage });
   await transport.start();
   await transport.gone;
   const most = turns.end();
