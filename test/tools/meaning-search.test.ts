@@ -152,6 +152,17 @@ for (const kind of ['passage', 'query'] as const) {
   });
 }
 
+test('a query’s vector of another length than those of the passages is no direction among them', async () => {
+  const warnings: ModelWarning[] = [];
+  const [passages, queries] = [embedderOf(undefined, 64), embedderOf(undefined, 32)];
+  const embedder: Embedder = {
+    batchSize: 4,
+    embed: (kind, ...asked) => (kind === 'query' ? queries : passages).embed(kind, ...asked),
+  };
+  assert.deepEqual(await found(toolOf(TEXTS, embedder, warnings), { query: 'oak' }), ['d3']);
+  assert.equal(warnings.length, 1);
+});
+
 test('more passages than a run may have are not embedded at all, which is a warning with the bound', async () => {
   const warnings: ModelWarning[] = [];
   const embedder = embedderOf();

@@ -124,7 +124,8 @@ export function createTailraceClient(
   transport: Transport,
   options: TailraceClientOptions = {},
 ): TailraceClient {
-  const { maxRetries = MAX_RETRIES, timeoutMs = TIMEOUT_MS, silenceMs = SILENCE_MS } = options;
+  const { maxRetries = MAX_RETRIES, silenceMs = SILENCE_MS } = options;
+  const timeoutMs = Math.ceil(options.timeoutMs ?? TIMEOUT_MS);
   const backoff = { ...BACKOFF, ...options.backoff };
   const token = tokenFrom(options.token);
   const rpc = createClient(ChatStreamService, transport);
@@ -139,7 +140,8 @@ export function createTailraceClient(
       make(
         {
           headers: withHeaders(headers, given.headers),
-          timeoutMs: given.timeoutMs ?? timeoutMs,
+          // Whole: Connect's header of it is digits.
+          timeoutMs: given.timeoutMs === undefined ? timeoutMs : Math.ceil(given.timeoutMs),
           ...(signal === undefined ? {} : { signal }),
         },
         tries,
@@ -174,7 +176,7 @@ export function createTailraceClient(
         streamId,
         awaitToolResults,
         request: requestOf(request),
-        ...(ttlMs === undefined ? {} : { ttl: durationFromMs(ttlMs) }),
+        ...(ttlMs === undefined ? {} : { ttl: durationFromMs(Math.ceil(ttlMs)) }),
       };
       return call(given, (options) => rpc.initiateChatStream(message, options));
     },

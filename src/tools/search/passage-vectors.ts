@@ -81,6 +81,10 @@ export async function embedPassages(
 
   return {
     nearest: (query, { from, to }, limit) => {
+      // As where the endpoint has another model behind it by now.
+      if (unique.length > 0 && query.length !== dimensions) {
+        throw new Error('A query’s vector differs in length from those of the passages.');
+      }
       const best = new Best(limit);
       for (let place = from; place < to; place++) {
         best.take(place, product(vectors, (rowOf[place] ?? 0) * dimensions, query));
