@@ -54,7 +54,7 @@ function toldOfCall(error: TailraceError, address: string): Told {
   return {
     ...(reason === undefined ? unexplained(error, address) : explained(error, reason)),
     violations,
-    exit: exitOfCode(code),
+    exit: NO_TLS.has(networkCode(error) ?? '') ? EXIT.unreachable : exitOfCode(code),
     code: Code[code]?.replaceAll(/(?<!^)[A-Z]/g, '_$&').toLowerCase(),
     reason,
     retryAfterMs,
@@ -110,9 +110,19 @@ const BY_REASON: Readonly<Record<string, Omit<FailureParts, 'what'>>> = {
 
 const OTHER_ADDRESS = 'or name another address with --address or TAILRACE_ADDRESS';
 
+/** What Node's two HTTP clients call it. */
+const NO_TLS: ReadonlySet<string> = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER']);
+
 /** Nobody who knows Tailrace's errors has answered. */
 function unexplained(error: TailraceError, address: string): FailureParts {
   const reason = networkCode(error);
+  if (reason !== undefined && NO_TLS.has(reason)) {
+    return {
+      what: `${address} speaks no TLS.`,
+      means: 'Nothing was asked or changed.',
+      todo: 'give the address with http:// instead of https://.',
+    };
+  }
   switch (error.code) {
     case Code.DeadlineExceeded:
       return {
