@@ -7,7 +7,7 @@ import { ChatRequestSchema } from '../gen/tailrace/v1/chat_request_pb.ts';
 import type { Embedder } from '../src/chat/embedding-port.ts';
 import { EMBEDDINGS_BATCH } from '../src/chat/limits.ts';
 import type { ServerTool } from '../src/chat/tool-port.ts';
-import { documentSearchTool } from '../src/tools/document-search.ts';
+import { documentSearchTool } from '../src/tools/search/document-search.ts';
 import { summary } from './stats.ts';
 import { traceparentOf } from '../src/chat/trace.ts';
 import { toolRunScope } from '../test/support/tool-run-scope.ts';

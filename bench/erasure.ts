@@ -5,7 +5,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { create } from '@bufbuild/protobuf';
 import { randomUUID } from 'node:crypto';
 import { ChatRequestSchema } from '../gen/tailrace/v1/chat_request_pb.ts';
@@ -16,8 +15,11 @@ import { leaderOf, untilHealthy } from '../test/chaos/faults.ts';
 import type { ChatClient } from '../test/support/clients.ts';
 import { grpcClient } from '../test/support/clients.ts';
 import { count, searchReadable } from './erasure-search.ts';
+import { flags } from '../test/support/flags.ts';
 
-const { values } = parseArgs({
+const USAGE =
+  'npm run erasure [-- --replicas 3 --sync 10s --share 80 --chats 400 --minutes 2 --down]';
+const { values } = flags(USAGE, {
   options: {
     replicas: { type: 'string', default: '1' },
     sync: { type: 'string', default: '2m' },

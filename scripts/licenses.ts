@@ -1,7 +1,9 @@
-// `npm run licenses`: writes THIRD_PARTY.md, what each package that is installed with this one may be used under.
+// `npm run licenses`: writes THIRD_PARTY.md, what each package that is installed with this one, or is in it, may be used
+// under.
 // `--check`, in `npm test`: says what is not allowed, or that the file is not what this would write.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { build } from 'esbuild';
 import { init, type ModuleInfos } from 'license-checker-rseidelsohn';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -46,9 +48,60 @@ function production(): Set<string> {
   return new Set(names);
 }
 
+/** What others wrote that is part of the page at `/`, which is in the package: the files that esbuild takes into it. */
+async function filesInPage(): Promise<readonly string[]> {
+  const { metafile } = await build({
+    absWorkingDir: ROOT,
+    // As in scripts/setup/page.mjs.
+    entryPoints: ['page/page.ts'],
+    outfile: 'page.js',
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    write: false,
+    metafile: true,
+    logLevel: 'silent',
+  });
+  return Object.values(metafile.outputs)
+    .flatMap(({ inputs }) => Object.entries(inputs))
+    .filter(([file, { bytesInOutput }]) => file.includes('node_modules/') && bytesInOutput > 0)
+    .map(([file]) => file);
+}
+
+/** As name@version. */
+function packagesOf(files: readonly string[]): Set<string> {
+  const folders = files.map(
+    (file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? file,
+  );
+  return new Set(
+    [...new Set(folders)].map((folder) => {
+      const said = JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as {
+        readonly name: string;
+        readonly version: string;
+      };
+      return `${said.name}@${said.version}`;
+    }),
+  );
+}
+
+/** What stands on top of those of the files that ask for it to be told wherever they are. */
+function noticesIn(files: readonly string[]): readonly string[] {
+  const tops = files.map((file) => {
+    const lines = readFileSync(join(ROOT, file), 'utf8').split('\n');
+    const end = lines.findIndex((line) => !line.startsWith('//'));
+    return lines
+      .slice(0, end)
+      .map((line) => line.slice(2).trim())
+      .join('\n');
+  });
+  return [...new Set(tops)].filter((top) => top.includes('Redistributions in binary form'));
+}
+
+/** Those for development too: of them is what the page is made of. */
 function installed(): Promise<ModuleInfos> {
   return new Promise((resolve, reject) => {
-    init({ start: ROOT, production: true }, (error, found) => {
+    init({ start: ROOT }, (error, found) => {
       if (error === undefined || error === null) resolve(found);
       else reject(error);
     });
@@ -69,9 +122,8 @@ interface Row {
   readonly repository: string;
 }
 
-async function rows(): Promise<readonly Row[]> {
-  const wanted = production();
-  return Object.entries(await installed())
+function rows(found: ModuleInfos, wanted: ReadonlySet<string>): readonly Row[] {
+  return Object.entries(found)
     .filter(([name]) => wanted.has(name))
     .map(([name, { licenses, repository }]) => ({
       name,
@@ -81,15 +133,29 @@ async function rows(): Promise<readonly Row[]> {
     .toSorted((a, b) => a.name.localeCompare(b.name, 'en'));
 }
 
-function fileText(all: readonly Row[]): string {
+function table(of: readonly Row[]): string {
+  return `| package | licence | where |
+|---|---|---|
+${of.map(({ name, license, repository }) => `| ${name} | ${license} | ${repository} |`).join('\n')}`;
+}
+
+function fileText(
+  beside: readonly Row[],
+  inPage: readonly Row[],
+  notices: readonly string[],
+): string {
   return `# What others wrote
 
-Tailrace is Apache-2.0 ([LICENSE](LICENSE)). These npm packages are installed with it, none is part of it. Written by
+Tailrace is Apache-2.0 ([LICENSE](LICENSE)). These npm packages are installed with it. Written by
 \`npm run licenses\`; \`npm test\` fails where a licence is none of ${[...ALLOWED].join(', ')}.
 
-| package | licence | where |
-|---|---|---|
-${all.map(({ name, license, repository }) => `| ${name} | ${license} | ${repository} |`).join('\n')}
+${table(beside)}
+
+Parts of these are in the page at \`/\`, and so in the package (\`dist/page/page.js\`):
+
+${table(inPage)}
+
+${notices.map((notice) => `\`\`\`text\n${notice}\n\`\`\``).join('\n\n')}
 
 Node itself, which the package \`node\` brings, is MIT with the licences of its parts. Fetched at the first start, where they
 are wanted: nats-server (Apache-2.0), node-llama-cpp with llama.cpp (MIT) and SmolLM2-135M-Instruct (Apache-2.0).
@@ -97,13 +163,16 @@ The contract in \`vendor/proto\` has files of googleapis, grpc (Apache-2.0) and 
 `;
 }
 
-const all = await rows();
-const refused = all.filter(({ license }) => !isAllowed(license));
+const found = await installed();
+const pageFiles = await filesInPage();
+const beside = rows(found, production());
+const inPage = rows(found, packagesOf(pageFiles));
+const refused = [...beside, ...inPage].filter(({ license }) => !isAllowed(license));
 for (const { name, license } of refused) {
   console.error(`${name} is ${license}, which is not on the list in scripts/licenses.ts`);
 }
 if (refused.length > 0) process.exitCode = 1;
-const text = fileText(all);
+const text = fileText(beside, inPage, noticesIn(pageFiles));
 if (!process.argv.includes('--check')) writeFileSync(FILE, text);
 else if (readFileSync(FILE, 'utf8') !== text) {
   console.error('THIRD_PARTY.md is not what the packages say: run npm run licenses and commit it.');

@@ -5,6 +5,7 @@ package tailrace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"math/rand/v2"
@@ -94,7 +95,7 @@ func (o *Observation) Events(ctx context.Context) iter.Seq2[*tailracev1.Event, e
 				return
 			}
 			if ctx.Err() != nil {
-				yield(nil, context.Cause(ctx))
+				yield(nil, ended(ctx))
 				return
 			}
 			if heard {
@@ -117,6 +118,15 @@ func (o *Observation) Events(ctx context.Context) iter.Seq2[*tailracev1.Event, e
 			}
 		}
 	}
+}
+
+// ended is why the context has ended. Whatever its cause, errors.Is finds context.Canceled or context.DeadlineExceeded.
+func ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // errSilent is what ends a connection that has been silent for too long.

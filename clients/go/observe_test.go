@@ -201,9 +201,10 @@ func TestWhatIsFinalIsToldAtOnceWithItsDetails(t *testing.T) {
 	}
 }
 
-func TestTheContextEndsIt(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
+func TestTheContextEndsItWithItsCause(t *testing.T) {
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
 	_, client := serve(t, func(after int32, stream grpc.ServerStreamingServer[tailracev1.ObserveChatStreamResponse]) error {
 		_ = send(0, 3, nil)(after, stream)
 		<-stream.Context().Done()
@@ -212,10 +213,10 @@ func TestTheContextEndsIt(t *testing.T) {
 	var last error
 	for event, err := range Observe(client, "s", quick).Events(ctx) {
 		if last = err; event.GetSequence() == 3 {
-			cancel()
+			cancel(enough)
 		}
 	}
-	if !errors.Is(last, context.Canceled) {
+	if !errors.Is(last, context.Canceled) || !errors.Is(last, enough) {
 		t.Fatalf("%v", last)
 	}
 }

@@ -20,6 +20,11 @@ export function tooLargeImage(image: NotedImage, most: string): string {
   return `[${named(image)}, which is too large to be shown here: ${most}.]`;
 }
 
+/** `most`: what the bound is, in words. */
+export function oneImageMore(image: NotedImage, most: string): string {
+  return `[${named(image)}, which is one more than are shown here: ${most}.]`;
+}
+
 function named({ mediaType, bytes }: NotedImage): string {
   return `An image, ${mediaType}, ${bytes} bytes`;
 }

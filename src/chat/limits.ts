@@ -62,6 +62,8 @@ export const MAX_TOOL_RESULT_CHARS = 64 * 1024;
 export const MAX_CHAT_TOOL_RESULT_CHARS = 4 * MiB;
 /** Images in one result of an MCP server's tool: they are in one event with its text. */
 export const MAX_TOOL_RESULT_IMAGE_BYTES = 512 * KiB;
+/** And how many: each costs more than its bytes. */
+export const MAX_TOOL_RESULT_IMAGES = 64;
 /** Of all of them in one chat: each turn of the model has them all. */
 export const MAX_CHAT_TOOL_IMAGE_BYTES = 4 * MiB;
 /** Of all results in one SubmitToolResults, encoded: they are one event. */
@@ -109,6 +111,10 @@ export const MAX_MCP_HEADER_CHARS = 16 * KiB;
 export const MCP_PROCESSES = 64;
 /** How long such a process may take to end after its input has; and again after SIGTERM. Then it is killed. */
 export const MCP_PROCESS_END_MS = MCP_CLOSE_MS / 2;
+/** Messages of one that are read in one turn of the event loop: whoever says many holds nobody else up. */
+export const MCP_MESSAGES_AT_ONCE = 50;
+/** Of an answer over HTTP the same, in bytes: it may be made of very small messages. */
+export const MCP_BYTES_AT_ONCE = 8 * KiB;
 /** The wait for an answer to the newest revision's first question: older servers may say nothing to it. */
 export const MCP_PROBE_MS = 5 * SECOND_MS;
 /** Lines that one such process may write into the log, and characters of each. */
@@ -199,6 +205,8 @@ export const DATABASE_START_MS = 10 * SECOND_MS;
 export const DATABASE_CONNECT_MS = 10 * SECOND_MS;
 /** One statement, by the database's own clock where it has one. */
 export const DATABASE_QUERY_MS = 20 * SECOND_MS;
+/** To wait for whoever writes a file of SQLite. */
+export const SQLITE_BUSY_MS = 5 * SECOND_MS;
 /** How long a process has to call its query off at the database before it is ended. */
 export const DATABASE_CANCEL_MS = 2 * SECOND_MS;
 /** Addresses of a host that are tried, the first ones. */
@@ -388,6 +396,11 @@ export const APART_SILENT_MS = ACK_WAIT_MS;
 export const CANCEL_TAKEOVER_MS = SECOND_MS;
 /** CancelChatStream answers after this long at the latest, with the status as it is then. */
 export const CANCEL_ANSWER_MS = 5 * SECOND_MS;
+/**
+ * A cancel or delete that was handed to a process which then died comes again after this long. Far below that of
+ * work, which is renewed: to carry one out is a matter of milliseconds, and two who do it do no harm.
+ */
+export const CONTROL_ACK_WAIT_MS = 5 * SECOND_MS;
 /** Control commands that one loop takes at a time. */
 export const CONTROL_BATCH = 256;
 /** A control loop rings for a worker again after this long. */

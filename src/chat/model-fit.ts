@@ -1,7 +1,7 @@
 // Whether a model can do what a request asks of it. What it lacks is refused before anything is
 // created, with the models that have it; what its server merely does not read is a warning event, or
 // refused where the request is strict.
-import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { type ChatRequest, ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import { listed } from './choose-model.ts';
@@ -68,6 +68,12 @@ function formViolations(request: ChatRequest, model: ModelInfo): Violation[] {
       description: `has ${request.stop.length} texts; the server of the model ${model.name} takes at most ${maxStops}`,
     });
   }
+  if (model.callsOnlyForced && leavesChoice(request)) {
+    found.push({
+      path: 'request.tool_choice',
+      description: `the model ${model.name} calls a tool only where it must, and never by its own choice: the mode must be TOOL_CHOICE_MODE_ANY or TOOL_CHOICE_MODE_NAMED, or TOOL_CHOICE_MODE_NONE for an answer without`,
+    });
+  }
   const format = request.responseFormat?.format;
   if (format?.case === 'jsonSchema' && format.value.strict) {
     // The door has parsed it.
@@ -97,6 +103,14 @@ function formViolations(request: ChatRequest, model: ModelInfo): Violation[] {
     }
   }
   return found;
+}
+
+/** Whether it is for the model to say if a tool is called. A tool that is the answer must be. */
+function leavesChoice({ tools, mcpServers, toolChoice, responseFormat }: ChatRequest): boolean {
+  if (tools.length === 0 && mcpServers.length === 0) return false;
+  if (responseFormat?.format.case === 'tool') return false;
+  const mode = toolChoice?.mode ?? ToolChoiceMode.AUTO;
+  return mode === ToolChoiceMode.AUTO || mode === ToolChoiceMode.UNSPECIFIED;
 }
 
 interface Need {

@@ -70,6 +70,8 @@ export interface ModelInfo {
   readonly reads: ReadonlySet<ServerField>;
   /** Its server goes on with an assistant message that is the last one. */
   readonly continues: boolean;
+  /** Its server has it call a tool where tool_choice says that it must, and never by its own choice. */
+  readonly callsOnlyForced: boolean;
   /** Its server fetches images by their address. */
   readonly imageUrls: boolean;
   /** The most stop texts that its server takes; undefined: not known. */

@@ -1,6 +1,6 @@
 // `tailrace config check`: what a start with this environment would make of it.
 import { Command } from 'commander';
-import type { CheckedConfig } from '../main/check-config.ts';
+import type { CheckedConfig, RightConfig } from '../main/check-config.ts';
 import { EXIT } from './exit-codes.ts';
 import { command, ending, type JsonOption, withJson } from './run.ts';
 import { note, print, printJson } from './terminal.ts';
@@ -26,9 +26,7 @@ export function configCommand(): Command {
     .addCommand(check);
 }
 
-type Right = Extract<CheckedConfig, { readonly ok: true }>;
-
-function linesOf({ config, spec, mcpServers }: Right): string[] {
+function linesOf({ config, spec, mcpServers }: RightConfig): string[] {
   const lines = ['The environment is right.'];
   if (spec !== undefined) {
     lines.push(`${config.modelsFile} is right.`);

@@ -5,23 +5,30 @@ import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.
 import type { Demo } from '../main/demo.ts';
 import { failureText, statusName, usageText } from './chat-text.ts';
 import { connect } from './connection.ts';
+import { answerPrinter } from './demo-printer.ts';
 import { exitOfStatus } from './exit-of.ts';
+import { usageFailure } from './failure.ts';
 import { command, ending } from './run.ts';
 import { print } from './terminal.ts';
 
 const DEFAULT_QUESTION = 'What is a river? Answer in two sentences.';
 const MAX_TOKENS = 200;
-const LINE_COLUMNS = 80;
 
 export function demoCommand(): Command {
   return command('demo', 'show a chat with a Tailrace of its own, that goes with it', [
     ['tailrace demo', 'with a small embedded model'],
     ['tailrace demo "Why is the sky blue?"', 'a question of your own'],
+    ['tailrace demo --tools', 'a database asked and documents searched'],
   ])
     .argument('[question...]', 'what is asked')
+    .option('--tools', 'two questions that need tools: calls, results and citations as they happen')
     .action(
-      ending(async (_options, words) => {
-        const question = words.join(' ').trim() || DEFAULT_QUESTION;
+      ending<{ readonly tools?: true }>(async ({ tools = false }, words) => {
+        const asked = words.join(' ').trim();
+        if (tools && asked !== '') {
+          throw usageFailure('--tools has questions of its own: leave out yours, or --tools.');
+        }
+        const question = asked || DEFAULT_QUESTION;
         const { startDemo } = await import('../main/demo.ts');
         await using demo = await startDemo(process.env);
         const model = demo.modelServer ?? 'the embedded model';
@@ -32,6 +39,10 @@ export function demoCommand(): Command {
           );
         }
         print('');
+        if (tools) {
+          const { runToolsDemo } = await import('./demo-tools.ts');
+          return await runToolsDemo(demo);
+        }
         return exitOfStatus((await runChat(demo, question)).status);
       }),
     );
@@ -110,40 +121,4 @@ function byHand(text: string): string[] {
     `  curl -H 'content-type: application/json' -d ${body} http://${address}/${service}/InitiateChatStream`,
     `  curl -H 'content-type: application/json' -d '{"streamId":"<stream id>","view":"CHAT_STREAM_VIEW_FULL"}' http://${address}/${service}/WaitChatStream`,
   ];
-}
-
-interface DemoPrinter {
-  readonly more: (text: string) => void;
-  readonly done: () => void;
-}
-
-/** To a terminal as it comes; elsewhere in whole lines, at once too: here it is about the showing. */
-function answerPrinter(): DemoPrinter {
-  if (process.stdout.isTTY) {
-    return {
-      more: (text) => void process.stdout.write(text),
-      done: () => void process.stdout.write('\n'),
-    };
-  }
-  let line = '';
-  const flush = (upTo: number): void => {
-    print(line.slice(0, upTo).trimEnd());
-    line = line.slice(upTo).replace(/^[ \n]/, '');
-  };
-  return {
-    more: (text) => {
-      line += text;
-      for (;;) {
-        const newline = line.indexOf('\n');
-        if (newline >= 0) flush(newline);
-        else if (line.length > LINE_COLUMNS) {
-          const space = line.lastIndexOf(' ', LINE_COLUMNS);
-          flush(space > 0 ? space : LINE_COLUMNS);
-        } else return;
-      }
-    },
-    done: () => {
-      if (line !== '') flush(line.length);
-    },
-  };
 }

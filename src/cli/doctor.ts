@@ -6,7 +6,7 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
 } from '../../gen/grpc/health/v1/health_pb.ts';
 import { DOCTOR_LOOK_MS } from '../chat/limits.ts';
-import { clockFinding, type Finding } from '../main/doctor-finding.ts';
+import { clockFinding, counted, type Finding } from '../main/doctor-finding.ts';
 import { connect } from './connection.ts';
 import { type ConnectionOptions, withConnection } from './connection-options.ts';
 import { EXIT } from './exit-codes.ts';
@@ -76,7 +76,7 @@ async function running(options: ConnectionOptions): Promise<Finding[]> {
       );
     }
     const { models } = await client.listModels({}, { timeoutMs: DOCTOR_LOOK_MS });
-    return [...found, { check, state: 'ok', said: `it offers ${models.length} models` }];
+    return [...found, { check, state: 'ok', said: `it offers ${counted(models.length, 'model')}` }];
   } catch (error) {
     const { what, todo, exit } = toldOf(error, address);
     // Nobody has to run one where the doctor is called, unless its address was given.

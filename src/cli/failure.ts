@@ -146,6 +146,14 @@ function unexplained(error: TailraceError, address: string): FailureParts {
             todo: `look at the address and the network, ${OTHER_ADDRESS}.`,
           };
     default:
+      // OpenSSL's words for an answer without TLS.
+      if (reason === 'EPROTO' || reason === 'ERR_SSL_WRONG_VERSION_NUMBER') {
+        return {
+          what: `What answers at ${address} does not speak TLS.`,
+          means: 'Nothing was asked or changed.',
+          todo: `use http:// where no proxy with TLS stands in front of Tailrace, ${OTHER_ADDRESS}.`,
+        };
+      }
       return {
         what: `What answers at ${address} is not Tailrace: ${error.message}.`,
         todo: `look at the address, ${OTHER_ADDRESS}.`,

@@ -40,9 +40,10 @@ export async function waitFor(
 ): Promise<ChatStream> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
-    const leftMs = Math.max(0, Math.min(CLI_WAIT_MS, deadline - performance.now()));
+    // Whole: Connect's header of a timeout is digits.
+    const leftMs = Math.ceil(Math.max(0, Math.min(CLI_WAIT_MS, deadline - performance.now())));
     const { chatStream } = await client.waitChatStream(
-      { streamId, view: ChatStreamView.FULL, timeout: durationFromMs(Math.round(leftMs)) },
+      { streamId, view: ChatStreamView.FULL, timeout: durationFromMs(leftMs) },
       { timeoutMs: leftMs + CLI_CALL_TIMEOUT_MS },
     );
     const chat = given(chatStream);

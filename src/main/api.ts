@@ -18,9 +18,9 @@ import { createObserveHub } from '../rpc/observe-hub.ts';
 import { type Page, readPage } from '../rpc/page.ts';
 import { openTokensFile } from '../rpc/tokens-file.ts';
 import { databaseChecker } from '../tools/databases/database-checks.ts';
-import { createDocumentFetcher } from '../tools/document-fetcher.ts';
+import { createDocumentFetcher } from '../tools/fetch/document-fetcher.ts';
 import { namesFor, type OwnMcpServer } from '../tools/mcp/own-servers.ts';
-import type { WebFetchParts } from '../tools/web-fetch.ts';
+import type { WebFetchParts } from '../tools/fetch/web-fetch.ts';
 import { startSweep } from '../worker/sweep.ts';
 import { warmUp } from './warm-up.ts';
 

@@ -3,16 +3,18 @@
 import type { RegistrySpec } from '../model/registry-spec.ts';
 import { type Config, ConfigError, readConfig } from '../ops/config.ts';
 import { mcpServersInFile } from './mcp-servers.ts';
-import { promptInFile, specInFiles } from './models.ts';
+import { checkEmbedded, promptInFile, specInFiles } from './models.ts';
+
+export interface RightConfig {
+  readonly ok: true;
+  readonly config: Config;
+  /** Undefined: without a file of models. */
+  readonly spec: RegistrySpec | undefined;
+  readonly mcpServers: Awaited<ReturnType<typeof mcpServersInFile>>;
+}
 
 export type CheckedConfig =
-  | {
-      readonly ok: true;
-      readonly config: Config;
-      /** Undefined: without a file of models. */
-      readonly spec: RegistrySpec | undefined;
-      readonly mcpServers: Awaited<ReturnType<typeof mcpServersInFile>>;
-    }
+  | RightConfig
   /** What a start would refuse with, a line each. */
   | { readonly ok: false; readonly faults: readonly string[] };
 
@@ -24,6 +26,7 @@ export async function checkConfig(environment: Environment): Promise<CheckedConf
     const { modelsFile } = config;
     const spec = modelsFile === undefined ? undefined : await specInFiles(config, environment);
     if (spec === undefined) await promptInFile(config);
+    if (spec === undefined && config.modelServer === undefined) checkEmbedded(config);
     const mcpServers = await mcpServersInFile(config, environment);
     return { ok: true, config, spec, mcpServers };
   } catch (error) {

@@ -1,14 +1,15 @@
-// What Tailrace stands on, looked at from where it runs: Node, the configuration, NATS, the model servers. Each thing
-// with what is wrong and what to do. Nothing is started or changed.
+// What Tailrace stands on, looked at from where it runs: Node, the configuration, NATS, the model servers, what tools
+// lead to. Each thing with what is wrong and what to do. Nothing is changed.
 import { readFile } from 'node:fs/promises';
 import { DOCTOR_LOOK_MS } from '../chat/limits.ts';
 import { createRegistry } from '../model/registry.ts';
 import { oneServer, type RegistrySpec } from '../model/registry-spec.ts';
 import type { Config } from '../ops/config.ts';
 import { parseTokens } from '../rpc/tokens-file.ts';
-import { type CheckedConfig, checkConfig } from './check-config.ts';
+import { type CheckedConfig, checkConfig, type RightConfig } from './check-config.ts';
 import { embeddedNats, externalNats } from './doctor-nats.ts';
-import { type Finding, textOf, wrong } from './doctor-finding.ts';
+import { embeddings, mcpServer, sqliteFolder } from './doctor-tools.ts';
+import { counted, type Finding, textOf, wrong } from './doctor-finding.ts';
 import { readFindings } from './findings.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -34,8 +35,19 @@ export async function examine(environment: Environment): Promise<Finding[]> {
       ? embeddedNats(config, environment)
       : externalNats(config.nats, config),
     modelsOf(config, spec, environment),
+    ...toolsOf(checked),
   ]);
   return [...first, ...rest.flat()];
+}
+
+/** Workers alone use them. */
+function toolsOf({ config, spec, mcpServers }: RightConfig): Promise<Finding | Finding[]>[] {
+  if (!config.roles.has('worker')) return [];
+  return [
+    ...(spec === undefined ? [] : [embeddings(spec)]),
+    ...mcpServers.map(mcpServer),
+    ...config.sqliteFolders.map(sqliteFolder),
+  ];
 }
 
 function ofConfig(checked: CheckedConfig): Finding[] {
@@ -57,7 +69,7 @@ async function tokensOf({ tokensFile }: Config): Promise<Finding[]> {
   try {
     const rows = parseTokens(await readFile(tokensFile, 'utf8'), tokensFile);
     const tenants = new Set(rows.map(({ tenant }) => tenant));
-    const said = `${tokensFile}: ${rows.length} tokens of ${tenants.size} tenants`;
+    const said = `${tokensFile}: ${counted(rows.length, 'token')} of ${counted(tenants.size, 'tenant')}`;
     if (rows.length > 0) return [{ check, state: 'ok', said }];
     return [
       {

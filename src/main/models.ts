@@ -159,6 +159,14 @@ function unreadable(variable: string, name: string, cause: unknown): ConfigError
   return new ConfigError(`${variable} is "${name}", and it cannot be read: ${why}.`);
 }
 
+/** Of a configuration without a model server. Throws a ConfigError. */
+export function checkEmbedded({ roles }: Pick<Config, 'roles'>): void {
+  if (roles.has('worker')) return;
+  throw new ConfigError(
+    'The embedded model serves a process with the role worker. Set OPENAI_BASE_URL or OPENAI_API_KEY to the model server that your workers use, or TAILRACE_MODELS_FILE, so that this api can list its models.',
+  );
+}
+
 /** Its address. */
 async function embeddedModel(
   config: Config,
@@ -166,11 +174,7 @@ async function embeddedModel(
   logger: Logger,
   stack: AsyncDisposableStack,
 ): Promise<string> {
-  if (!config.roles.has('worker')) {
-    throw new ConfigError(
-      'The embedded model serves a process with the role worker. Set OPENAI_BASE_URL or OPENAI_API_KEY to the model server that your workers use, or TAILRACE_MODELS_FILE, so that this api can list its models.',
-    );
-  }
+  checkEmbedded(config);
   if (findings.model === undefined) {
     throw new ConfigError(
       'No model server is configured and the embedded model is not set up. `tailrace serve` fetches it where it can; or set OPENAI_BASE_URL, OPENAI_API_KEY or TAILRACE_MODELS_FILE.',

@@ -39,6 +39,8 @@ export interface Dialect {
   readonly thoughts: ThoughtsForm | undefined;
   /** What makes it go on with an assistant message that is the last one; undefined: it cannot. */
   readonly continuing: Readonly<Record<string, boolean>> | undefined;
+  /** It calls a tool where it must (ANY, NAMED), and never by its own choice. */
+  readonly callsOnlyForced: boolean;
   /** Whether it fetches images by their address; all that see images take them as data: URLs. */
   readonly imageUrls: boolean;
   /** What all its models can or cannot do. */
@@ -67,6 +69,7 @@ const PLAIN = {
   topKOff: 0,
   maxStops: undefined,
   priority: undefined,
+  callsOnlyForced: false,
   imageUrls: true,
   can: {},
 } as const;
@@ -133,8 +136,9 @@ const TABLE: Readonly<Record<DialectName, Omit<Dialect, 'name'>>> = {
     thinking: undefined,
     thoughts: undefined,
     continuing: {},
+    callsOnlyForced: true,
     imageUrls: false,
-    can: { tools: false, parallelTools: false, jsonSchema: true, reasoning: false, images: false },
+    can: { tools: true, parallelTools: false, jsonSchema: true, reasoning: false, images: false },
   },
 };
 

@@ -115,6 +115,7 @@ export function infoOf(
     maxOutputTokens: model.maxOutputTokens ?? listed?.maxOutputTokens,
     reads: readsOf(dialect),
     continues: dialect.continuing !== undefined,
+    callsOnlyForced: dialect.callsOnlyForced,
     imageUrls: dialect.imageUrls,
     maxStops: dialect.maxStops,
     schemaFault: dialect.name === 'embedded' ? grammarFault : undefined,

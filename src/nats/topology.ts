@@ -14,6 +14,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { nanos } from '@nats-io/transport-node';
 import {
   ACK_WAIT_MS,
+  CONTROL_ACK_WAIT_MS,
   COMMANDS_MAX_AGE_MS,
   EVENTS_MAX_AGE_MS,
   PRIORITY_LEVELS,
@@ -43,10 +44,10 @@ async function makeTopology(nc: NatsConnection, options: TopologyOptions): Promi
   const consumers: WantedConsumer[] = [];
   for (let priority = 0; priority < PRIORITY_LEVELS; priority++) {
     const filters = WORK_VERBS.map((verb) => `cmd.*.*.${verb}.${priority}`);
-    consumers.push(consumer(workConsumer(priority), filters));
+    consumers.push(consumer(workConsumer(priority), filters, ACK_WAIT_MS));
   }
   const control = CONTROL_VERBS.map((verb) => `cmd.*.*.${verb}.*`);
-  consumers.push(consumer(CONTROL_CONSUMER, control));
+  consumers.push(consumer(CONTROL_CONSUMER, control, CONTROL_ACK_WAIT_MS));
   await Promise.all(consumers.map((each) => ensureConsumer(jsm, each)));
 }
 
@@ -88,12 +89,12 @@ function common(options: TopologyOptions): Partial<StreamConfig> {
 
 type WantedConsumer = Partial<ConsumerConfig> & { readonly durable_name: string };
 
-function consumer(name: string, filters: readonly string[]): WantedConsumer {
+function consumer(name: string, filters: readonly string[], ackWaitMs: number): WantedConsumer {
   return {
     durable_name: name,
     filter_subjects: [...filters],
     ack_policy: AckPolicy.Explicit,
-    ack_wait: nanos(ACK_WAIT_MS),
+    ack_wait: nanos(ackWaitMs),
     deliver_policy: DeliverPolicy.All,
     // A reached max_deliver would be silently dead work; attempts are counted in the log.
     max_deliver: -1,

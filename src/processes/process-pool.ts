@@ -136,7 +136,8 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
       reject(new ProcessFailure('broken', 'A process cannot be used.', { cause }));
     };
     const early = (reason: unknown): void => {
-      if (goodbye === undefined) endOf(slot);
+      // Who calls off one after the other must not have more processes than there are places, and as many again.
+      if (goodbye === undefined || leaving.size >= options.places) endOf(slot);
       else leave(slot, child, goodbye);
       reject(reason);
     };

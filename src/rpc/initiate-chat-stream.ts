@@ -42,9 +42,9 @@ import { systemText, systemViolations } from '../chat/system-text.ts';
 import { type DatabaseChecker, toolContextViolations } from '../chat/tool-context.ts';
 import { contextText } from '../chat/tool-context-text.ts';
 import { toolViolations } from '../chat/tool-rules.ts';
-import { answerSchema } from '../tools/answer-schema.ts';
-import { checkInputSchema } from '../tools/json-schema.ts';
-import { tableShape } from '../tools/known-tables.ts';
+import { answerSchema } from '../tools/schemas/answer-schema.ts';
+import { checkInputSchema } from '../tools/schemas/json-schema.ts';
+import { tableShape } from '../tools/tables/known-tables.ts';
 import { SERVED_TOOLS } from '../tools/server-tools.ts';
 
 export interface InitiateDeps {

@@ -84,7 +84,14 @@ const FIELD_HINTS = new Map<DescMessage, Readonly<Record<string, string>>>([
     ContentBlockSchema,
     { type: kindHint(ContentBlockSchema), image_url: 'did you mean image.url?' },
   ],
-  [ToolSchema, { type: kindHint(ToolSchema), function: 'did you mean client?' }],
+  [
+    ToolSchema,
+    {
+      type: kindHint(ToolSchema),
+      function: 'did you mean client?',
+      name: 'did you mean client.name, or server.name for a tool that Tailrace runs?',
+    },
+  ],
   [ClientToolSchema, { parameters: 'did you mean input_schema?' }],
   [
     ResponseFormatSchema,

@@ -5,10 +5,10 @@ import type { Embedder } from '../chat/embedding-port.ts';
 import type { ServerTool, ToolRunScope } from '../chat/tool-port.ts';
 import type { DatabaseEngine } from './databases/database-engine.ts';
 import { databaseQueryTool } from './databases/database-query.ts';
-import { documentSearchTool } from './document-search.ts';
+import { documentSearchTool } from './search/document-search.ts';
 import type { OwnTools } from './open-tools.ts';
-import { tableQueryTool } from './table-query.ts';
-import { type WebFetchParts, webFetchTool } from './web-fetch.ts';
+import { tableQueryTool } from './tables/table-query.ts';
+import { type WebFetchParts, webFetchTool } from './fetch/web-fetch.ts';
 
 /** What of the process the tools stand on. */
 export interface ToolParts extends WebFetchParts {

@@ -11,7 +11,7 @@ import {
   MAX_REPAIR_SCHEMA_CHARS,
 } from '../chat/limits.ts';
 import type { End } from '../chat/terminal.ts';
-import { type AnswerSchema, answerSchema } from '../tools/answer-schema.ts';
+import { type AnswerSchema, answerSchema } from '../tools/schemas/answer-schema.ts';
 
 export interface AnswerFormat {
   readonly schema: AnswerSchema;

@@ -11,7 +11,7 @@ import {
 } from '../chat/limits.ts';
 import type { Span } from '../chat/span.ts';
 import { ToolFailure, type ToolPart, type ToolProgress } from '../chat/tool-port.ts';
-import { readToolInput } from '../tools/tool-input.ts';
+import { readToolInput } from '../tools/schemas/tool-input.ts';
 import type { LogWriter } from './log-writer.ts';
 import { type Answered, resultContent } from './tool-result.ts';
 import { progressEvents } from './tool-progress.ts';

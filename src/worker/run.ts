@@ -200,6 +200,8 @@ async function answerCalls(run: Run, turn: Turn): Promise<Next> {
     return { result: await finish(writer, end, usage) };
   }
   if (client.length === 0 || settled.type !== 'stored') return goOn(run, turn, settled);
+  // Of the calls: this run has no turn more to tell them before.
+  tellWarnings(run);
   if (chat.awaitToolResults) return { result: await wait(writer, client, mark) };
   const end: End = { kind: 'completed', stopReason: StopReason.TOOL_USE };
   return { result: await finish(writer, end, usage) };

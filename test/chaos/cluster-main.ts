@@ -1,9 +1,10 @@
 // `npm run cluster`: three nats-servers with three replicas, two apis, two workers and the test model
 // server on this machine, until Ctrl-C.
-import { parseArgs } from 'node:util';
 import { startCluster } from './cluster.ts';
+import { flags } from '../support/flags.ts';
 
-const { values } = parseArgs({ options: { single: { type: 'boolean', default: false } } });
+const USAGE = 'npm run cluster [-- --single]';
+const { values } = flags(USAGE, { options: { single: { type: 'boolean', default: false } } });
 
 const stopped = Promise.withResolvers<void>();
 process.once('SIGINT', () => stopped.resolve());

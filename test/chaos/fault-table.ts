@@ -3,7 +3,6 @@
 // were told, how long it took. `--cost` measures what each setting costs instead.
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { Cluster } from './cluster.ts';
 import { startCluster } from './cluster.ts';
 import { measureCosts } from './fault-costs.ts';
@@ -13,6 +12,7 @@ import type { Setting } from './settings.ts';
 import { SETTINGS } from './settings.ts';
 import type { Stall, Survivors } from './survivors.ts';
 import { startSurvivors } from './survivors.ts';
+import { flags } from '../support/flags.ts';
 
 const FAULTS = [
   'api',
@@ -26,7 +26,8 @@ const FAULTS = [
 ] as const;
 type FaultName = (typeof FAULTS)[number];
 
-const { values } = parseArgs({
+const USAGE = 'npm run faults [-- --setting R1 --fault worker --times 3 | --cost]';
+const { values } = flags(USAGE, {
   options: {
     setting: { type: 'string', multiple: true, default: ['R1', 'R3'] },
     fault: { type: 'string', multiple: true, default: [...FAULTS] },

@@ -1,11 +1,13 @@
 // `npm run chaos [-- --seed N --minutes M --single|--cluster --out file]`. Exits with 1 on any violation.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { CLUSTER_WEIGHTS, runChaos, SINGLE_WEIGHTS } from './chaos.ts';
 import { linesOf } from './report.ts';
+import { flags, wrongUsage } from '../support/flags.ts';
 
-const { values } = parseArgs({
+const USAGE =
+  'npm run chaos [-- --seed N --minutes M --rate N --fault-every-ms N --single|--cluster --keep --out file]';
+const { values } = flags(USAGE, {
   options: {
     seed: { type: 'string' },
     minutes: { type: 'string', default: '10' },
@@ -20,8 +22,7 @@ const { values } = parseArgs({
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
 const minutes = Number(values.minutes);
 if (!Number.isInteger(seed) || !(minutes > 0) || (values.single && values.cluster)) {
-  console.error('usage: npm run chaos [-- --seed N --minutes M --single|--cluster --out file]');
-  process.exit(2);
+  wrongUsage(USAGE);
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const natsServers = values.single ? 1 : 3;

@@ -2,7 +2,6 @@
 // handles of each process and what NATS keeps are looked at over time; exits with 1 where they grow.
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { Inspector } from '../../bench/inspector.ts';
 import { inspected, openInspector } from '../../bench/inspector.ts';
 import { memoryMibOf } from '../../bench/processes.ts';
@@ -15,13 +14,15 @@ import { emptyHistory } from './history.ts';
 import { startLoad } from './load.ts';
 import type { Member } from './member.ts';
 import { growthOf, type Sample } from './growth.ts';
+import { flags, wrongUsage } from '../support/flags.ts';
 
 /** Node's own programs; of nats-servers the resident memory counts. */
 const LOOKED_INTO = ['api-1', 'api-2', 'worker-1', 'worker-2'] as const;
 const SAMPLES = 60;
 const LEAST_BETWEEN_MS = 5_000;
 
-const { values } = parseArgs({
+const USAGE = 'npm run soak [-- --minutes M --seed N --rate N --single]';
+const { values } = flags(USAGE, {
   options: {
     minutes: { type: 'string', default: '60' },
     seed: { type: 'string', default: '1' },
@@ -32,8 +33,7 @@ const { values } = parseArgs({
 const lastsMs = Number(values.minutes) * 60_000;
 const seed = Number(values.seed);
 if (!(lastsMs > 0) || !Number.isInteger(seed)) {
-  console.error('usage: npm run soak [-- --minutes M --seed N --single]');
-  process.exit(2);
+  wrongUsage(USAGE);
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 process.exit((await soak()) ? 0 : 1);

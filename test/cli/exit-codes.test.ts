@@ -154,6 +154,12 @@ const CASES: readonly Case[] = [
     said: /PROCESSING|PENDING/,
   },
   {
+    name: 'the same after a while',
+    args: ['wait', 'exit-endless', '--timeout', '100ms'],
+    exit: EXIT.chatNotOver,
+    said: /PROCESSING|PENDING/,
+  },
+  {
     name: 'a state is no failure',
     args: ['get', 'exit-endless'],
     exit: EXIT.ok,
@@ -207,6 +213,14 @@ test('what is no Tailrace is told from one that refuses', async () => {
   } finally {
     other.close();
   }
+});
+
+test('https where there is no TLS is told as that', async () => {
+  const address = server.url.replace('http:', 'https:');
+  const { code, stderr } = await tailrace(['list', '--address', address]);
+  assert.equal(code, EXIT.failed);
+  assert.match(stderr, /does not speak TLS\.\n.*\n.*use http:\/\//);
+  assert.ok(!stderr.includes('SSL routines'), stderr);
 });
 
 test('with --json the end is told in JSON, with the exit code', async () => {

@@ -7,9 +7,11 @@ import { after, before, test } from 'node:test';
 import * as z from 'zod';
 import { startModelServer } from '../model-server/model-server.ts';
 import { startCli, tailrace, tailraceJson } from '../support/cli.ts';
+import { anyTool, startMcpServer } from '../support/mcp-server.ts';
 import { natsServerProgram, startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
 import { natsUrl, startTestTailrace } from '../support/tailrace.ts';
 
+const MCP_PROGRAM = join(import.meta.dirname, '../support/stdio-mcp-server.ts');
 const folder = temporaryFolder();
 let nats: TestNats;
 
@@ -107,6 +109,58 @@ models: [{ name: mine, server: one, upstream_model: misspelt }]
   assert.equal(listed.of('models of one')[0]?.state, 'warning');
 });
 
+test('doctor uses once what tools lead to: MCP servers, the embeddings endpoint, folders of SQLite', async () => {
+  await using model = await startModelServer();
+  await using mcp = await startMcpServer(({ method }) =>
+    method === 'tools/list' ? { result: { tools: [anyTool('search')] } } : undefined,
+  );
+  const models = join(folder.path, 'embedding-models.yaml');
+  await writeFile(
+    models,
+    `servers: [{ name: one, base_url: "${model.url}" }]
+models: [{ name: mine, server: one, upstream_model: test-model }]
+embeddings: { server: one, model: test-embedding }
+`,
+  );
+  const program = { command: process.execPath, args: [MCP_PROGRAM, 'a'] };
+  const servers = [
+    { name: 'far', url: mcp.url, allowed_tools: ['search', 'serch'] },
+    { name: 'near', ...program, tenants: ['acme'] },
+    { name: 'gone', url: 'http://127.0.0.1:1/mcp' },
+    { name: 'ends', command: process.execPath, args: [join(folder.path, 'nothing.mjs')] },
+  ];
+  const mcpFile = join(folder.path, 'mcp.json');
+  await writeFile(mcpFile, JSON.stringify({ servers }));
+  const env = {
+    TAILRACE_NATS_URL: natsUrl(nats.access),
+    TAILRACE_MODELS_FILE: models,
+    TAILRACE_MCP_FILE: mcpFile,
+    TAILRACE_SQLITE_FOLDERS: `${folder.path},${join(folder.path, 'none')},${models}`,
+  };
+  const { of } = await examined(env);
+  const told = (check: string) => of(check).map(({ state, said }) => `${state}: ${said}`);
+  assert.deepEqual(told('embeddings'), [`ok: test-embedding at ${model.url}, 256 dimensions`]);
+  assert.deepEqual(told('mcp far'), [`warning: ${mcp.url} has 1 tool, not among them: serch`]);
+  assert.deepEqual(told('mcp near'), [`ok: ${process.execPath} has 6 tools`]);
+  assert.match(
+    told('mcp gone')[0] ?? '',
+    /^wrong: http:\/\/127\.0\.0\.1:1\/mcp cannot be used: it /,
+  );
+  assert.match(told('mcp ends')[0] ?? '', /^wrong: .* cannot be used: it .*; its last words: /);
+  assert.equal(of('sqlite')[0]?.state, 'ok');
+  assert.match(told('sqlite')[1] ?? '', /^wrong: .*none cannot be read: ENOENT/);
+  assert.equal(told('sqlite')[2], `wrong: ${models} is no folder`);
+
+  model.embeddings.fault = { kind: 'status', status: 401 };
+  const refused = await examined(env);
+  assert.equal(refused.of('embeddings')[0]?.state, 'wrong');
+  assert.match(refused.of('embeddings')[0]?.remedy ?? '', /`embeddings` in TAILRACE_MODELS_FILE/);
+
+  const api = await examined({ ...env, TAILRACE_ROLES: 'api' });
+  const checks = api.findings.map(({ check }) => check);
+  assert.ok(!checks.some((check) => /^(?:mcp|sqlite|embeddings)/.test(check)), 'of workers alone');
+});
+
 test('config check says what there is, and with 1 what a start would refuse', async () => {
   const Checked = z.looseObject({ ok: z.boolean(), faults: z.array(z.string()) });
   const right = Checked.parse(await tailraceJson(['config', 'check']));
@@ -119,6 +173,15 @@ test('config check says what there is, and with 1 what a start would refuse', as
   const asJson = await tailrace(['config', 'check', '--json'], { env });
   assert.equal(asJson.code, 1);
   assert.equal(Checked.parse(JSON.parse(asJson.stdout)).faults.length, 1);
+});
+
+test('an api without a model server is refused by config check and doctor, as a start refuses it', async () => {
+  const env = { TAILRACE_ROLES: 'api', TAILRACE_NATS_URL: natsUrl(nats.access) };
+  const checked = await tailrace(['config', 'check'], { env });
+  assert.equal(checked.code, 1);
+  assert.match(checked.stderr, /^The embedded model serves a process with the role worker\. Set /);
+  assert.equal((await tailrace(['api'], { env })).stderr.split('\n').at(-2), checked.stderr.trim());
+  assert.equal((await examined(env)).of('configuration')[0]?.said, checked.stderr.trim());
 });
 
 test('token --json gives the token, and its line is in the file', async () => {

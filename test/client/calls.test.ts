@@ -47,6 +47,17 @@ test('get, wait and awaitResult tell the same answer', async () => {
   assert.equal(result.usage?.outputTokens, got.usage?.outputTokens);
 });
 
+test('a time limit may be any number of milliseconds', async () => {
+  const transport = createConnectTransport({ baseUrl: tailrace.url, httpVersion: '2' });
+  const impatient = createTailraceClient(transport, { timeoutMs: 10_000 + 1 / 3 });
+  const { streamId } = await impatient.initiate(scripted({ text: ['water'] }), {
+    ttlMs: 60_000.5,
+  });
+  assert.equal((await impatient.wait(streamId)).status, ChatStreamStatus.COMPLETED);
+  const { status } = await impatient.get(streamId, { timeoutMs: 9_999.9 });
+  assert.equal(status, ChatStreamStatus.COMPLETED);
+});
+
 test('lists come chat by chat over all pages, or page by page', async () => {
   const correlationId = `lists-${Date.now()}`;
   const started: string[] = [];

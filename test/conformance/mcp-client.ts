@@ -5,7 +5,7 @@ import { create } from '@bufbuild/protobuf';
 import { BlockList } from 'node:net';
 import { z } from 'zod';
 import { McpServerSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import { createAddressGuard } from '../../src/tools/address-guard.ts';
+import { createAddressGuard } from '../../src/tools/fetch/address-guard.ts';
 import { openMcpTools } from '../../src/tools/mcp/mcp-tools.ts';
 import { mcpParts, toolRunScope } from '../support/tool-run-scope.ts';
 

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { ThinkingSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { type ThinkingSchema, ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
   ChatStreamStatus,
+  ChatStreamView,
   FailureReason,
   StopReason,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
@@ -65,7 +66,7 @@ test(
     const client = grpcClient(tailrace.url);
     const [model] = (await client.listModels({})).models;
     const { tools, jsonSchema, reasoning, images } = model?.capabilities ?? {};
-    assert.deepEqual([tools, jsonSchema, reasoning, images], [false, true, false, false]);
+    assert.deepEqual([tools, jsonSchema, reasoning, images], [true, true, false, false]);
 
     const properties = { city: { type: 'string', maxLength: 20 }, river: { type: 'boolean' } };
     const required = ['city', 'river'];
@@ -117,6 +118,45 @@ test(
     const warning = seen.events.find(({ payload: { case: kind } }) => kind === 'warning')?.payload;
     assert.ok(warning?.case === 'warning');
     assert.equal(warning.value.reason, WarningReason.THINKING_NOT_SUPPORTED);
+    assert.equal((await tailrace.stop()).code, 0);
+  },
+);
+
+test(
+  'the embedded model calls a tool where it must, with what the tool takes, and is refused the choice',
+  { skip: needs('embedded model') },
+  async () => {
+    using folder = temporaryFolder();
+    await using tailrace = await startTailraceProcess({ TAILRACE_DATA_DIR: folder.path });
+    const client = grpcClient(tailrace.url);
+    const tools = [{ kind: { case: 'server' as const, value: { name: 'document_search' } } }];
+    const text = { case: 'text' as const, value: 'Weir Mill was closed in 1931.' };
+    const document = { case: 'document' as const, value: { source: text } };
+    const context = { tools, toolContext: [{ name: 'mills', item: document }] };
+    const asking = (mode: ToolChoiceMode, name = '') =>
+      initiateRequest({
+        text: 'When was Weir Mill closed?',
+        request: { ...context, toolChoice: { mode, name }, temperature: 0, maxTokens: 80 },
+      });
+
+    const refusal = await refused(client.initiateChatStream(asking(ToolChoiceMode.AUTO)));
+    assert.equal(refusal.reason, 'MODEL_UNFIT');
+    assert.deepEqual(refusal.fields, ['request.tool_choice']);
+    assert.match(refusal.message, /only where it must.*TOOL_CHOICE_MODE_ANY/s);
+
+    const named = asking(ToolChoiceMode.NAMED, 'document_search');
+    const { streamId } = await client.initiateChatStream(named);
+    const watch = await watchToEnd(client, streamId);
+    assert.equal(watch.end().status, ChatStreamStatus.COMPLETED, watch.end().failure?.message);
+    assert.equal(watch.end().usage?.modelCalls, 2);
+    const { chatStream } = await client.getChatStream({ streamId, view: ChatStreamView.FULL });
+    const blocks = chatStream?.output.map(({ block }) => block) ?? [];
+    const [call, result] = blocks;
+    assert.ok(call?.case === 'toolUse' && result?.case === 'toolResult');
+    assert.equal(call.value.name, 'document_search');
+    assert.equal(result.value.toolUseId, call.value.id);
+    // By the schema of the tool, whatever words it took.
+    assert.equal(result.value.isError ?? false, false, JSON.stringify(result.value.content));
     assert.equal((await tailrace.stop()).code, 0);
   },
 );

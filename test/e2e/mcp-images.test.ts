@@ -21,6 +21,8 @@ const IMAGES: Readonly<Record<string, Buffer>> = {
   large: Buffer.concat([MAGIC, Buffer.alloc(MAX_TOOL_RESULT_IMAGE_BYTES - MAGIC.length, 7)]),
   over: Buffer.concat([MAGIC, Buffer.alloc(MAX_TOOL_RESULT_IMAGE_BYTES)]),
 };
+/** As many as fit into an answer of an MCP server, about. */
+const SWARM = 40_000;
 
 let dir: string;
 let model: ModelServer;
@@ -32,7 +34,14 @@ before(async () => {
   model = await startModelServer();
   server = await startMcpServer(({ method, params }) => {
     if (method === 'tools/list') {
-      return { result: { tools: Object.keys(IMAGES).map((name) => anyTool(name)) } };
+      return { result: { tools: [...Object.keys(IMAGES), 'swarm'].map((name) => anyTool(name)) } };
+    }
+    if (params['name'] === 'swarm') {
+      const image = (data: Buffer = MAGIC) => {
+        return { type: 'image', data: data.toString('base64'), mimeType: 'image/png' };
+      };
+      const swarm = Array.from({ length: SWARM }, () => image());
+      return { result: { content: [image(IMAGES['large']), ...swarm] } };
     }
     const data = IMAGES[String(params['name'])];
     if (method !== 'tools/call' || data === undefined) return undefined;
@@ -126,4 +135,14 @@ test('an image over the bound is a note that says so, in the log and to the mode
   assert.deepEqual(more, []);
   assert.ok(noted?.case === 'text');
   assert.match(noted.value, /^\[An image, image\/png, 524296 bytes, which is too large/);
+});
+
+test('a swarm of tiny images is a result that the log can take, and the chat goes on', async () => {
+  const servers = [{ name: 's', url: server.url }];
+  const watch = await chats.runToEnd(calling(['s__swarm']), servers, { model: 'sees' });
+  const content = resultContent(watch.events);
+  assert.equal(content.filter((part) => part.case === 'image').length, 1);
+  const last = content.at(-1);
+  assert.ok(last?.case === 'text');
+  assert.match(last.value, /Cut off here/);
 });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
+import { ChatStreamStatus, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
@@ -128,4 +128,25 @@ test('a cancel ends the calls of the endpoint', async () => {
   const watch = await watchToEnd(client, streamId);
   assert.equal(watch.end().status, ChatStreamStatus.CANCELLED);
   assert.deepEqual(warnings(watch), []);
+});
+
+test('the warning is told as well where the chat ends with calls for its client', async () => {
+  model.embeddings.fault = { kind: 'status', status: 401 };
+  const asked = searching('oak');
+  const own = { name: 'own', inputSchema: '{"type":"object"}' };
+  const calls = [
+    { name: 'document_search', input: '{"query":"oak","limit":1}' },
+    { name: 'own', input: '{}' },
+  ];
+  const text = { case: 'text' as const, value: scripted({ tokens: 0, calls }) };
+  const { streamId } = await client.initiateChatStream({
+    request: {
+      ...asked,
+      messages: [{ role: Role.USER, content: [{ block: text }] }],
+      tools: [...asked.tools, { kind: { case: 'client' as const, value: own } }],
+    },
+  });
+  const watch = await watchToEnd(client, streamId);
+  assert.equal(watch.end().stopReason, StopReason.TOOL_USE);
+  assert.deepEqual(warnings(watch), [WarningReason.EMBEDDINGS_UNAVAILABLE]);
 });

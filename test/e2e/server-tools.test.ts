@@ -1,8 +1,10 @@
 // Tailrace's own tools through the whole product: asked for by name, told to the model, run between its
 // turns, and seen by every observer; and the citations of what they found.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
@@ -255,4 +257,20 @@ test('tools without anything to use, context without a tool, and citations of no
     'request.tool_context[0].database',
     'request.tool_context[0].database.connection_string',
   ]);
+});
+
+test('the request of docs/TOOLS.md is taken as it stands, with its tools', async () => {
+  const docs = readFileSync(join(import.meta.dirname, '../../docs/TOOLS.md'), 'utf8');
+  const [, body = '', path = ''] =
+    /^curl [^\n]* -d '(.*?)' http:\/\/127\.0\.0\.1:8080(\S+)$/ms.exec(docs) ?? [];
+  const response = await fetch(new URL(path, tailrace.url), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
+  const answered = await response.text();
+  assert.equal(response.status, 200, answered);
+  const { streamId } = JSON.parse(answered) as { readonly streamId: string };
+  const watch = await watchToEnd(client, streamId);
+  assert.equal(watch.end().status, ChatStreamStatus.COMPLETED);
 });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import { CANCEL_TAKEOVER_MS } from '../../src/chat/limits.ts';
+import { CANCEL_TAKEOVER_MS, CONTROL_ACK_WAIT_MS } from '../../src/chat/limits.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import {
   assertTrueLog,
@@ -30,8 +30,8 @@ import { startModelServer } from '../model-server/model-server.ts';
 
 const { PENDING, PROCESSING, CANCELLED } = ChatStreamStatus;
 const STEP_MS = 20_000;
-/** Of the seconds that a busy machine takes, not the ack wait: the dead api held nothing of it. */
-const TAKEN_OVER_MS = CANCEL_TAKEOVER_MS + 8_000;
+/** The dead api may have been handed the command that it sent; and of the seconds that a busy machine takes. */
+const TAKEN_OVER_MS = CONTROL_ACK_WAIT_MS + CANCEL_TAKEOVER_MS + 8_000;
 
 /** Makes the call at an api process that is killed at the step. */
 async function dieAt(

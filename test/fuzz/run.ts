@@ -1,10 +1,11 @@
 // `npm run fuzz [-- --bodies N --seed N]`: bodies that nobody would send, at the port. Exits with 1 where
 // one is answered by a defect or not at all, makes a chat that was not acknowledged, or memory grows.
-import { parseArgs } from 'node:util';
 import { fuzz } from './fuzz.ts';
 import { startFuzzServer } from './server.ts';
+import { flags, wrongUsage } from '../support/flags.ts';
 
-const { values } = parseArgs({
+const USAGE = 'npm run fuzz [-- --bodies N --seed N]';
+const { values } = flags(USAGE, {
   options: {
     bodies: { type: 'string', default: '100000' },
     seed: { type: 'string', default: '1' },
@@ -13,8 +14,7 @@ const { values } = parseArgs({
 const bodies = Number(values.bodies);
 const seed = Number(values.seed);
 if (!Number.isInteger(bodies) || bodies < 10 || !Number.isInteger(seed)) {
-  console.error('usage: npm run fuzz [-- --bodies N --seed N]');
-  process.exit(2);
+  wrongUsage(USAGE);
 }
 /** A third warms up: the heap grows until it is collected in earnest. Then memory may move by this much. */
 const GROWTH_MIB = 64;

@@ -7,17 +7,19 @@
 //   npm run interop -- --slow                       and what takes half a minute, once
 //
 // Exits 1 where something failed, and with TAILRACE_TEST_ALL=1 also where a client could not be run.
-import { inspect, parseArgs } from 'node:util';
+import { inspect } from 'node:util';
 import { CANDIDATES, type Candidate } from './clients.ts';
 import type { Client } from './client.ts';
 import { emptyReport, median, openClient, type Report, runClient, SCENARIOS } from './suite.ts';
 import { SLOW } from './scenarios/network.ts';
 import { startWorld } from './world.ts';
+import { flags, wrongUsage } from '../support/flags.ts';
 
 /** From a cut to the next event, the median of each client. */
 const RESUME_TARGET_MS = 1_000;
 
-const { values } = parseArgs({
+const USAGE = 'npm run interop [-- --repeat N --client NAME … --scenario NAME … --slow]';
+const { values } = flags(USAGE, {
   options: {
     repeat: { type: 'string', default: '1' },
     client: { type: 'string', multiple: true, default: [] },
@@ -33,10 +35,11 @@ const slow = values.slow ? SLOW.filter(({ name }) => chosen(name, values.scenari
 const scenarios = [...usual, ...slow];
 const candidates = CANDIDATES.filter(({ name }) => chosen(name, values.client));
 if (!Number.isInteger(repeats) || repeats < 1 || scenarios.length * candidates.length === 0) {
-  console.error('usage: npm run interop -- [--repeat <n>] [--client <name>]… [--scenario <name>]…');
-  console.error(`clients: ${CANDIDATES.map(({ name }) => name).join(' · ')}`);
-  console.error(`scenarios: ${SCENARIOS.map(({ name }) => name).join(' · ')}`);
-  process.exit(2);
+  wrongUsage(
+    USAGE,
+    `clients: ${CANDIDATES.map(({ name }) => name).join(' · ')}`,
+    `scenarios: ${SCENARIOS.map(({ name }) => name).join(' · ')}`,
+  );
 }
 
 const reports = new Map<string, Report>();

@@ -2,10 +2,12 @@
 // whose worker is dead ends all the same.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createInbox } from '@nats-io/transport-node';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { CANCEL_TAKEOVER_MS } from '../../src/chat/limits.ts';
+import { CANCEL_TAKEOVER_MS, CONTROL_ACK_WAIT_MS } from '../../src/chat/limits.ts';
 import type { CommandInbox } from '../../src/chat/commands.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
+import { COMMANDS, CONTROL_CONSUMER } from '../../src/nats/subjects.ts';
 import { RunStop } from '../../src/worker/run-stop.ts';
 import {
   assertTrueLog,
@@ -148,6 +150,25 @@ test('law 8: a chat whose worker is dead is ended by a control loop in about a s
   assert.ok(end?.case === 'cancelled' && end.value.reason === 'no patience');
   assert.equal(records.at(-1)?.mark?.createdAtMs, meta.createdAtMs, 'the chat’s, not the cancel’s');
   assert.ok(logger.said(TAKEN_OVER));
+});
+
+test('law 8: a cancel that was handed to a process which then died is carried out by another one within seconds', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const chat = await startChat(adapter);
+  await claimedWriter(adapter.log, chat, { owner: 'dead' });
+  const dying = await nats.bare();
+  const { promise: handed, resolve } = Promise.withResolvers<void>();
+  const reply = createInbox();
+  dying.subscribe(reply, { max: 1, callback: () => resolve() });
+  const pull = JSON.stringify({ batch: 1, expires: 20e9 });
+  dying.publish(`$JS.API.CONSUMER.MSG.NEXT.${COMMANDS}.${CONTROL_CONSUMER}`, pull, { reply });
+  const asked = cancel(adapter, chat, 'now');
+  await handed;
+  await using _loop = runControlLoop(adapter);
+  await untilOver(adapter.log, chat, CONTROL_ACK_WAIT_MS + CANCEL_TAKEOVER_MS + 4_000);
+  await asked;
+  await assertTrueLog(adapter.log, chat);
 });
 
 test('law 8: a bell that the worker never heard is made up for by a control loop', async () => {

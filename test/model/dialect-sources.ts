@@ -1,7 +1,7 @@
 // What each kind of model server reads, row by row, with the place in its own source or API reference
 // where that stands. dialects.test.ts holds the client to it, docs/DIALECTS.md shows it.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { ThinkingEffort } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import { ThinkingEffort, ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { type Message, MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { DialectName } from '../../src/model/dialects.ts';
 import { scripted } from '../model-server/model-server.ts';
@@ -28,7 +28,17 @@ interface Row {
 
 const SCHEMA = { type: 'object', properties: { n: { type: 'integer' } } };
 
-export const ROWS = {
+const TOOL = {
+  kind: {
+    case: 'client' as const,
+    value: { name: 'look', inputSchema: JSON.stringify(SCHEMA) },
+  },
+};
+const choosing = (mode: ToolChoiceMode, name = ''): Row => {
+  return { request: { tools: [TOOL], toolChoice: { mode, name } } };
+};
+
+const COMMON_ROWS = {
   seed: { request: { seed: 7n } },
   min_p: { request: { minP: 0.05 } },
   top_p: { request: { topP: 0.9 } },
@@ -64,7 +74,20 @@ export const ROWS = {
     },
   },
 } as const satisfies Readonly<Record<string, Row>>;
+
+/** OpenAI's own form, for all; here for the one that does not read all of it. */
+const TOOL_ROWS = {
+  'tool_choice AUTO': choosing(ToolChoiceMode.AUTO),
+  'tool_choice ANY': choosing(ToolChoiceMode.ANY),
+  'tool_choice NAMED': choosing(ToolChoiceMode.NAMED, 'look'),
+  'tool_choice NONE': choosing(ToolChoiceMode.NONE),
+} as const satisfies Readonly<Record<string, Row>>;
+
+export const ROWS = { ...COMMON_ROWS, ...TOOL_ROWS } as const;
 export type RowName = keyof typeof ROWS;
+type DialectRows = Readonly<
+  Record<keyof typeof COMMON_ROWS, Expected> & Partial<Record<keyof typeof TOOL_ROWS, Expected>>
+>;
 
 export interface Source {
   readonly repository: string;
@@ -168,9 +191,14 @@ const embedded: Source = {
   path: 'src/model/embedded/completion-request.ts',
   line: undefined,
 };
+const EMBEDDED_TOOLS: Source = { ...embedded, path: 'src/model/embedded/tool-fields.ts' };
+const chosen = (choice: unknown) => ({
+  tools: [{ type: 'function', function: { name: 'look', parameters: SCHEMA } }],
+  tool_choice: choice,
+});
 const EMBEDDED_PROMPT: Source = { ...embedded, path: 'src/model/embedded/chat-prompt.ts' };
 
-export const EXPECTED: Readonly<Record<DialectName, Readonly<Record<RowName, Expected>>>> = {
+export const EXPECTED: Readonly<Record<DialectName, DialectRows>> = {
   openai: {
     seed: sends({ seed: 7 }, openai(24315)),
     min_p: unread('min_p', OPENAI_FIELDS),
@@ -359,5 +387,12 @@ export const EXPECTED: Readonly<Record<DialectName, Readonly<Record<RowName, Exp
     'thinking handed back': unread(THOUGHT_PATH, embedded, handedBack({})),
     'assistant message last': sends(CONTINUED, EMBEDDED_PROMPT),
     'response_format.json_schema': sends(JSON_SCHEMA, embedded),
+    'tool_choice AUTO': refuses('tool_choice', EMBEDDED_TOOLS),
+    'tool_choice ANY': sends(chosen('required'), EMBEDDED_TOOLS),
+    'tool_choice NAMED': sends(
+      chosen({ type: 'function', function: { name: 'look' } }),
+      EMBEDDED_TOOLS,
+    ),
+    'tool_choice NONE': sends(chosen('none'), EMBEDDED_TOOLS),
   },
 };

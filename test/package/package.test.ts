@@ -64,6 +64,8 @@ test('it holds compiled code with types, the contract and the set-up; no source,
   const there = (file: string) => existsSync(join(installed, file));
   for (const file of [
     'bin/tailrace.mjs',
+    'demo/mills.sql',
+    'demo/mills.txt',
     'dist/src/cli/tailrace.js',
     'dist/gen/tailrace/v1/event_pb.d.ts',
     'proto/tailrace/v1/event.proto',

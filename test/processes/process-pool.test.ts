@@ -43,6 +43,14 @@ async function say(
   return (await to.run(whose, 1, signal, (place) => place.ask(job, { withinMs, signal }))) as Reply;
 }
 
+function isAlive(pid: number | string | undefined): boolean {
+  try {
+    return process.kill(Number(pid), 0);
+  } catch {
+    return false;
+  }
+}
+
 function kind(expected: FailureKind): (error: unknown) => boolean {
   return (error) => error instanceof ProcessFailure && error.kind === expected;
 }
@@ -121,14 +129,28 @@ test('a process that is to say goodbye does, while another takes its place', asy
     (error: Error) => error.message.split(' '),
   );
   assert.notEqual(String((await say(one, { say: '' })).pid), pid);
-  const alive = (): boolean => {
-    try {
-      return process.kill(Number(pid), 0);
-    } catch {
-      return false;
-    }
+  await until('its end', async () => Promise.resolve(!isAlive(pid)));
+});
+
+test('no more processes say goodbye at a time than there are places', async () => {
+  await using one = pool();
+  const cancelled = async (): Promise<number> => {
+    const held = new AbortController();
+    const { signal } = held;
+    let pid = 0;
+    const working = one.run(A, 1, signal, async (place) => {
+      ({ pid } = (await place.ask({ say: '' }, { withinMs: 60_000, signal })) as Reply);
+      setImmediate(() => held.abort(new Error('cancelled')));
+      const goodbye = { job: { act: 'hang' }, withinMs: 60_000 };
+      await place.ask({ act: 'hang' }, { withinMs: 60_000, signal, goodbye });
+    });
+    await assert.rejects(working, /cancelled/);
+    return pid;
   };
-  await until('its end', async () => Promise.resolve(!alive()));
+  const [first, second] = [await cancelled(), await cancelled()];
+  await until('the end of the second', async () => Promise.resolve(!isAlive(second)));
+  assert.ok(isAlive(first), 'it still has its time');
+  process.kill(first, 'SIGKILL');
 });
 
 test('at its end whoever waits is refused, and no process is left', async () => {

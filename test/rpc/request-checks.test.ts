@@ -132,10 +132,11 @@ const HABITS: readonly (readonly [string, JsonValue, Record<string, string>])[] 
     'a tool without its kind',
     { tools: [{ name: 'f', description: 'd' }] },
     {
-      'request.tools[0].name': 'there is no such field; did you mean client.name?',
+      'request.tools[0].name':
+        'there is no such field; did you mean client.name, or server.name for a tool that Tailrace runs?',
       'request.tools[0].description': 'there is no such field; did you mean client.description?',
       'request.tools[0]':
-        'must have one of client, server, as in {"client": {"name": "…", "input_schema": "{…}"}}',
+        'must have one of client, server, as in {"client": {"name": "…", "input_schema": "{…}"}} or {"server": {"name": "web_fetch"}}',
     },
   ],
   [
@@ -143,10 +144,10 @@ const HABITS: readonly (readonly [string, JsonValue, Record<string, string>])[] 
     { tools: [{ type: 'function', function: { name: 'f', parameters: {} } }] },
     {
       'request.tools[0].type':
-        'there is no such field; the kind is the name of the field, as in {"client": {"name": "…", "input_schema": "{…}"}}',
+        'there is no such field; the kind is the name of the field, as in {"client": {"name": "…", "input_schema": "{…}"}} or {"server": {"name": "web_fetch"}}',
       'request.tools[0].function': 'there is no such field; did you mean client?',
       'request.tools[0]':
-        'must have one of client, server, as in {"client": {"name": "…", "input_schema": "{…}"}}',
+        'must have one of client, server, as in {"client": {"name": "…", "input_schema": "{…}"}} or {"server": {"name": "web_fetch"}}',
     },
   ],
   [

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { BlockList } from 'node:net';
 import { ToolFailure } from '../../src/chat/tool-port.ts';
-import { createAddressGuard } from '../../src/tools/address-guard.ts';
+import { createAddressGuard } from '../../src/tools/fetch/address-guard.ts';
 import { readConnectionString } from '../../src/tools/databases/connection-string.ts';
 import {
   type Asked,

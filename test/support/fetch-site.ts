@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo, BlockList } from 'node:net';
-import type { HostLookup } from '../../src/tools/address-guard.ts';
-import { FetchFailure } from '../../src/tools/fetch-failure.ts';
+import type { HostLookup } from '../../src/tools/fetch/address-guard.ts';
+import { FetchFailure } from '../../src/tools/fetch/fetch-failure.ts';
 import {
   createGuardedFetch,
   type Fetched,
   type GuardedFetchOptions,
-} from '../../src/tools/guarded-fetch.ts';
+} from '../../src/tools/fetch/guarded-fetch.ts';
 
 /** For fetches that nobody aborts. */
 export const NEVER = new AbortController().signal;

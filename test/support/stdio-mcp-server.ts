@@ -48,6 +48,8 @@ function call(id: unknown, { name, _meta }: NonNullable<Message['params']>): voi
     case 'leak':
       return answer(id, `the key is ${process.env['KEY']}`);
     case 'chatter':
+      // Over the bound of a line within its secret.
+      process.stderr.write(`${'x'.repeat(1_990)}${process.env['KEY']}\n`);
       process.stderr.write('x'.repeat(1_000_000));
       for (let i = 0; i < 10_000; i++) process.stderr.write(`line ${i} ${process.env['KEY']}\n`);
       return answer(id, 'said');
@@ -81,7 +83,8 @@ createInterface({ input: process.stdin })
     }
   })
   .on('close', () => {
-    if (STUBBORN === '') process.exit();
+    // What it has said until then is to be read.
+    if (STUBBORN === '') process.stderr.write('', () => process.exit());
     // A process without anything to wait for would end.
     setInterval(() => undefined, 1_000);
   });

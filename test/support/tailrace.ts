@@ -2,7 +2,7 @@
 // look into from outside.
 import { createDocumentReader } from '../../src/documents/document-reader.ts';
 import { listOf } from '../../src/ops/address-ranges.ts';
-import { createGuardedFetch } from '../../src/tools/guarded-fetch.ts';
+import { createGuardedFetch } from '../../src/tools/fetch/guarded-fetch.ts';
 import { readConfig } from '../../src/ops/config.ts';
 import { startTailrace } from '../../src/main/tailrace.ts';
 import { startApi, type Api } from '../../src/main/api.ts';

@@ -23,6 +23,7 @@ export function modelInfo(name: string, more: Partial<ModelInfo> = {}): ModelInf
     maxOutputTokens: undefined,
     reads: new Set(SERVER_FIELDS),
     continues: true,
+    callsOnlyForced: false,
     imageUrls: true,
     maxStops: undefined,
     schemaFault: undefined,

@@ -2,7 +2,7 @@
 import { SILENT } from './nats.ts';
 import type { ToolRunScope } from '../../src/chat/tool-port.ts';
 import type { McpParts } from '../../src/tools/mcp/mcp-tools.ts';
-import type { AddressGuard } from '../../src/tools/address-guard.ts';
+import type { AddressGuard } from '../../src/tools/fetch/address-guard.ts';
 import { traceparentOf } from '../../src/chat/trace.ts';
 
 export function toolRunScope(warn: ToolRunScope['warn']): ToolRunScope {

@@ -35,6 +35,10 @@ before(async () => {
     CREATE SEQUENCE numbers;
     CREATE FUNCTION tell() RETURNS text READS SQL DATA RETURN (SELECT word FROM secret LIMIT 1);
     CREATE FUNCTION write_it() RETURNS int MODIFIES SQL DATA BEGIN INSERT INTO secret VALUES ('new'); RETURN 1; END;
+    SET sql_mode = ORACLE;
+    CREATE PACKAGE kit AS FUNCTION tell_too RETURN text; END;
+    CREATE PACKAGE BODY kit AS FUNCTION tell_too RETURN text AS said text; BEGIN SELECT word INTO said FROM secret LIMIT 1; RETURN said; END; END;
+    SET sql_mode = DEFAULT;
     CREATE USER reader@'%' IDENTIFIED BY 'reader-password'; GRANT SELECT ON shop.orders TO reader@'%'`);
 });
 
@@ -135,6 +139,10 @@ test(
       ['SELECT `sleep`(60)', /sleep is not allowed/],
       ['SELECT sleep#\n(60)', /sleep is not allowed/],
       ["SELECT benchmark(1000000000, sha1('x'))", /benchmark is not allowed/],
+      [
+        "SELECT spider_direct_sql('DELETE FROM orders', '', '')",
+        /spider_direct_sql is not allowed/,
+      ],
       ["SELECT get_lock('x', 1)", /get_lock is not allowed/],
       ['SELECT release_all_locks()', /release_all_locks is not allowed/],
       ['SELECT nextval(numbers)', /nextval is not allowed/],
@@ -206,6 +214,8 @@ test(
       'SELECT tell()',
       'SELECT `tell` ()',
       'SELECT shop.tell()',
+      'SELECT shop.kit.tell_too()',
+      'SELECT `shop` . `kit` /**/ . tell_too ()',
     ]) {
       assert.match(
         await failure(engine, only, sql),

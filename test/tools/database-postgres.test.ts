@@ -40,7 +40,11 @@ before(async () => {
     CREATE FUNCTION lies() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN PERFORM write(); RETURN 1; END';
     CREATE FUNCTION of_row(orders) RETURNS int LANGUAGE sql AS 'SELECT 1';
     CREATE ROLE reader LOGIN PASSWORD 'reader-password'; GRANT SELECT ON orders TO reader;
-    CREATE EXTENSION IF NOT EXISTS dblink; CREATE EXTENSION IF NOT EXISTS tablefunc`);
+    CREATE TABLE "we""ird" (word text); CREATE TABLE "${'ä'.repeat(31)}" (word text);
+    CREATE FUNCTION "do""it"() RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE FUNCTION ${'f'.repeat(63)}() RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE EXTENSION IF NOT EXISTS dblink; CREATE EXTENSION IF NOT EXISTS tablefunc; CREATE EXTENSION IF NOT EXISTS xml2;
+    CREATE FUNCTION sums(text) RETURNS SETOF record STABLE LANGUAGE c AS '$libdir/tablefunc', 'crosstab'`);
 });
 
 after(async () => {
@@ -176,6 +180,26 @@ const HOSTILE: readonly (readonly [sql: string, said: RegExp])[] = [
   ["SELECT table_to_xml('sec' || 'ret', true, true, '')", /table_to_xml is not allowed/],
   ["SELECT database_to_xml(true, true, '')", /database_to_xml is not allowed/],
   ["SELECT * FROM ts_stat('SELECT to_tsvector(word) FROM secret')", /ts_stat is not allowed/],
+  [
+    "SELECT * FROM crosstab('SELECT dblink_' || 'exec(''dbname=shop'', ''DELETE FROM orders''), 1, 1') AS c(a text, b int)",
+    /crosstab is not allowed/,
+  ],
+  [
+    "SELECT * FROM crosstab('SELECT 1, 1, 1', 'SELECT pg_' || 'sleep(60)') AS c(a int, b int)",
+    /crosstab is not allowed/,
+  ],
+  ["SELECT * FROM crosstab2('SELECT pg_' || 'sleep(60)')", /crosstab2 is not allowed/],
+  ["SELECT * FROM sums('SELECT pg_' || 'sleep(60)') AS c(a int, b int)", /sums is not allowed/],
+  [
+    "SELECT * FROM connectby('(SELECT pg_' || 'sleep(60)) s', 'a', 'a', 'x', 0) AS t(a text, b text, c int)",
+    /connectby is not allowed/,
+  ],
+  [
+    "SELECT * FROM xpath_table('a', 'a', '(SELECT pg_' || 'sleep(60)) s', '/', 'true') AS t(a text, b text)",
+    /xpath_table is not allowed/,
+  ],
+  ['SELECT "do""it"()', /is not allowed/],
+  [`SELECT ${'f'.repeat(70)}()`, /is not allowed/],
   ['SELECT U&"\\0070g_sleep"(60)', /U&/],
   ['SELECT rolpassword FROM pg_authid', /pg_authid/],
   ['SELECT passwd FROM pg_catalog.pg_shadow', /pg_shadow/],
@@ -226,6 +250,8 @@ test(
       'SELECT * FROM "Odd name"',
       `SELECT * FROM ${'n'.repeat(63)}`,
       `SELECT * FROM ${'n'.repeat(70)}`,
+      'SELECT * FROM "we""ird"',
+      `SELECT * FROM ${'ä'.repeat(32)}`,
       'SELECT * FROM U&"\\0073ecret"',
       'SELECT * FROM numbers',
       'SELECT * FROM pg_class',

@@ -102,7 +102,7 @@ async function evil(
   serve: (socket: Socket) => void,
 ): Promise<{ readonly port: number } & AsyncDisposable> {
   const sockets = new Set<Socket>();
-  const server: Server = createServer((socket) => {
+  const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.on('error', () => undefined);
     serve(socket);
@@ -146,6 +146,30 @@ test('a server that answers without end ends its query and no chat', async () =>
   const before = process.memoryUsage().rss;
   assert.match(await failure(small, address, 'SELECT 1'), /more than 256 MiB of memory/);
   assert.ok(process.memoryUsage().rss < before + 200 * 1024 * 1024);
+});
+
+test('a server that goes on after its query is heard no more, whatever it sends', async () => {
+  const gone = Promise.withResolvers<number>();
+  await using server = await evil((socket) => {
+    socket.on('close', () => gone.resolve(socket.bytesWritten - socket.writableLength));
+    let greeted = false;
+    socket.on('data', () => {
+      if (!greeted) {
+        greeted = true;
+        socket.write(Buffer.from([82, 0, 0, 0, 8, 0, 0, 0, 0, 90, 0, 0, 0, 5, 73]));
+        return;
+      }
+      // An error, and when that is answered by a goodbye one row of 2 GiB.
+      const said = Buffer.from('SERROR\0C42601\0Mno\0\0');
+      socket.write(Buffer.concat([Buffer.from([69, 0, 0, 0, 4 + said.length]), said]));
+      socket.write(Buffer.from([90, 0, 0, 0, 5, 73, 68, 127, 255, 255, 255]));
+      pour(socket);
+    });
+  });
+  await using other = testEngine({ processes: 1 });
+  const address = asked(`postgres://u:hush@127.0.0.1:${server.port}/d`);
+  assert.match(await failure(other, address, 'SELECT 1'), /^no \[42601\]$/);
+  assert.ok((await gone.promise) < 64 * 1024 * 1024);
 });
 
 test('a server that asks for a file of ours gets none', async () => {
@@ -210,7 +234,7 @@ test('a server that says nothing ends with its chat', async () => {
 });
 
 test('a name that leads to two addresses, one of them inside, is not connected to', async () => {
-  const { createAddressGuard } = await import('../../src/tools/address-guard.ts');
+  const { createAddressGuard } = await import('../../src/tools/fetch/address-guard.ts');
   const { BlockList } = await import('node:net');
   const guard = createAddressGuard(new BlockList(), () =>
     Promise.resolve([

@@ -197,3 +197,39 @@ test('a chat that is cancelled ends its query with its process', async () => {
   await assert.rejects(running, /cancelled/);
   assert.deepEqual((await next).rows, [[2]]);
 });
+
+test('a view or a table that cannot be read is listed without its columns, and hides no other', async () => {
+  const path = join(folder, 'broken.db');
+  const db = new DatabaseSync(path);
+  db.exec(`
+    CREATE TABLE good (a INTEGER);
+    CREATE TABLE gone (a); CREATE VIEW lost AS SELECT * FROM gone; DROP TABLE gone;`);
+  db.close();
+  const { lines } = await engine.list(asked(`sqlite://${path}`), '', NEVER);
+  assert.deepEqual(lines, ['good (a INTEGER)', 'lost view (cannot be read)']);
+});
+
+test('a file that another writes at the moment is waited for', async () => {
+  const path = join(folder, 'busy.db');
+  const db = new DatabaseSync(path);
+  db.exec('CREATE TABLE orders (id INTEGER); INSERT INTO orders VALUES (1); BEGIN EXCLUSIVE');
+  setTimeout(() => db.exec('COMMIT'), 300);
+  const reading = rows(engine, asked(`sqlite://${path}`), 'SELECT id FROM orders');
+  assert.deepEqual((await reading).rows, [[1]]);
+  db.close();
+});
+
+test('a file that is damaged is said to be', async () => {
+  const path = join(folder, 'damaged.db');
+  writeFileSync(path, readFileSync(file));
+  const bytes = readFileSync(path);
+  bytes.fill(0xee, 4_096);
+  bytes.fill(0xee, 200, 4_000);
+  writeFileSync(path, bytes);
+  const damaged = asked(`sqlite://${path}`);
+  assert.match(
+    await failure(engine, damaged, 'SELECT * FROM orders'),
+    /no SQLite database|malformed/,
+  );
+  await assert.rejects(engine.list(damaged, '', NEVER), /no SQLite database|malformed/);
+});

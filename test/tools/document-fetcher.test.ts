@@ -1,9 +1,9 @@
 // Documents by url wait for each other in a process: so many at once, in their order, and who leaves is gone.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createDocumentFetcher } from '../../src/tools/document-fetcher.ts';
-import { FetchFailure } from '../../src/tools/fetch-failure.ts';
-import type { Fetched, GuardedFetch } from '../../src/tools/guarded-fetch.ts';
+import { createDocumentFetcher } from '../../src/tools/fetch/document-fetcher.ts';
+import { FetchFailure } from '../../src/tools/fetch/fetch-failure.ts';
+import type { Fetched, GuardedFetch } from '../../src/tools/fetch/guarded-fetch.ts';
 
 const NEVER = new AbortController().signal;
 const any = (): undefined => undefined;

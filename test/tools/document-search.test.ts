@@ -7,10 +7,10 @@ import * as fc from 'fast-check';
 import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { MAX_TOOL_LIST_CHARS, PASSAGE_CHARS, PASSAGE_LEAST_CHARS } from '../../src/chat/limits.ts';
-import { indexDocuments } from '../../src/tools/document-index.ts';
-import { documentSearchTool } from '../../src/tools/document-search.ts';
-import { createKeptIndexes, indexKey } from '../../src/tools/kept-indexes.ts';
-import { passagesOf } from '../../src/tools/passages.ts';
+import { indexDocuments } from '../../src/tools/search/document-index.ts';
+import { documentSearchTool } from '../../src/tools/search/document-search.ts';
+import { createKeptIndexes, indexKey } from '../../src/tools/search/kept-indexes.ts';
+import { passagesOf } from '../../src/tools/search/passages.ts';
 import { TRACEPARENT } from '../model/model-call.ts';
 
 interface Found {

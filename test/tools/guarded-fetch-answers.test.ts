@@ -7,8 +7,8 @@ import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { brotliCompressSync, createGzip, deflateSync, gzipSync } from 'node:zlib';
-import type { HostLookup } from '../../src/tools/address-guard.ts';
-import { createGuardedFetch } from '../../src/tools/guarded-fetch.ts';
+import type { HostLookup } from '../../src/tools/fetch/address-guard.ts';
+import { createGuardedFetch } from '../../src/tools/fetch/guarded-fetch.ts';
 import {
   allowed,
   fetched,

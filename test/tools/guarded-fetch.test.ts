@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import { BlockList } from 'node:net';
 import { after, before, test } from 'node:test';
 import type { RequestListener } from 'node:http';
-import type { HostLookup } from '../../src/tools/address-guard.ts';
-import { createGuardedFetch } from '../../src/tools/guarded-fetch.ts';
+import type { HostLookup } from '../../src/tools/fetch/address-guard.ts';
+import { createGuardedFetch } from '../../src/tools/fetch/guarded-fetch.ts';
 import {
   allowed,
   fetched,

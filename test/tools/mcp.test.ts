@@ -12,8 +12,8 @@ import {
 } from '@modelcontextprotocol/client';
 import * as fc from 'fast-check';
 import { McpServerSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import { createAddressGuard } from '../../src/tools/address-guard.ts';
-import { FetchFailure } from '../../src/tools/fetch-failure.ts';
+import { createAddressGuard } from '../../src/tools/fetch/address-guard.ts';
+import { FetchFailure } from '../../src/tools/fetch/fetch-failure.ts';
 import { wordsOf } from '../../src/tools/mcp/mcp-failure.ts';
 import { mcpToolName } from '../../src/tools/mcp/mcp-names.ts';
 import { resultParts, textOf } from '../../src/tools/mcp/mcp-result.ts';

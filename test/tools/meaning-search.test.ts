@@ -11,9 +11,9 @@ import type { Embedder } from '../../src/chat/embedding-port.ts';
 import { MAX_EMBEDDED_PASSAGES, MAX_VECTOR_BYTES, PASSAGE_CHARS } from '../../src/chat/limits.ts';
 import { ModelFailure, type ModelWarning } from '../../src/chat/model-port.ts';
 import type { TextTool } from '../../src/chat/tool-port.ts';
-import { documentSearchTool } from '../../src/tools/document-search.ts';
-import { embedPassages, TooManyPassages } from '../../src/tools/passage-vectors.ts';
-import { fused } from '../../src/tools/rank-fusion.ts';
+import { documentSearchTool } from '../../src/tools/search/document-search.ts';
+import { embedPassages, TooManyPassages } from '../../src/tools/search/passage-vectors.ts';
+import { fused } from '../../src/tools/search/rank-fusion.ts';
 import { NEVER, TRACEPARENT } from '../model/model-call.ts';
 import { toolRunScope } from '../support/tool-run-scope.ts';
 import { testVector } from '../model-server/embeddings.ts';
@@ -151,6 +151,17 @@ for (const kind of ['passage', 'query'] as const) {
     assert.ok(cause instanceof ModelFailure, 'for the log');
   });
 }
+
+test('a query’s vector of another length than those of the passages is no direction among them', async () => {
+  const warnings: ModelWarning[] = [];
+  const [passages, queries] = [embedderOf(undefined, 64), embedderOf(undefined, 32)];
+  const embedder: Embedder = {
+    batchSize: 4,
+    embed: (kind, ...asked) => (kind === 'query' ? queries : passages).embed(kind, ...asked),
+  };
+  assert.deepEqual(await found(toolOf(TEXTS, embedder, warnings), { query: 'oak' }), ['d3']);
+  assert.equal(warnings.length, 1);
+});
 
 test('more passages than a run may have are not embedded at all, which is a warning with the bound', async () => {
   const warnings: ModelWarning[] = [];

@@ -14,10 +14,10 @@ import {
   MAX_TOOL_LIST_CHARS,
 } from '../../src/chat/limits.ts';
 import { ToolFailure } from '../../src/chat/tool-port.ts';
-import type { QueryAnswer } from '../../src/tools/select.ts';
-import { openTables } from '../../src/tools/table-database.ts';
-import { createTableEngine } from '../../src/tools/table-engine.ts';
-import { tableQueryTool } from '../../src/tools/table-query.ts';
+import type { QueryAnswer } from '../../src/tools/sql/select.ts';
+import { openTables } from '../../src/tools/tables/table-database.ts';
+import { createTableEngine } from '../../src/tools/tables/table-engine.ts';
+import { tableQueryTool } from '../../src/tools/tables/table-query.ts';
 import { TRACEPARENT } from '../model/model-call.ts';
 import { chatKey } from '../support/chat-fixtures.ts';
 

@@ -17,9 +17,9 @@ import { contextText } from '../../src/chat/tool-context-text.ts';
 import { toolContextViolations } from '../../src/chat/tool-context.ts';
 import { toolViolations } from '../../src/chat/tool-rules.ts';
 import { databaseChecker } from '../../src/tools/databases/database-checks.ts';
-import { checkInputSchema } from '../../src/tools/json-schema.ts';
+import { checkInputSchema } from '../../src/tools/schemas/json-schema.ts';
 import { SERVED_TOOLS } from '../../src/tools/server-tools.ts';
-import { tableShape } from '../../src/tools/known-tables.ts';
+import { tableShape } from '../../src/tools/tables/known-tables.ts';
 
 type Init = MessageInitShape<typeof ChatRequestSchema>;
 type Item = NonNullable<Init['toolContext']>[number];

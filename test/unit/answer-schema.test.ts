@@ -8,7 +8,7 @@ import {
   MAX_SCHEMA_VIOLATION_CHARS,
   MAX_SCHEMA_VIOLATIONS,
 } from '../../src/chat/limits.ts';
-import { answerSchema, type AnswerVerdict } from '../../src/tools/answer-schema.ts';
+import { answerSchema, type AnswerVerdict } from '../../src/tools/schemas/answer-schema.ts';
 
 function check(schema: unknown, value: unknown): AnswerVerdict {
   const compiled = answerSchema(JSON.stringify(schema));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Validator } from '@cfworker/json-schema';
 import * as fc from 'fast-check';
-import { answerSchema } from '../../src/tools/answer-schema.ts';
+import { answerSchema } from '../../src/tools/schemas/answer-schema.ts';
 
 /** Those that every object inherits are the hard ones. */
 const NAMES = ['a', 'b', 'constructor', 'toString', 'hasOwnProperty', 'length', '$ref', 'a/b', '~'];

@@ -2,9 +2,13 @@
 // them at once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { ChatRequestSchema, ThinkingEffort } from '../../gen/tailrace/v1/chat_request_pb.ts';
+import {
+  ChatRequestSchema,
+  ThinkingEffort,
+  ToolChoiceMode,
+} from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { chooseModel } from '../../src/chat/choose-model.ts';
 import { conversationViolations, fieldsNotHonoured } from '../../src/chat/conversation.ts';
@@ -70,6 +74,27 @@ test('what the model’s server has no form for is refused by its path', () => {
     'request.messages[1].role',
     'request.messages[0].content[1].image.url',
   ]);
+});
+
+test('a model that calls tools only where it must is not left the choice', () => {
+  const model = modelInfo('m', { callsOnlyForced: true });
+  const tool = { kind: { case: 'client' as const, value: { name: 'look' } } };
+  const found = (more: MessageInitShape<typeof ChatRequestSchema>): string[] => {
+    const request = create(ChatRequestSchema, { messages: [user('a')], ...more });
+    return paths(fitViolations(request, model, [model]));
+  };
+  const mcpServers = [{ name: 's', url: 'https://mcp.example/' }];
+  const left = ['request.tool_choice'];
+  assert.deepEqual(found({ tools: [tool] }), left);
+  assert.deepEqual(found({ mcpServers }), left);
+  assert.deepEqual(found({ tools: [tool], toolChoice: { mode: ToolChoiceMode.AUTO } }), left);
+  assert.deepEqual(found({ tools: [tool], toolChoice: { parallel: false } }), left);
+  for (const mode of [ToolChoiceMode.ANY, ToolChoiceMode.NAMED, ToolChoiceMode.NONE]) {
+    assert.deepEqual(found({ tools: [tool], mcpServers, toolChoice: { mode, name: 'look' } }), []);
+  }
+  const format = { case: 'tool' as const, value: { name: 'look' } };
+  assert.deepEqual(found({ tools: [tool], responseFormat: { format } }), []);
+  assert.deepEqual(found({}), []);
 });
 
 test('max_tokens beyond what the model gives, or its context holds, is refused with both numbers', () => {

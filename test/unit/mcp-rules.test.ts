@@ -8,7 +8,7 @@ import { ChatRequestSchema, ToolChoiceMode } from '../../gen/tailrace/v1/chat_re
 import { mcpViolations } from '../../src/chat/mcp-rules.ts';
 import { fitViolations } from '../../src/chat/model-fit.ts';
 import { toolViolations } from '../../src/chat/tool-rules.ts';
-import { checkInputSchema } from '../../src/tools/json-schema.ts';
+import { checkInputSchema } from '../../src/tools/schemas/json-schema.ts';
 import { mcpToolName } from '../../src/tools/mcp/mcp-names.ts';
 import { modelInfo } from '../support/test-model.ts';
 

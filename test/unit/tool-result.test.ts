@@ -5,6 +5,7 @@ import {
   MAX_CHAT_TOOL_IMAGE_BYTES,
   MAX_TOOL_RESULT_CHARS,
   MAX_TOOL_RESULT_IMAGE_BYTES,
+  MAX_TOOL_RESULT_IMAGES,
 } from '../../src/chat/limits.ts';
 import type { ToolPart } from '../../src/chat/tool-port.ts';
 import { resultContent } from '../../src/worker/tool-result.ts';
@@ -53,4 +54,27 @@ test('images beyond the bound of a result or of a chat are a note; smaller ones 
   const [noted, small] = kept([image(2), image(1)], full);
   assert.match(String(noted), /those of a chat may have 4194304 bytes/);
   assert.equal(small, 1);
+});
+
+test('so many images stand in a result, and the notes in the place of others are text that is cut as any', () => {
+  const large = image(MAX_TOOL_RESULT_IMAGE_BYTES);
+  const swarms = [
+    Array.from({ length: 40_000 }, () => image(1)),
+    [large, ...Array.from({ length: 40_000 }, () => image(1))],
+    Array.from({ length: 40_000 }, (_, i) => (i % 2 === 0 ? text('') : image(1))),
+  ];
+  for (const parts of swarms) {
+    const answered = { chars: 0, imageBytes: 0 };
+    const shown = kept(parts, answered);
+    const texts = shown.filter((part) => typeof part === 'string');
+    assert.ok(shown.length - texts.length <= MAX_TOOL_RESULT_IMAGES);
+    assert.ok(shown.length < 2_000, 'each costs more than its characters');
+    assert.ok(answered.chars < MAX_TOOL_RESULT_CHARS + 200);
+    assert.match(texts.at(-1) ?? '', /Cut off here: the result has \d{7} characters/);
+  }
+  const many = kept(Array.from({ length: MAX_TOOL_RESULT_IMAGES + 1 }, () => image(1)));
+  assert.equal(
+    many.at(-1),
+    '[An image, image/png, 1 bytes, which is one more than are shown here: a result may have 64.]',
+  );
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MAX_SCHEMA_VALUES } from '../../src/chat/limits.ts';
-import { checkInputSchema } from '../../src/tools/json-schema.ts';
+import { checkInputSchema } from '../../src/tools/schemas/json-schema.ts';
 
 function why(schema: unknown): string {
   const checked = checkInputSchema(typeof schema === 'string' ? schema : JSON.stringify(schema));

@@ -125,14 +125,15 @@ export function createTailraceClient(
   transport: Transport,
   options: TailraceClientOptions = {},
 ): TailraceClient {
-  const { maxRetries = MAX_RETRIES, timeoutMs = TIMEOUT_MS, silenceMs = SILENCE_MS } = options;
+  const { maxRetries = MAX_RETRIES, silenceMs = SILENCE_MS } = options;
+  const timeoutMs = Math.ceil(options.timeoutMs ?? TIMEOUT_MS);
   const backoff = { ...BACKOFF, ...options.backoff };
   const token = tokenFrom(options.token);
   const rpc = createClient(ChatStreamService, transport);
 
-  /** 0 is none, and so is what no timer can hold. */
+  /** 0 is none, and so is what no timer can hold. Whole: Connect's header of it is digits. */
   function timeoutOf(given: CallOptions): number {
-    const ms = given.timeoutMs ?? timeoutMs;
+    const ms = Math.ceil(given.timeoutMs ?? timeoutMs);
     return ms * 2 > MAX_TIMER_MS ? 0 : ms;
   }
 
@@ -181,7 +182,7 @@ export function createTailraceClient(
         streamId,
         awaitToolResults,
         request: requestOf(request),
-        ...(ttlMs === undefined ? {} : { ttl: durationFromMs(ttlMs) }),
+        ...(ttlMs === undefined ? {} : { ttl: durationFromMs(Math.ceil(ttlMs)) }),
       };
       return call(given, (options) => rpc.initiateChatStream(message, options));
     },

@@ -4,9 +4,18 @@ import * as z from 'zod';
 import { EMBEDDED_MODEL_NAME } from './child-protocol.ts';
 import { type GrammarSource, grammarSource, looseGrammarSource } from './json-schema.ts';
 import { Refusal } from './refusal.ts';
+import {
+  CALL_BEGINS,
+  earlierCalls,
+  forcedCall,
+  saidText,
+  toolChoiceField,
+  toolsField,
+  toolsText,
+} from './tool-fields.ts';
 
 export interface PromptMessage {
-  readonly role: 'system' | 'user' | 'assistant';
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
   readonly text: string;
 }
 
@@ -27,7 +36,11 @@ export interface CompletionRequest {
   readonly sampling: Sampling;
   readonly maxTokens: number;
   readonly stop: readonly string[];
+  /** End the answer as well, and nobody is told by what. */
+  readonly ends: readonly string[];
   readonly grammar: GrammarSource | undefined;
+  /** The grammar forces a call of a tool, which the answer is. */
+  readonly calls: boolean;
   readonly stream: boolean;
   readonly includeUsage: boolean;
 }
@@ -50,16 +63,31 @@ const text = z.preprocess(
     .transform((parts) => parts.map((part) => part.text).join('')),
 );
 
-const message = z
-  .strictObject({
-    role: z.enum(['system', 'developer', 'user', 'assistant'], {
-      error: 'expected one of system, developer, user, assistant',
-    }),
-    content: text,
-  })
-  .transform(({ role, content }): PromptMessage => {
-    return { role: role === 'developer' ? 'system' : role, text: content };
-  });
+const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'] as const;
+
+const message = z.discriminatedUnion(
+  'role',
+  [
+    z
+      .strictObject({ role: z.enum(['system', 'developer', 'user']), content: text })
+      .transform(({ role, content }): PromptMessage => {
+        return { role: role === 'developer' ? 'system' : role, text: content };
+      }),
+    z
+      .strictObject({
+        role: z.literal('assistant'),
+        content: text.nullish(),
+        tool_calls: earlierCalls.optional(),
+      })
+      .transform(({ role, content, tool_calls: calls = [] }): PromptMessage => {
+        return { role, text: saidText(content ?? '', calls) };
+      }),
+    z
+      .strictObject({ role: z.literal('tool'), tool_call_id: z.string(), content: text })
+      .transform(({ role, content }): PromptMessage => ({ role, text: content })),
+  ],
+  { error: `expected one of ${ROLES.join(', ')}` },
+);
 
 const stop = z.preprocess(
   (value) => (typeof value === 'string' ? [value] : value),
@@ -104,6 +132,10 @@ const request = z.strictObject({
   max_completion_tokens: z.int().min(1).optional(),
   stop: stop.default([]),
   response_format: responseFormat.default({ type: 'text' }),
+  tools: toolsField.default([]),
+  tool_choice: toolChoiceField.default('auto'),
+  // There is never more than one call.
+  parallel_tool_calls: z.boolean().optional(),
   // These change nothing about an answer, or ask for what happens anyway.
   n: z.literal(1, { error: 'only one answer at a time' }).optional(),
   user: z.string().optional(),
@@ -125,8 +157,9 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
       { param: 'model' },
     );
   }
+  const call = forcedCall(fields.tools, fields.tool_choice);
   return {
-    messages: fields.messages,
+    messages: promptOf(fields.messages, toolsText(fields.tools), call !== undefined),
     sampling: {
       temperature: fields.temperature,
       topP: fields.top_p,
@@ -139,10 +172,31 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
     },
     maxTokens: fields.max_completion_tokens ?? fields.max_tokens ?? DEFAULT_MAX_TOKENS,
     stop: fields.stop,
-    grammar: grammarOf(fields.response_format),
+    // An answer in text that turns into a call, as earlier ones have shown it, is over there.
+    ends: fields.tools.length > 0 && call === undefined ? [CALL_BEGINS.trim()] : [],
+    grammar: call ?? grammarOf(fields.response_format),
+    calls: call !== undefined,
     stream: fields.stream,
     includeUsage: fields.stream_options?.include_usage ?? false,
   };
+}
+
+/** `tools`: for the system text. A call that must be made is begun for the model. */
+function promptOf(
+  messages: readonly PromptMessage[],
+  tools: string,
+  calls: boolean,
+): readonly PromptMessage[] {
+  const prompt = [...messages];
+  if (tools !== '') {
+    const system = prompt[0]?.role === 'system' ? prompt.shift() : undefined;
+    const parts = [tools, ...(system === undefined ? [] : [system.text])];
+    prompt.unshift({ role: 'system', text: parts.join('\n\n') });
+  }
+  if (!calls) return prompt;
+  const begun = prompt.at(-1)?.role === 'assistant' ? prompt.pop() : undefined;
+  const before = begun === undefined ? '' : `${begun.text}\n`;
+  return [...prompt, { role: 'assistant', text: `${before}${CALL_BEGINS}` }];
 }
 
 function grammarOf(format: z.infer<typeof responseFormat>): GrammarSource | undefined {

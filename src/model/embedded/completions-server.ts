@@ -5,6 +5,7 @@ import { type ChildSettings, EMBEDDED_MODEL_NAME } from './child-protocol.ts';
 import { type CompletionRequest, parseCompletionRequest } from './completion-request.ts';
 import { type Completion, type CompletionEnd, type Engine } from './engine.ts';
 import { errorBody, Refusal } from './refusal.ts';
+import { readCall, type ToolCall } from './tool-call.ts';
 
 /** Twice what a chat request may weigh, since JSON escapes; over-long prompts get a better answer. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -47,7 +48,7 @@ export function createCompletionsServer(engine: Engine, settings: ChildSettings)
     const completion = await engine.prepare(body);
     const id = `chatcmpl-${randomUUID()}`;
     if (body.stream) await stream(id, body, completion, response, hangUp.signal);
-    else await whole(id, completion, response, hangUp.signal);
+    else await whole(id, body, completion, response, hangUp.signal);
   }
 
   return createServer({ keepAlive: true }, (request, response) => {
@@ -70,11 +71,23 @@ async function stream(
     const common = { id, object: 'chat.completion.chunk', created, model: EMBEDDED_MODEL_NAME };
     response.write(`data: ${JSON.stringify({ ...common, ...fields })}\n\n`);
   };
-  const delta = (content: object, end?: CompletionEnd): void => {
-    const finish = end === undefined ? { finish_reason: null } : finishOf(end);
-    send({ choices: [{ index: 0, delta: content, ...finish }] });
+  const delta = (content: object, end?: Ended): void => {
+    const reason = end === undefined ? { finish_reason: null } : finishOf(end);
+    send({ choices: [{ index: 0, delta: content, ...reason }] });
+  };
+  const finish = (end: Ended): void => {
+    if (request.includeUsage) send({ choices: [], usage: usageOf(end) });
+    response.end('data: [DONE]\n\n');
   };
 
+  if (request.calls) {
+    const { call, end } = await calling(completion, signal);
+    const calls = call === undefined ? {} : { tool_calls: [{ index: 0, ...callOf(call) }] };
+    delta({ role: 'assistant', content: null, ...calls });
+    delta({}, end);
+    finish(end);
+    return;
+  }
   let begun = false;
   const end = await completion.run((content) => {
     // The head waits for the first text, so that a refusal can still have its own status.
@@ -82,36 +95,68 @@ async function stream(
     begun = true;
   }, signal);
   delta(begun ? {} : { role: 'assistant', content: '' }, end);
-  if (request.includeUsage) send({ choices: [], usage: usageOf(end) });
-  response.end('data: [DONE]\n\n');
+  finish(end);
+}
+
+/** In one piece: it is no call before it is whole. */
+async function calling(
+  completion: Completion,
+  signal: AbortSignal,
+): Promise<{ readonly call: ToolCall | undefined; readonly end: Ended }> {
+  let text = '';
+  const end = await completion.run((more) => {
+    text += more;
+  }, signal);
+  const finishReason = end.finishReason === 'stop' ? 'tool_calls' : end.finishReason;
+  return { call: readCall(text), end: { ...end, finishReason } };
+}
+
+function callOf({ name, arguments: given }: ToolCall): object {
+  return {
+    id: `call_${randomUUID()}`,
+    type: 'function',
+    function: { name, arguments: given },
+  };
 }
 
 async function whole(
   id: string,
+  request: CompletionRequest,
   completion: Completion,
   response: ServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
+  const answered = (said: object, end: Ended): void =>
+    sendJson(response, 200, {
+      id,
+      object: 'chat.completion',
+      created: unixSeconds(),
+      model: EMBEDDED_MODEL_NAME,
+      choices: [{ index: 0, message: { role: 'assistant', ...said }, ...finishOf(end) }],
+      usage: usageOf(end),
+    });
+  if (request.calls) {
+    const { call, end } = await calling(completion, signal);
+    answered({ content: null, tool_calls: call === undefined ? [] : [callOf(call)] }, end);
+    return;
+  }
   let content = '';
   const end = await completion.run((text) => {
     content += text;
   }, signal);
-  sendJson(response, 200, {
-    id,
-    object: 'chat.completion',
-    created: unixSeconds(),
-    model: EMBEDDED_MODEL_NAME,
-    choices: [{ index: 0, message: { role: 'assistant', content }, ...finishOf(end) }],
-    usage: usageOf(end),
-  });
+  answered({ content }, end);
 }
 
+type Ended = Omit<CompletionEnd, 'finishReason'> & {
+  readonly finishReason: CompletionEnd['finishReason'] | 'tool_calls';
+};
+
 /** `stop_reason` is vLLM's way to say which stop sequence it was; OpenAI's API has none. */
-function finishOf(end: CompletionEnd): object {
+function finishOf(end: Ended): object {
   return { finish_reason: end.finishReason, stop_reason: end.stopSequence ?? null };
 }
 
-function usageOf(end: CompletionEnd): object {
+function usageOf(end: Ended): object {
   return {
     prompt_tokens: end.promptTokens,
     completion_tokens: end.completionTokens,

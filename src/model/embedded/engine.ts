@@ -162,8 +162,8 @@ function createEngine(
 
       const answer: Token[] = [];
       const tokenText = createTokenText<Token>((tokens) => model.detokenize(tokens));
-      const jsonEnd = grammar === undefined ? [] : [JSON_END];
-      const stopFilter = createStopFilter([...request.stop, ...jsonEnd]);
+      const ends = grammar === undefined ? request.ends : [...request.ends, JSON_END];
+      const stopFilter = createStopFilter([...request.stop, ...ends]);
       // Never beyond the context: the library would silently drop the beginning of the chat.
       const maxTokens = Math.min(request.maxTokens, settings.contextTokens - prompt.length);
       let finishReason: 'stop' | 'length' = 'stop';
@@ -178,7 +178,7 @@ function createEngine(
         const shown = stopFilter.push(tokenText.push(token));
         if (shown.text !== '') onText(shown.text);
         if (shown.stop !== undefined) {
-          stopSequence = jsonEnd.includes(shown.stop) ? undefined : shown.stop;
+          stopSequence = ends.includes(shown.stop) ? undefined : shown.stop;
           break;
         }
         if (answer.length >= maxTokens) {

@@ -16,7 +16,7 @@ import {
 } from '../../chat/limits.ts';
 import { ToolFailure } from '../../chat/tool-port.ts';
 import { createProcessPool, type Place, ProcessFailure } from '../../processes/process-pool.ts';
-import type { AddressGuard } from '../address-guard.ts';
+import type { AddressGuard } from '../fetch/address-guard.ts';
 import type { AllowedNames } from './allowed-names.ts';
 import { type DatabaseAddress, isLoopback } from './connection-string.ts';
 import type { DatabaseJob, DatabaseReply, ListedTables, Target } from './database-protocol.ts';

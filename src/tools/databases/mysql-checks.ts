@@ -6,7 +6,7 @@ import { READ_ONLY, sqlWords } from './sql-words.ts';
 
 /** Functions that reach files, wait, lock, or change what outlives the statement; UDFs that are well known for it. */
 const FORBIDDEN =
-  'load_file sleep benchmark get_lock release_lock release_all_locks is_free_lock is_used_lock master_pos_wait source_pos_wait master_gtid_wait wait_for_executed_gtid_set wait_until_sql_thread_after_gtids last_insert_id nextval setval lastval sys_exec sys_eval sys_get sys_set lib_mysqludf_sys_info'.split(
+  'load_file sleep benchmark get_lock release_lock release_all_locks is_free_lock is_used_lock master_pos_wait source_pos_wait master_gtid_wait wait_for_executed_gtid_set wait_until_sql_thread_after_gtids last_insert_id nextval setval lastval sys_exec sys_eval sys_get sys_set lib_mysqludf_sys_info spider_direct_sql spider_bg_direct_sql spider_copy_tables'.split(
     ' ',
   );
 /** Words that no SELECT needs that only reads: they write files or variables, or lock rows. */
@@ -48,10 +48,12 @@ export async function checkMysql(
   if (secret !== undefined) throw mayNotRead(secret);
   if (!isBounded(allowed)) return;
   const functions = await ask(
-    "SELECT DISTINCT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_TYPE = 'FUNCTION'",
+    "SELECT DISTINCT ROUTINE_NAME, ROUTINE_TYPE FROM information_schema.ROUTINES WHERE ROUTINE_TYPE IN ('FUNCTION', 'PACKAGE')",
   );
-  for (const [name] of functions) {
-    if (!words.calls(String(name))) continue;
+  for (const [name, type] of functions) {
+    // Of a package any function may be called, by its name behind a dot.
+    const isCalled = type === 'PACKAGE' ? words.qualifies(String(name)) : words.calls(String(name));
+    if (!isCalled) continue;
     throw new SqlFailure(
       `the function ${String(name)} is not allowed here: it may read other tables`,
     );

@@ -5,7 +5,7 @@
 import { connect as connectSocket, type Socket } from 'node:net';
 import { type Connection, createConnection } from 'mysql2';
 import { DATABASE_QUERY_MS, MAX_LISTED_TABLES, MAX_SQL_ERROR_CHARS } from '../../chat/limits.ts';
-import { createRowsText, type SqlValue, TOO_MANY_COLUMNS } from '../rows-text.ts';
+import { createRowsText, type SqlValue, TOO_MANY_COLUMNS } from '../sql/rows-text.ts';
 import type { AllowedNames } from './allowed-names.ts';
 import { connectTo, tlsOptions } from './connect.ts';
 import type { ListedTables, ServerTarget } from './database-protocol.ts';

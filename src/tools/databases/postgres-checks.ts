@@ -19,6 +19,14 @@ const OF_VALUES = ['pg_typeof', 'pg_column_size', 'pg_size_pretty', 'pg_size_byt
 /** Not volatile, and yet they read whatever they are told the name of. */
 const READ_BY_NAME =
   '^(table|schema|database|query|cursor)_to_xml(schema|_and_xmlschema)?$|^(pg_read_|pg_ls_|lo_)';
+/** Symbols of the libraries that come along with it which run what SQL they are given: stable, by whatever name. */
+const RUN_SQL = [
+  'crosstab',
+  'crosstab_hash',
+  'connectby_text',
+  'connectby_text_serial',
+  'xpath_table',
+];
 /** Passwords, addresses of others, and contents without a table. */
 const SECRETS = [
   'pg_authid',
@@ -36,7 +44,7 @@ const FUNCTIONS = `
   FROM (
     SELECT p.proname::text AS name,
       p.provolatile = 'v' AND NOT (n.nspname = 'pg_catalog' AND p.proname::text = ANY ($2))
-        OR p.proname::text ~ $3 AS effects,
+        OR p.proname::text ~ $3 OR p.probin IS NOT NULL AND p.prosrc = ANY ($6) AS effects,
       p.pronargs = 1 AND t.typtype = 'c' AS by_field,
       $4 AND (n.nspname <> 'pg_catalog' AND p.provolatile <> 'i'
         OR n.nspname = 'pg_catalog' AND p.proname::text ~ '^pg_' AND NOT p.proname::text = ANY ($5)) AS reads
@@ -44,7 +52,7 @@ const FUNCTIONS = `
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     LEFT JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
     WHERE pg_catalog.strpos(pg_catalog.lower($1::text COLLATE "C"), pg_catalog.lower(p.proname::text COLLATE "C")) > 0
-      OR p.proname::text ~ '[^ -~]'
+      OR p.proname::text ~ '[^ !#-~]'
   ) f
   WHERE f.effects OR f.reads`;
 
@@ -53,7 +61,7 @@ const RELATIONS = `
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S', 't')
     AND (pg_catalog.strpos(pg_catalog.lower($1::text COLLATE "C"), pg_catalog.lower(c.relname::text COLLATE "C")) > 0
-      OR c.relname::text ~ '[^ -~]')`;
+      OR c.relname::text ~ '[^ !#-~]')`;
 
 /** Throws an SqlFailure for what the statement must not name. */
 export async function checkPostgres(
@@ -70,11 +78,19 @@ export async function checkPostgres(
   const secret = SECRETS.find((name) => words.names(name));
   if (secret !== undefined) throw mayNotRead(secret);
   const bounded = isBounded(allowed);
-  const functions = await ask(FUNCTIONS, [sql, HARMLESS, READ_BY_NAME, bounded, OF_VALUES]);
+  const functions = await ask(FUNCTIONS, [
+    sql,
+    HARMLESS,
+    READ_BY_NAME,
+    bounded,
+    OF_VALUES,
+    RUN_SQL,
+  ]);
   for (const [name, effects, byField] of functions) {
     if (name === null || name === undefined) continue;
     // A function of one row can be written as a field of it.
-    if (!(byField === 't' ? words.names(name, NAME_BYTES) : words.calls(name))) continue;
+    if (!(byField === 't' ? words.names(name, NAME_BYTES) : words.calls(name, NAME_BYTES)))
+      continue;
     const why = effects === 't' ? 'it may do more than read' : 'it may read other tables';
     throw new SqlFailure(`the function ${name} is not allowed here: ${why}`);
   }

@@ -12,8 +12,8 @@ import {
   MAX_SQL_ERROR_CHARS,
   MAX_SQL_RESULT_ROWS,
 } from '../../chat/limits.ts';
-import { createRowsText, type SqlValue, TOO_MANY_COLUMNS } from '../rows-text.ts';
-import { SEVERAL_STATEMENTS } from '../select.ts';
+import { createRowsText, type SqlValue, TOO_MANY_COLUMNS } from '../sql/rows-text.ts';
+import { SEVERAL_STATEMENTS } from '../sql/select.ts';
 import type { AllowedNames } from './allowed-names.ts';
 import { connectTo, tlsOptions } from './connect.ts';
 import type { ServerTarget } from './database-protocol.ts';
@@ -51,8 +51,7 @@ export async function openPostgres(target: ServerTarget): Promise<Session> {
       }
     },
     cancel: () => cancel(client, address, target.port),
-    // Where a transaction is open, that is its end.
-    close: () => void client.end().catch(() => undefined),
+    close: () => leave(client),
   };
 }
 
@@ -79,9 +78,15 @@ async function connected(
     await client.connect();
     return client;
   } catch (error) {
-    void client.end().catch(() => undefined);
+    streamOf(client).destroy();
     throw error;
   }
+}
+
+/** Where a transaction is open, that is its end. Once the goodbye is sent, nothing that still comes is read. */
+function leave(client: Client): void {
+  void client.end().catch(() => undefined);
+  streamOf(client).destroySoon();
 }
 
 /** How a server refuses whoever connects: its own words name user, host and database. */
@@ -220,10 +225,15 @@ interface Wire {
   readonly connection: { readonly stream: Socket };
 }
 
+/** As it is now: TLS makes another of it. */
+function streamOf(client: Client): Socket {
+  return (client as unknown as Wire).connection.stream;
+}
+
 /** Nothing more is sent; and what was on its way when the first cancel found nothing to end, the second ends. */
 async function cancel(client: Client, address: string, port: number): Promise<void> {
-  const { processID, secretKey, connection } = client as unknown as Wire;
-  connection.stream.destroy();
+  const { processID, secretKey } = client as unknown as Wire;
+  streamOf(client).destroy();
   if (processID === null || secretKey === null) return;
   const message = Buffer.alloc(16);
   message.writeInt32BE(16, 0);

@@ -6,7 +6,7 @@ export interface SqlWords {
   /** `truncatedAt`: bytes after which the database itself cuts longer names. */
   readonly names: (name: string, truncatedAt?: number) => boolean;
   /** The name, and behind it what may be the beginning of its arguments. */
-  readonly calls: (name: string) => boolean;
+  readonly calls: (name: string, truncatedAt?: number) => boolean;
   /** The name, and behind it what may be a dot and the name of a table. */
   readonly qualifies: (name: string) => boolean;
 }
@@ -20,23 +20,33 @@ export function sqlWords(sql: string): SqlWords {
     ends.push(index + word.length);
     words.set(word, ends);
   }
-  const before = (name: string, follows: RegExp): boolean => {
+  const spellings = (name: string, wanted: string, truncatedAt: number | undefined): string[] => {
+    // It cuts no character in two: what is left may be some bytes shorter.
+    if (truncatedAt === undefined || Buffer.byteLength(name) <= truncatedAt - MAX_CHARACTER_BYTES) {
+      return words.has(wanted) ? [wanted] : [];
+    }
+    return [...words.keys()].filter((word) => word.startsWith(wanted));
+  };
+  const before = (name: string, follows: RegExp, truncatedAt?: number): boolean => {
     const wanted = folded(name);
     if (!isWord(wanted)) return unquoted.includes(withoutQuotes(wanted));
-    return (words.get(wanted) ?? []).some((end) => follows.test(text.slice(end, end + 200)));
+    return spellings(name, wanted, truncatedAt)
+      .flatMap((word) => words.get(word) ?? [])
+      .some((end) => follows.test(text.slice(end, end + 200)));
   };
   return {
     names: (name, truncatedAt) => {
       const wanted = folded(name);
       if (!isWord(wanted)) return unquoted.includes(withoutQuotes(wanted));
-      if (words.has(wanted)) return true;
-      if (truncatedAt === undefined || Buffer.byteLength(name) < truncatedAt) return false;
-      return [...words.keys()].some((word) => word.startsWith(wanted));
+      return spellings(name, wanted, truncatedAt).length > 0;
     },
-    calls: (name) => before(name, ARGUMENTS),
+    calls: (name, truncatedAt) => before(name, ARGUMENTS, truncatedAt),
     qualifies: (name) => before(name, DOT),
   };
 }
+
+/** Of UTF-8. */
+const MAX_CHARACTER_BYTES = 4;
 
 /** Comments, and more space than is looked at, may hide it. */
 const ARGUMENTS = /^["`\]]?(?:\s*(?:\(|--|\/\*|#)|\s{190})/;

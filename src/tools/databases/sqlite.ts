@@ -4,8 +4,13 @@
 import { realpathSync, statSync } from 'node:fs';
 import { sep } from 'node:path';
 import { constants, DatabaseSync } from 'node:sqlite';
-import { MAX_LISTED_TABLES, MAX_SQL_VALUE_BYTES } from '../../chat/limits.ts';
-import { answerSelect } from '../select.ts';
+import {
+  MAX_LISTED_TABLES,
+  MAX_SQL_ERROR_CHARS,
+  MAX_SQL_VALUE_BYTES,
+  SQLITE_BUSY_MS,
+} from '../../chat/limits.ts';
+import { answerSelect } from '../sql/select.ts';
 import { type AllowedNames, isAllowed, isBounded } from './allowed-names.ts';
 import type { FileTarget, ListedTables } from './database-protocol.ts';
 import { type Session, SqlFailure } from './session.ts';
@@ -19,15 +24,28 @@ export function openSqlite(target: FileTarget): Session {
   const db = open(realFile(target));
   return {
     query: (sql, allowed) => {
-      const denied = guard(db, allowed);
+      const denied = said(() => guard(db, allowed));
       const answer = answerSelect(db, sql, READ_ONLY, denied);
       return answer.ok ? Promise.resolve(answer.text) : Promise.reject(new SqlFailure(answer.why));
     },
-    list: (find, allowed) => Promise.resolve(listTables(db, find, allowed)),
+    list: (find, allowed) => Promise.resolve(said(() => listTables(db, find, allowed))),
     // It holds its thread while it is at work: its process is ended instead.
     cancel: () => Promise.resolve(),
     close: () => db.close(),
   };
+}
+
+/** What SQLite itself says of a file that it cannot read is for the model. */
+function said<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SqlFailure(
+      `its tables cannot be read: ${why.slice(0, MAX_SQL_ERROR_CHARS).toWellFormed()}`,
+      { cause },
+    );
+  }
 }
 
 /** They read what they are given. */
@@ -60,7 +78,11 @@ function realFile({ file, folders }: FileTarget): string {
 
 function open(file: string): DatabaseSync {
   try {
-    const db = new DatabaseSync(file, { readOnly: true, allowExtension: false });
+    const db = new DatabaseSync(file, {
+      readOnly: true,
+      allowExtension: false,
+      timeout: SQLITE_BUSY_MS,
+    });
     // Nothing of a large sort goes into files; views and what else its schema calls run nothing of ours.
     db.exec('PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA query_only = ON');
     db.prepare('SELECT count(*) FROM sqlite_master').get();
@@ -71,7 +93,9 @@ function open(file: string): DatabaseSync {
     const said = cause instanceof Error ? cause.message : '';
     const why = /not a database|malformed/.test(said)
       ? 'its file is no SQLite database'
-      : 'its file cannot be opened to be read';
+      : /locked|busy/.test(said)
+        ? 'another program writes its file at the moment; try again'
+        : 'its file cannot be opened to be read';
     throw new SqlFailure(`the database cannot be used: ${why}`, { cause });
   }
 }
@@ -132,14 +156,23 @@ function listTables(db: DatabaseSync, find: string, allowed: AllowedNames): List
       name.toLowerCase().includes(wanted),
   );
   const lines = all.slice(0, MAX_LISTED_TABLES).map(({ name, type }) => {
-    const columns = db
-      .prepare('SELECT name, type FROM pragma_table_xinfo(?)')
-      .all(name)
-      .map((column) => `${quoted(String(column['name']))} ${String(column['type'])}`.trim());
-    return `${quoted(name)}${type === 'view' ? ' view' : ''} (${columns.join(', ')})`;
+    return `${quoted(name)}${type === 'view' ? ' view' : ''} (${columnsOf(db, name)})`;
   });
   const [version] = Object.values(db.prepare('SELECT sqlite_version()').get() ?? {});
   return { product: `SQLite ${String(version)}`, lines, more: all.length > MAX_LISTED_TABLES };
+}
+
+function columnsOf(db: DatabaseSync, table: string): string {
+  try {
+    return db
+      .prepare('SELECT name, type FROM pragma_table_xinfo(?)')
+      .all(table)
+      .map((column) => `${quoted(String(column['name']))} ${String(column['type'])}`.trim())
+      .join(', ');
+  } catch {
+    // A view of what is gone, or a table of a module that is not here.
+    return 'cannot be read';
+  }
 }
 
 function quoted(name: string): string {

@@ -8,7 +8,7 @@ import type {
   OAuthClientCredentials,
 } from '../../../gen/tailrace/v1/chat_request_pb.ts';
 import { MAX_OAUTH_ANSWER_BYTES, OAUTH_EARLY_MS } from '../../chat/limits.ts';
-import { FetchFailure } from '../fetch-failure.ts';
+import { FetchFailure } from '../fetch/fetch-failure.ts';
 
 /** Undefined: nothing but the request's headers. `onToken`: hears of each token that came. */
 export function authOf(

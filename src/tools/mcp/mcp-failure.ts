@@ -8,7 +8,7 @@ import {
   SseError,
   UnauthorizedError,
 } from '@modelcontextprotocol/client';
-import { FetchFailure } from '../fetch-failure.ts';
+import { FetchFailure } from '../fetch/fetch-failure.ts';
 
 export class McpFailure extends Error {
   constructor(words: string, options: { readonly cause?: unknown } = {}) {

@@ -3,11 +3,12 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
+import { setImmediate } from 'node:timers/promises';
 import type { FetchLike } from '@modelcontextprotocol/client';
-import { MAX_MCP_ANSWER_BYTES, MAX_MCP_STREAMS } from '../../chat/limits.ts';
-import type { AddressGuard } from '../address-guard.ts';
-import { FetchFailure } from '../fetch-failure.ts';
-import { answerAt, parsed } from '../guarded-fetch.ts';
+import { MAX_MCP_ANSWER_BYTES, MAX_MCP_STREAMS, MCP_BYTES_AT_ONCE } from '../../chat/limits.ts';
+import type { AddressGuard } from '../fetch/address-guard.ts';
+import { FetchFailure } from '../fetch/fetch-failure.ts';
+import { answerAt, parsed } from '../fetch/guarded-fetch.ts';
 
 export interface McpFetchOptions {
   /** Ends with the session. */
@@ -80,6 +81,10 @@ async function* bounded(answer: IncomingMessage): AsyncGenerator<Buffer> {
     if (size > MAX_MCP_ANSWER_BYTES) {
       throw new FetchFailure(`answered with more than ${MAX_MCP_ANSWER_BYTES} bytes`);
     }
-    yield chunk;
+    for (let at = 0; at < chunk.length; at += MCP_BYTES_AT_ONCE) {
+      yield chunk.subarray(at, at + MCP_BYTES_AT_ONCE);
+      // Else all that has come is read in one go, and a thousand small messages take longer than to send them.
+      await setImmediate();
+    }
   }
 }

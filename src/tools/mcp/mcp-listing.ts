@@ -61,11 +61,11 @@ export function takenTools<From extends Listed>(
       const inputSchema = jsonText(tool.inputSchema);
       const why = faultOf(inputSchema, room);
       if (inputSchema === undefined || why !== undefined) {
-        leftOut.push(`${quoted(tool.name)}, which ${why}`);
+        leftOut.push(`${quoted(withoutSecrets(tool.name))}, which ${why}`);
         continue;
       }
       const name = mcpToolName(server.name, tool.name, taken);
-      const description = withoutSecrets(descriptionOf(tool));
+      const description = descriptionOf(tool, withoutSecrets);
       found.push({ from, tool, name, description, inputSchema });
     }
     if (tools.length > MAX_MCP_LISTED_TOOLS) {
@@ -96,8 +96,12 @@ function faultOf(inputSchema: string | undefined, room: Room): string | undefine
   return undefined;
 }
 
-function descriptionOf({ description, title, name, annotations }: Tool): string {
-  const text = description ?? title ?? annotations?.title ?? name;
+/** Its secrets are taken out of it before it is cut: a piece of one would not be known. */
+function descriptionOf(
+  { description, title, name, annotations }: Tool,
+  withoutSecrets: (text: string) => string,
+): string {
+  const text = withoutSecrets(description ?? title ?? annotations?.title ?? name);
   if (text.length <= MAX_MCP_DESCRIPTION_CHARS) return text;
   return `${text.slice(0, MAX_MCP_DESCRIPTION_CHARS).toWellFormed()}…`;
 }

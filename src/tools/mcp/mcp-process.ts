@@ -13,6 +13,7 @@ import {
   MAX_MCP_ANSWER_BYTES,
   MAX_MCP_LOG_LINE_CHARS,
   MAX_MCP_LOG_LINES,
+  MCP_MESSAGES_AT_ONCE,
   MCP_PROCESS_END_MS,
 } from '../../chat/limits.ts';
 import { McpFailure } from './mcp-failure.ts';
@@ -32,17 +33,20 @@ export interface ProcessTransport extends Transport {
   readonly gone: Promise<void>;
 }
 
+/** A line of what a program says on its standard error; whether it was cut at its bound. */
+export type OnLine = (line: string, isCut: boolean) => void;
+
 /** `onLine`: hears what the program says on its standard error, within a bound. */
-export function processTransport(
-  program: McpProgram,
-  onLine: (line: string) => void,
-): ProcessTransport {
+export function processTransport(program: McpProgram, onLine: OnLine): ProcessTransport {
   const buffer = new ReadBuffer({ maxBufferSize: MAX_MCP_ANSWER_BYTES });
   const gone = Promise.withResolvers<void>();
   let child: ChildProcess | undefined;
   let ended: string | undefined;
   let closing = false;
   let over = false;
+  /** Nothing more comes of it. */
+  let isClosed = false;
+  let later: NodeJS.Immediate | undefined;
 
   const cutLifeLine = (): void => void child?.stdio[3]?.destroy();
 
@@ -63,20 +67,35 @@ export function processTransport(
       end(`answered with more than ${MAX_MCP_ANSWER_BYTES} bytes`);
       return;
     }
-    for (;;) {
+    if (later === undefined) read();
+  };
+
+  /** What more there is in the buffer waits for the next turn of the event loop, and the program meanwhile. */
+  const read = (): void => {
+    later = undefined;
+    if (over) return;
+    for (let left = MCP_MESSAGES_AT_ONCE; left > 0; left--) {
       try {
         const message = buffer.readMessage();
-        if (message === null) return;
+        if (message === null) {
+          if (isClosed) end(undefined);
+          else child?.stdout?.resume();
+          return;
+        }
         transport.onmessage?.(message);
       } catch {
         // A line of JSON that is no message: nobody asked for it.
       }
     }
+    child?.stdout?.pause();
+    later = setImmediate(read);
   };
 
   const signal = (name: NodeJS.Signals): void => {
+    // Once its first process has ended, the watcher ends the group, and its id may be given to another.
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     try {
-      if (child?.pid !== undefined) process.kill(-child.pid, name);
+      process.kill(-child.pid, name);
     } catch {
       // The whole group is gone.
     }
@@ -109,17 +128,25 @@ export function processTransport(
       started.stdout.on('data', take);
       listen(started.stderr, onLine);
       started.once('spawn', resolve);
-      started.once('error', (cause) => {
-        const failure = new McpFailure('could not be started', { cause });
+      started.once('error', (cause: NodeJS.ErrnoException) => {
+        const failure = new McpFailure(notStarted(cause, program), { cause });
         end(failure.message);
         reject(failure);
       });
       started.once('exit', (code, name) => {
         if (!closing) ended ??= howEnded(code, name);
         cutLifeLine();
+        // Its output may be held by what it has left outside its group, for as long as that likes.
+        setTimeout(() => {
+          end(undefined);
+          for (const stream of started.stdio) stream?.destroy();
+        }, MCP_PROCESS_END_MS).unref();
       });
-      // What it said last has been read by then.
-      started.once('close', () => end(undefined));
+      started.once('close', () => {
+        isClosed = true;
+        // What it said last is read before that.
+        if (later === undefined) end(undefined);
+      });
       return promise;
     },
     send: async (message: JSONRPCMessage) => {
@@ -151,6 +178,13 @@ export function processTransport(
   return transport;
 }
 
+/** What is started is a shell, which is there: what may be missing is where it is to begin. */
+function notStarted({ code = '' }: NodeJS.ErrnoException, { cwd }: McpProgram): string {
+  return cwd !== undefined && ['ENOENT', 'ENOTDIR', 'EACCES'].includes(code)
+    ? 'could not be started: its cwd is no folder that can be used here'
+    : 'could not be started';
+}
+
 const CANNOT_BE_RUN = 126;
 const NOT_FOUND = 127;
 
@@ -161,19 +195,23 @@ function howEnded(code: number | null, signal: NodeJS.Signals | null): string {
 }
 
 /** Lines of any length, without end, cost no more than their bound. */
-function listen(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
+function listen(stream: NodeJS.ReadableStream, onLine: OnLine): void {
   const decoder = new TextDecoder();
   let rest = '';
   let lines = 0;
   const say = (line: string): void => {
     if (lines >= MAX_MCP_LOG_LINES || line === '') return;
-    onLine(++lines === MAX_MCP_LOG_LINES ? '[What it says from here on is left out.]' : line);
+    if (++lines === MAX_MCP_LOG_LINES)
+      return onLine('[What it says from here on is left out.]', false);
+    const isCut = line.length > MAX_MCP_LOG_LINE_CHARS;
+    onLine(isCut ? line.slice(0, MAX_MCP_LOG_LINE_CHARS) : line, isCut);
   };
   stream.on('data', (chunk: Buffer) => {
     if (lines >= MAX_MCP_LOG_LINES) return;
     const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = (parts.pop() ?? '').slice(0, MAX_MCP_LOG_LINE_CHARS);
-    for (const part of parts) say(part.trimEnd().slice(0, MAX_MCP_LOG_LINE_CHARS));
+    // One more, so that it is seen to be cut.
+    rest = (parts.pop() ?? '').slice(0, MAX_MCP_LOG_LINE_CHARS + 1);
+    for (const part of parts) say(part.trimEnd());
   });
   stream.on('end', () => say(rest));
 }

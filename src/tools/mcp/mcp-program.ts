@@ -1,10 +1,10 @@
 // The connection with an MCP server that is a program of the operator's: so many at once in this process, and each
 // started once more where it ends at the newest revision's first question.
 import { MCP_PROCESSES } from '../../chat/limits.ts';
-import { createPlaces } from '../places.ts';
+import { createPlaces } from '../fetch/places.ts';
 import { begin, type Connected } from './mcp-connect.ts';
 import { McpFailure } from './mcp-failure.ts';
-import { processTransport } from './mcp-process.ts';
+import { type OnLine, processTransport } from './mcp-process.ts';
 import type { McpProgram } from './own-servers.ts';
 
 /** For the programs of all chats. */
@@ -16,7 +16,7 @@ const OLDER = new WeakSet<McpProgram>();
 /** `onLine`: hears what the program says on its standard error. */
 export async function connectProgram(
   program: McpProgram,
-  onLine: (line: string) => void,
+  onLine: OnLine,
   openMs: number,
   runSignal: AbortSignal,
 ): Promise<Connected> {

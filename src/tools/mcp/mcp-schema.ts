@@ -2,8 +2,8 @@
 // bounded cost.
 import { createHash } from 'node:crypto';
 import { KNOWN_SCHEMAS } from '../../chat/limits.ts';
-import { answerSchema } from '../answer-schema.ts';
-import { checkInputSchema, type SchemaCheck } from '../json-schema.ts';
+import { answerSchema } from '../schemas/answer-schema.ts';
+import { checkInputSchema, type SchemaCheck } from '../schemas/json-schema.ts';
 
 /** By the hash of the text, oldest first: the same servers come with chat after chat. */
 const known = new Map<string, SchemaCheck>();

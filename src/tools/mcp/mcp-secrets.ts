@@ -9,6 +9,8 @@ const IN_ITS_PLACE = '[redacted]';
 export interface Secrets {
   readonly add: (secret: string) => void;
   readonly hide: (text: string) => string;
+  /** The same of a text that was cut: at its end may be the beginning of one. */
+  readonly hideCut: (text: string) => string;
 }
 
 /** `more`: what it was given in other ways. */
@@ -18,7 +20,10 @@ export function createSecrets(
 ): Secrets {
   const known = new Set<string>();
   const add = (secret: string): void => {
-    if (secret.length >= SHORTEST_CHARS) known.add(secret);
+    // As it is, as it stands in JSON, and its lines, since a log is told line by line.
+    for (const form of [secret, JSON.stringify(secret).slice(1, -1), ...secret.split(/\r?\n/)]) {
+      if (form.length >= SHORTEST_CHARS) known.add(form);
+    }
   };
   for (const value of Object.values(headers)) {
     add(value);
@@ -28,15 +33,28 @@ export function createSecrets(
   for (const secret of more) add(secret);
   add(bearerToken);
   add(oauthClientCredentials?.clientSecret ?? '');
+  const hide = (text: string): string => {
+    let hidden = text;
+    // Longest first: one may hold another.
+    for (const secret of [...known].toSorted((a, b) => b.length - a.length)) {
+      hidden = hidden.replaceAll(secret, IN_ITS_PLACE);
+    }
+    return hidden;
+  };
   return {
     add,
-    hide: (text) => {
-      let hidden = text;
-      // Longest first: one may hold another.
-      for (const secret of [...known].toSorted((a, b) => b.length - a.length)) {
-        hidden = hidden.replaceAll(secret, IN_ITS_PLACE);
-      }
-      return hidden;
+    hide,
+    hideCut: (text) => {
+      const hidden = hide(text);
+      const begun = Math.max(0, ...[...known].map((secret) => begunAtEnd(hidden, secret)));
+      return begun === 0 ? hidden : `${hidden.slice(0, -begun)}${IN_ITS_PLACE}`;
     },
   };
+}
+
+/** How many characters of the secret's beginning the text ends with. */
+function begunAtEnd(text: string, secret: string): number {
+  let chars = Math.min(text.length, secret.length - 1);
+  while (chars > 0 && !text.endsWith(secret.slice(0, chars))) chars--;
+  return chars;
 }

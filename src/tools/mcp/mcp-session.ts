@@ -57,7 +57,9 @@ export async function openSession(target: McpTarget, runSignal: AbortSignal): Pr
   const secrets = createSecrets(server, program?.secrets);
   const parts = { timeoutMs, openMs, ending, withoutSecrets: secrets.hide };
   if (program !== undefined) {
-    const onLine = (line: string): void => target.onLine(secrets.hide(line));
+    const onLine = (line: string, isCut: boolean): void => {
+      target.onLine(isCut ? secrets.hideCut(line) : secrets.hide(line));
+    };
     return sessionOf(await connectProgram(program, onLine, openMs, runSignal), parts);
   }
   const fetch = createMcpFetch(guard, { signal: ending.signal, timeoutMs });

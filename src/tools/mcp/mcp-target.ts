@@ -4,7 +4,7 @@ import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { BlockList } from 'node:net';
 import type { McpServer } from '../../../gen/tailrace/v1/chat_request_pb.ts';
 import { McpServerSchema } from '../../../gen/tailrace/v1/chat_request_pb.ts';
-import { type AddressGuard, createAddressGuard } from '../address-guard.ts';
+import { type AddressGuard, createAddressGuard } from '../fetch/address-guard.ts';
 import { McpFailure } from './mcp-failure.ts';
 import { type McpProgram, type OwnMcpServer, ownServer } from './own-servers.ts';
 

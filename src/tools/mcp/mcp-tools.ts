@@ -16,7 +16,7 @@ import type {
 import { ToolFailure } from '../../chat/tool-port.ts';
 import { fieldsOf } from '../../chat/log-fields.ts';
 import type { Logger } from '../../chat/logger.ts';
-import type { AddressGuard } from '../address-guard.ts';
+import type { AddressGuard } from '../fetch/address-guard.ts';
 import { wordsOf } from './mcp-failure.ts';
 import { type Listed, takenTools } from './mcp-listing.ts';
 import { resultParts, textOf } from './mcp-result.ts';

@@ -2,7 +2,6 @@
 // the power of nats-server's machine under a steady load of starts and appends, and counts what had been
 // acknowledged and is not there after it booted again, and how old it was.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { randomUUID } from 'node:crypto';
 import type { NatsAdapter } from '../../../src/nats/adapter.ts';
 import { openNats } from '../../../src/nats/adapter.ts';
@@ -10,8 +9,11 @@ import { SILENT, temporaryFolder } from '../../support/nats.ts';
 import { testAppend, testMark } from '../../support/claims.ts';
 import { until } from '../../support/until.ts';
 import { buildBoot, createPowerMachine } from './machine.ts';
+import { flags, wrongUsage } from '../../support/flags.ts';
 
-const { values } = parseArgs({
+const USAGE =
+  'npm run power -- --kernel <folder of an unpacked kernel package> [--sync 2m --sync always --seconds 40 --times 3 --replicas 3]';
+const { values } = flags(USAGE, {
   options: {
     kernel: { type: 'string' },
     sync: { type: 'string', multiple: true, default: ['2m', '10s', '1s', 'always'] },
@@ -21,8 +23,7 @@ const { values } = parseArgs({
   },
 });
 if (values.kernel === undefined) {
-  console.error('usage: npm run power -- --kernel <folder of an unpacked kernel package>');
-  process.exit(2);
+  wrongUsage(USAGE);
 }
 const MACHINES = Number(values.replicas);
 const BASE_PORT = 14_300;

@@ -116,8 +116,16 @@ public class TailraceException extends RuntimeException {
     } catch (InvalidProtocolBufferException unreadable) {
       error.addSuppressed(unreadable);
     }
-    String message = status.getDescription() == null ? "" : status.getDescription();
+    String message = messageOf(status);
     return made(new Details(status.getCode(), message, reason, metadata, violations, retryAfter, error));
+  }
+
+  /** Where the network is what failed, gRPC says "io exception", and its cause what that was. */
+  private static String messageOf(Status status) {
+    String said = status.getDescription() == null ? "" : status.getDescription();
+    String why = status.getCause() == null ? null : status.getCause().getMessage();
+    if (why == null || said.contains(why)) return said;
+    return said.isEmpty() ? why : said + ": " + why;
   }
 
   static TailraceException unavailable(String message) {

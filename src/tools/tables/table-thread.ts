@@ -1,0 +1,32 @@
+// The thread that holds tables and queries them.
+import { parentPort } from 'node:worker_threads';
+import { TABLE_PROCESS_DATABASES } from '../../chat/limits.ts';
+import { openTables, type TableDatabase } from './table-database.ts';
+import type { TableJob, TableReply } from './table-protocol.ts';
+
+/** Used longest ago first. */
+const open = new Map<string, TableDatabase>();
+
+function use(key: string, database: TableDatabase): TableDatabase {
+  open.delete(key);
+  open.set(key, database);
+  for (const [oldest, { close }] of open) {
+    if (open.size <= TABLE_PROCESS_DATABASES) break;
+    open.delete(oldest);
+    close();
+  }
+  return database;
+}
+
+function done(job: TableJob): TableReply {
+  if (job.do === 'load') {
+    const { key, tables } = job.set;
+    use(key, open.get(key) ?? openTables(tables));
+    return { is: 'loaded' };
+  }
+  const database = open.get(job.key);
+  if (database === undefined) return { is: 'unknown' };
+  return { is: 'answer', answer: use(job.key, database).query(job.sql) };
+}
+
+parentPort?.on('message', (job: TableJob) => parentPort?.postMessage(done(job)));
