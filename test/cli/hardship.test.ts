@@ -30,15 +30,15 @@ test('a token or an address with a secret that cannot be used is refused, and no
   }
 });
 
-test('TLS to a server that speaks none is told as that', async () => {
+test('TLS to a server that speaks none is told as that by each kind of call', async () => {
   await using nats = await startNats();
   await using model = await startModelServer();
   await using server = await startTestTailrace(nats.access, { OPENAI_BASE_URL: model.url });
   const address = server.url.replace('http:', 'https:');
   for (const command of [['models'], ['initiate', 'hi'], ['observe', 'x']]) {
     const { code, stderr } = await tailrace([...command, '--address', address]);
-    assert.equal(code, EXIT.unreachable, stderr);
-    assert.match(stderr, /speaks no TLS[\s\S]*http:\/\/ instead of https:\/\//);
+    assert.equal(code, EXIT.failed, stderr);
+    assert.match(stderr, /does not speak TLS\.\n.*\n.*use http:\/\//);
   }
 });
 
