@@ -11,9 +11,10 @@ import {
 import type { ChatView } from './chat-view.ts';
 import { openChatView } from './chat-view.ts';
 import { byId, element, showText } from './element.ts';
+import { keepToken, keptToken } from './kept-token.ts';
 import { openNetwork } from './network.ts';
 
-const TOKEN = 'tailrace-token';
+const TITLE = document.title;
 const CUT_MS = 5_000;
 const RECENT = 8;
 const COPIED_MS = 1_500;
@@ -34,7 +35,7 @@ const recentList = byId('recent-list', HTMLElement);
 
 const network = openNetwork();
 const client = createTailraceClient(network.transport, {
-  token: () => sessionStorage.getItem(TOKEN) ?? '',
+  token: keptToken,
   // Somebody is looking on.
   backoff: { maxMs: 1_500 },
 });
@@ -100,12 +101,12 @@ async function watch(): Promise<void> {
   watching?.abort();
   const streamId = chatId();
   chatCard.hidden = streamId === '';
+  document.title = streamId === '' ? TITLE : `${streamId} · ${TITLE}`;
   if (streamId === '') return;
   const own = (watching = new AbortController());
   const { signal } = own;
   byId('chat-id', HTMLElement).textContent = streamId;
   byId('open-tab', HTMLAnchorElement).href = location.href;
-  document.title = `${streamId} · Tailrace`;
   cancel.disabled = true;
   showText(question, '');
   view = openChatView();
@@ -186,7 +187,7 @@ prompt.addEventListener('keydown', (event) => {
 });
 tokenForm.addEventListener('submit', (event) => {
   event.preventDefault();
-  sessionStorage.setItem(TOKEN, token.value.trim());
+  keepToken(token.value.trim());
   void load();
   void watch();
 });

@@ -182,8 +182,17 @@ func (o *Observation) attach(ctx context.Context, yield func(*tailracev1.Event, 
 	}
 }
 
+// isTerminal knows them by name: a newer server may have a status that is no end.
 func isTerminal(status tailracev1.ChatStreamStatus) bool {
-	return status >= tailracev1.ChatStreamStatus_CHAT_STREAM_STATUS_COMPLETED
+	switch status {
+	case tailracev1.ChatStreamStatus_CHAT_STREAM_STATUS_COMPLETED,
+		tailracev1.ChatStreamStatus_CHAT_STREAM_STATUS_FAILED,
+		tailracev1.ChatStreamStatus_CHAT_STREAM_STATUS_CANCELLED,
+		tailracev1.ChatStreamStatus_CHAT_STREAM_STATUS_ERROR:
+		return true
+	default:
+		return false
+	}
 }
 
 // wait is full jitter: spread over the whole time, so that many who lost the same server do not come back at once.

@@ -127,6 +127,18 @@ func TestFromTheLastEventOfAFinishedChatOnItEndsWithoutAnEvent(t *testing.T) {
 	}
 }
 
+func TestAStatusOfANewerServerIsNoEnd(t *testing.T) {
+	newer := func(_ int32, stream grpc.ServerStreamingServer[tailracev1.ObserveChatStreamResponse]) error {
+		attached := &tailracev1.Attached{Status: tailracev1.ChatStreamStatus(77)}
+		return stream.Send(&tailracev1.ObserveChatStreamResponse{Frame: &tailracev1.ObserveChatStreamResponse_Attached{Attached: attached}})
+	}
+	_, client := serve(t, newer, send(0, 6, nil))
+	answer, err := Await(t.Context(), client, "s", quick)
+	if err != nil || answer.End() == nil {
+		t.Fatalf("%q, %v", answer.Text(), err)
+	}
+}
+
 func TestASilentConnectionIsLeftForAnotherOne(t *testing.T) {
 	left := make(chan struct{})
 	hang := func(_ int32, stream grpc.ServerStreamingServer[tailracev1.ObserveChatStreamResponse]) error {

@@ -35,8 +35,8 @@ function finalPrinter(): AnswerPrinter {
 
 function livePrinter(): AnswerPrinter {
   /** Characters of each part that were written. */
-  let written = new Map<number, number>();
-  let current: number | undefined;
+  let written = new Map<string, number>();
+  let current: string | undefined;
   let atLineStart = true;
   let attempt = 0;
   let warned = 0;
@@ -54,20 +54,21 @@ function livePrinter(): AnswerPrinter {
     note(line);
   };
   const showPart = (part: AnswerPart): void => {
-    const before = written.get(part.index) ?? 0;
+    const name = nameOf(part);
+    const before = written.get(name) ?? 0;
     const text = textOf(part);
     if (text.length <= before) return;
-    if (current !== part.index) newLine();
-    current = part.index;
+    if (current !== name) newLine();
+    current = name;
     const more = harmless(text.slice(before));
     write(part.kind === 'text' ? more : onOut('dim', more));
-    written.set(part.index, text.length);
+    written.set(name, text.length);
   };
   return {
     show: (snapshot) => {
       if (snapshot.attempt > attempt) {
-        const kept = new Map(snapshot.parts.map((part) => [part.index, textOf(part).length]));
-        const lost = [...written].some(([index, chars]) => chars > (kept.get(index) ?? 0));
+        const kept = new Map(snapshot.parts.map((part) => [nameOf(part), textOf(part).length]));
+        const lost = [...written].some(([name, chars]) => chars > (kept.get(name) ?? 0));
         if (lost) {
           remark(
             onErr(
@@ -94,6 +95,11 @@ function warn(snapshot: ChatSnapshot, from: number, say: (line: string) => void)
     say(onErr('yellow', `warning: ${about}${harmless(message)}`));
   }
   return snapshot.warnings.length;
+}
+
+/** A client's result has the index of its call. */
+function nameOf({ kind, index }: AnswerPart): string {
+  return `${kind} ${index}`;
 }
 
 /** Only ever grows while the part does. */

@@ -15,6 +15,7 @@ import { createTailraceClient, type TailraceClient } from '../../clients/typescr
 import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { CLI_CALL_TIMEOUT_MS } from '../chat/limits.ts';
 import type { ConnectionOptions } from './connection-options.ts';
+import { usageFailure } from './failure.ts';
 
 export interface Connection {
   readonly address: string;
@@ -31,6 +32,7 @@ export interface Connection {
 }
 
 export function connect({ address, token }: ConnectionOptions): Connection {
+  checkSecrets(address, token);
   const interceptors: Interceptor[] = [
     (next) => (request) => {
       if (token !== undefined) request.header.set('authorization', `Bearer ${token}`);
@@ -49,6 +51,23 @@ export function connect({ address, token }: ConnectionOptions): Connection {
       return fromJson(method.output, answer, { ignoreUnknownFields: true });
     },
   };
+}
+
+/** Here and not where flags are read: commander says the value of a flag that it refuses. */
+function checkSecrets(address: string, token = ''): void {
+  const { username, password } = new URL(address);
+  if (username !== '' || password !== '') {
+    throw usageFailure(
+      'The address holds a user or password, and Tailrace knows neither.',
+      'give the address without them, and a token with --token or in TAILRACE_TOKEN.',
+    );
+  }
+  if (/[^\t\x20-\x7e]/.test(token.trim())) {
+    throw usageFailure(
+      'The token has a character that no header may have.',
+      'look at --token and TAILRACE_TOKEN: a token is one line of letters, digits and signs.',
+    );
+  }
 }
 
 /** For all unary calls: an answer that takes longer will not come. */
@@ -75,7 +94,10 @@ async function post(url: string, token: string | undefined, body: JsonObject): P
   } catch (cause) {
     const late = cause instanceof Error && cause.name === 'TimeoutError';
     const code = late ? Code.DeadlineExceeded : Code.Unavailable;
-    throw new ConnectError('no answer', code, undefined, undefined, cause);
+    // What fetch says itself is always the same.
+    const why = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+    const said = why instanceof Error ? why.message : 'no answer';
+    throw new ConnectError(said, code, undefined, undefined, cause);
   }
   const fallback = new ConnectError(`HTTP ${response.status}`, codeFromHttpStatus(response.status));
   let parsed: JsonValue;

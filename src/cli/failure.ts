@@ -54,7 +54,7 @@ function toldOfCall(error: TailraceError, address: string): Told {
   return {
     ...(reason === undefined ? unexplained(error, address) : explained(error, reason)),
     violations,
-    exit: exitOfCode(code),
+    exit: NO_TLS.has(networkCode(error) ?? '') ? EXIT.failed : exitOfCode(code),
     code: Code[code]?.replaceAll(/(?<!^)[A-Z]/g, '_$&').toLowerCase(),
     reason,
     retryAfterMs,
@@ -110,9 +110,19 @@ const BY_REASON: Readonly<Record<string, Omit<FailureParts, 'what'>>> = {
 
 const OTHER_ADDRESS = 'or name another address with --address or TAILRACE_ADDRESS';
 
+/** OpenSSL's words for an answer without TLS, by each of Node's two HTTP clients. */
+const NO_TLS: ReadonlySet<string> = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER']);
+
 /** Nobody who knows Tailrace's errors has answered. */
 function unexplained(error: TailraceError, address: string): FailureParts {
   const reason = networkCode(error);
+  if (reason !== undefined && NO_TLS.has(reason)) {
+    return {
+      what: `What answers at ${address} does not speak TLS.`,
+      means: 'Nothing was asked or changed.',
+      todo: `use http:// where no proxy with TLS stands in front of Tailrace, ${OTHER_ADDRESS}.`,
+    };
+  }
   switch (error.code) {
     case Code.DeadlineExceeded:
       return {
@@ -136,14 +146,6 @@ function unexplained(error: TailraceError, address: string): FailureParts {
             todo: `look at the address and the network, ${OTHER_ADDRESS}.`,
           };
     default:
-      // OpenSSL's words for an answer without TLS.
-      if (reason === 'EPROTO' || reason === 'ERR_SSL_WRONG_VERSION_NUMBER') {
-        return {
-          what: `What answers at ${address} does not speak TLS.`,
-          means: 'Nothing was asked or changed.',
-          todo: `use http:// where no proxy with TLS stands in front of Tailrace, ${OTHER_ADDRESS}.`,
-        };
-      }
       return {
         what: `What answers at ${address} is not Tailrace: ${error.message}.`,
         todo: `look at the address, ${OTHER_ADDRESS}.`,

@@ -32,7 +32,7 @@ function readStdin(): Promise<Buffer> {
 export async function saidText(words: readonly string[]): Promise<string | undefined> {
   const said = words.join(' ').trim();
   const piped = !process.stdin.isTTY && (said === '' || isPipeOrFile());
-  const read = piped ? (await readStdin()).toString().trim() : '';
+  const read = piped ? textOf(await readStdin(), 'stdin').trim() : '';
   const text = [said, read].filter((part) => part !== '').join('\n\n');
   return text === '' ? undefined : text;
 }
@@ -63,11 +63,46 @@ async function bounded(stream: AsyncIterable<Buffer>, name: string): Promise<Buf
   return Buffer.concat(chunks);
 }
 
+/** Bytes that are none would go to the model as replacement characters, and nobody would know. */
+function textOf(bytes: Buffer, name: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw usageFailure(
+      `${name} is no text in UTF-8.`,
+      'give other bytes with --document or --image.',
+    );
+  }
+}
+
+export async function readText(name: string): Promise<string> {
+  return textOf(await readInput(name), name);
+}
+
+/** YAML has .nan and .inf, which JSON would leave out, and may hold itself. */
+function checkJson(
+  value: JsonValue,
+  path: string,
+  name: string,
+  above: readonly JsonValue[],
+): void {
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw usageFailure(`${name}: ${path} is ${value}, which JSON has not.`);
+  }
+  if (typeof value !== 'object' || value === null) return;
+  if (above.includes(value)) throw usageFailure(`${name}: ${path} holds itself.`);
+  for (const [key, each] of Object.entries(value)) {
+    const at = Array.isArray(value) ? `[${key}]` : path === '' ? key : `.${key}`;
+    checkJson(each, `${path}${at}`, name, [...above, value]);
+  }
+}
+
 /** An object in JSON or YAML. */
 export async function readObject(name: string, holds: string): Promise<JsonObject> {
-  const text = (await readInput(name)).toString();
   const called = name === '-' ? 'stdin' : name;
+  const text = textOf(await readInput(name), called);
   const value = /^\s*[{[]/.test(text) ? parseJson(text, called) : parseYaml(text, called);
+  checkJson(value, '', called, []);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   throw usageFailure(`${called} must hold ${holds}, as JSON or YAML.`);
 }

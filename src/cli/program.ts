@@ -2,8 +2,8 @@
 // src/main by name. One file for each command; here they are put together. May not live here: anything that a
 // program in another language could not do as well, but for serve, demo, token, config check and doctor.
 import { Command } from 'commander';
-import { EXIT_MEANINGS } from './exit-codes.ts';
-import { onErr, onOut } from './terminal.ts';
+import { EXIT, EXIT_MEANINGS } from './exit-codes.ts';
+import { note, onErr, onOut } from './terminal.ts';
 import { packageVersion } from './version.ts';
 
 type Commands = Readonly<Record<string, () => Promise<Command>>>;
@@ -37,8 +37,10 @@ const GROUPS: Readonly<Record<string, Commands>> = {
 };
 const ELSE = 'Else:';
 
-/** `first`: the first argument. Where it is a command, the others need not be loaded. */
-export async function createProgram(first: string | undefined): Promise<Command> {
+/** Where the first argument is a command, the others need not be loaded. */
+export async function createProgram(args: readonly string[]): Promise<Command> {
+  const [first] = args;
+  const asJson = args.slice(0, endOfFlags(args)).includes('--json');
   const program = new Command('tailrace')
     .description('LLM chats that run durably in the background.')
     .version(packageVersion(), '-V, --version')
@@ -65,10 +67,11 @@ export async function createProgram(first: string | undefined): Promise<Command>
       );
   }
   for (const each of everyCommand(program)) {
-    each
-      .copyInheritedSettings(program)
-      .exitOverride()
-      .showHelpAfterError(`Try: ${pathOf(each)} --help`);
+    each.copyInheritedSettings(program).exitOverride();
+    const path = pathOf(each);
+    const todo = `Try: ${path} --help`;
+    if (asJson) each.configureOutput({ outputError: (text) => tellJson(path, text, todo) });
+    else each.showHelpAfterError(todo);
   }
   return program;
 }
@@ -92,6 +95,18 @@ Examples:
 
 function everyCommand(of: Command): Command[] {
   return [of, ...of.commands.flatMap(everyCommand)];
+}
+
+function endOfFlags(args: readonly string[]): number {
+  const at = args.indexOf('--');
+  return at < 0 ? args.length : at;
+}
+
+/** As failure.ts has it, which would be loaded for every command. */
+function tellJson(command: string, text: string, todo: string): void {
+  const message = text.replace(/^error: /, '').trim();
+  const error = { command, message, remedy: todo, exit_code: EXIT.usage };
+  note(JSON.stringify({ error }));
 }
 
 function pathOf(of: Command): string {

@@ -5,7 +5,7 @@ import { type Command, Option } from 'commander';
 import { basename, extname } from 'node:path';
 import { IMAGE_TYPES, imageTypeOf } from '../chat/media-type.ts';
 import { usageFailure } from './failure.ts';
-import { readInput } from './input.ts';
+import { readInput, readText } from './input.ts';
 import { addPair, addText, parseNumber, parseWhole } from './values.ts';
 
 export interface RequestFlags {
@@ -134,7 +134,7 @@ function given(fields: Readonly<Record<string, JsonValue | undefined>>): JsonObj
 }
 
 async function schemaFormat(file: string): Promise<JsonObject> {
-  const schema = (await readInput(file)).toString();
+  const schema = await readText(file);
   return { json_schema: { name: 'answer', schema, strict: true } };
 }
 

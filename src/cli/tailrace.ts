@@ -2,14 +2,18 @@
 import { CommanderError } from 'commander';
 import { EXIT } from './exit-codes.ts';
 import { createProgram } from './program.ts';
+import { note } from './terminal.ts';
 
 // `tailrace list | head` has all that it wants: that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit();
-  throw error;
+  note(`tailrace: what it prints cannot be written: ${error.message}`);
+  process.exit(EXIT.failed);
 });
+// Who does not read what is said beside it has the exit code.
+process.stderr.on('error', () => undefined);
 
-const program = await createProgram(process.argv[2]);
+const program = await createProgram(process.argv.slice(2));
 try {
   if (process.argv.length <= 2) {
     program.outputHelp({ error: true });

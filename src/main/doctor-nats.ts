@@ -1,7 +1,7 @@
 // What `tailrace doctor` finds where chats are kept: the embedded nats-server and its folder, or the operator's NATS.
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, statfs } from 'node:fs/promises';
+import { access, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { DOCTOR_LOOK_MS } from '../chat/limits.ts';
@@ -62,6 +62,9 @@ async function folderFinding(dataDir: string): Promise<Finding> {
   // The first one that is there: a start makes the rest.
   for (let folder = dataDir; ; folder = dirname(folder)) {
     try {
+      if (!(await stat(folder)).isDirectory()) {
+        return wrong(check, `${folder} is no folder`, 'set TAILRACE_DATA_DIR to one.');
+      }
       await access(folder, constants.W_OK);
       const { bavail, bsize } = await statfs(folder);
       const said = `${dataDir}, ${gib(bavail * bsize)} free`;

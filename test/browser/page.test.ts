@@ -130,6 +130,47 @@ describe('the page at /', { skip: notInCi() || needs('chromium') }, () => {
     await status(page, 'cancelled');
   });
 
+  test('the back button leads out of a chat again, with the title that the page had', async () => {
+    await using visited = await visit(tailrace.url);
+    const { page } = visited;
+    const title = await page.title();
+    await start(page, { tokens: 3 });
+    await status(page, 'completed');
+    assert.match(await page.title(), /^[0-9a-f-]{36} · /);
+    await page.goBack();
+    await page.locator('#chat').waitFor({ state: 'hidden' });
+    assert.equal(await page.title(), title);
+  });
+
+  test('all of an answer is printed, and what is right to left stands so', async () => {
+    await using visited = await visit(tailrace.url);
+    const { page } = visited;
+    await start(page, { text: ['\u0646\u0647\u0631\n', ...Array<string>(400).fill('line\n')] });
+    await status(page, 'completed');
+    await page.emulateMedia({ media: 'print' });
+    const answerBox = page.locator('#answer');
+    assert.equal(await answerBox.evaluate((box) => box.scrollHeight > box.clientHeight), false);
+    assert.ok(await page.locator('#start-form').isHidden());
+    const direction = "getComputedStyle(document.querySelector('#answer .text span')).unicodeBidi";
+    assert.equal(await page.evaluate(direction), 'plaintext');
+  });
+
+  test('a browser that keeps nothing has the page all the same', async () => {
+    await using visited = await visit('about:blank');
+    const { page } = visited;
+    // As Chromium does where cookies are blocked.
+    await page.addInitScript(() => {
+      Object.defineProperty(globalThis, 'sessionStorage', {
+        get: () => {
+          throw new DOMException('denied', 'SecurityError');
+        },
+      });
+    });
+    await page.goto(tailrace.url);
+    await start(page, { tokens: 3 });
+    await status(page, 'completed');
+  });
+
   test('an id that is not there, and a broken link, are said so', async () => {
     await using visited = await visit(`${tailrace.url}/#nobody-s`);
     await visited.page.getByText('There is no chat stream "nobody-s".').waitFor();

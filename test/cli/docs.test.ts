@@ -24,7 +24,7 @@ async function commands(): Promise<readonly Named[]> {
       return inner.length > 0 ? inner : [{ name: names.join(' '), command }];
     });
   };
-  return below(await createProgram(undefined), []).filter(({ name }) => name !== 'help');
+  return below(await createProgram([]), []).filter(({ name }) => name !== 'help');
 }
 
 function rows(): readonly (readonly [string, string])[] {

@@ -80,6 +80,14 @@ test('doctor names what is wrong and what to do: NATS away, models away, nobody 
   assert.match(report.of('nats')[0]?.remedy ?? '', /TAILRACE_NATS_URL/);
 });
 
+test('doctor names a data folder that is a file', async () => {
+  const file = join(folder.path, 'a-file');
+  await writeFile(file, '');
+  const report = await examined({ TAILRACE_DATA_DIR: file, TAILRACE_ADDRESS: '127.0.0.1:1' });
+  assert.equal(report.of('store')[0]?.state, 'wrong');
+  assert.match(report.of('store')[0]?.said ?? '', /a-file is no folder/);
+});
+
 test('doctor names wrong settings, and a model that its server does not list', async () => {
   const wrong = await examined({ TAILRACE_LISTEN: 'nowhere' });
   assert.match(wrong.of('configuration')[0]?.said ?? '', /TAILRACE_LISTEN is "nowhere"/);

@@ -71,6 +71,14 @@ def hanging(left: threading.Event) -> Attachment:
     return attachment
 
 
+def test_a_status_of_a_newer_server_is_no_end(observe: Observe) -> None:
+    def attachment(_context: grpc.ServicerContext) -> Iterator[ObserveChatStreamResponse]:
+        yield ObserveChatStreamResponse(attached={"latest_sequence": 0, "status": 77})
+
+    with serve(attachment, send(0, 6)) as script:
+        assert observe(script).text == TEXT
+
+
 def test_a_silent_connection_is_left_for_another_one(observe: Observe) -> None:
     left = threading.Event()
     with serve(hanging(left), send(3, 6)) as script:

@@ -48,17 +48,20 @@ async function leave(frames: AsyncIterator<unknown>, own: AbortController): Prom
   }
 }
 
-/** By the clock on the wall: timers stand still while a machine sleeps. */
+/**
+ * By two clocks: the steady one and timers stand still while a machine sleeps, and the one on the wall may be set
+ * back.
+ */
 async function heard<T>(
   frames: AsyncIterator<T>,
   silenceMs: number,
   signal: AbortSignal | undefined,
 ): Promise<IteratorResult<T, unknown>> {
-  const sinceMs = Date.now();
+  const since = { wallMs: Date.now(), steadyMs: performance.now() };
   let stop: () => void = () => undefined;
   const over = new Promise<never>((_, reject) => {
     const look = (limitMs: number): void => {
-      const silentMs = Date.now() - sinceMs;
+      const silentMs = Math.max(Date.now() - since.wallMs, performance.now() - since.steadyMs);
       if (silentMs < limitMs) return;
       reject(connectionLost(`Nothing came for ${Math.round(silentMs / 1_000)} s.`, 'SILENCE'));
     };

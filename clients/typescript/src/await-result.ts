@@ -28,7 +28,8 @@ export async function untilWaited(
   pollMs: number,
   poll: (timeout: Duration, answered: boolean) => Promise<ChatStream>,
 ): Promise<ChatStream> {
-  const timeout = durationFromMs(Math.min(pollMs, MAX_POLL_MS));
+  // 0 is no timeout: then it is the server's longest.
+  const timeout = durationFromMs(Math.min(pollMs === 0 ? MAX_POLL_MS : pollMs, MAX_POLL_MS));
   for (let answered = false; ; answered = true) {
     const chat = await poll(timeout, answered);
     if (isOver(chat.status) || chat.pendingToolUses.length > 0) return chat;

@@ -25,6 +25,7 @@ import type { ChatSnapshot } from './snapshot.ts';
 import { newStreamId } from './stream-id.ts';
 import type { TokenSource } from './token.ts';
 import { tokenFrom } from './token.ts';
+import { MAX_TIMER_MS } from './wake.ts';
 
 export interface TailraceClientOptions {
   /** The bearer token. A function is asked when a token is first needed, and again when the server refuses it. */
@@ -33,7 +34,7 @@ export interface TailraceClientOptions {
   readonly maxRetries?: number | undefined;
   /** Waits between tries, with full jitter. Up to 200 ms, doubled each time up to 10 s. */
   readonly backoff?: Partial<Backoff>;
-  /** The longest that one try of a call may take, observing excepted. 30 s. */
+  /** The longest that one try of a call may take, observing excepted. 30 s; 0 is no limit. */
   readonly timeoutMs?: number | undefined;
   /** An observation without a frame for so long is taken for lost. 40 s: the server sends heartbeats every 15 s. */
   readonly silenceMs?: number | undefined;
@@ -130,6 +131,12 @@ export function createTailraceClient(
   const token = tokenFrom(options.token);
   const rpc = createClient(ChatStreamService, transport);
 
+  /** 0 is none, and so is what no timer can hold. Whole: Connect's header of it is digits. */
+  function timeoutOf(given: CallOptions): number {
+    const ms = Math.ceil(given.timeoutMs ?? timeoutMs);
+    return ms * 2 > MAX_TIMER_MS ? 0 : ms;
+  }
+
   function call<T>(
     given: CallOptions,
     make: (call: Call, tries: number) => Promise<T>,
@@ -140,8 +147,7 @@ export function createTailraceClient(
       make(
         {
           headers: withHeaders(headers, given.headers),
-          // Whole: Connect's header of it is digits.
-          timeoutMs: given.timeoutMs === undefined ? timeoutMs : Math.ceil(given.timeoutMs),
+          timeoutMs: timeoutOf(given),
           ...(signal === undefined ? {} : { signal }),
         },
         tries,
@@ -182,7 +188,7 @@ export function createTailraceClient(
     },
     awaitResult: (streamId, given) => untilResult(observe(streamId, given)),
     wait: (streamId, given = {}) =>
-      untilWaited(timeoutMs, async (timeout, answered) => {
+      untilWaited(timeoutOf(given), async (timeout, answered) => {
         const { chatStream } = await call(
           given,
           (options) =>

@@ -15,7 +15,7 @@ import type { Event } from './gen/tailrace/v1/event_pb.ts';
 import type { ChatSnapshot } from './snapshot.ts';
 import { isOver } from './snapshot.ts';
 import type { Token } from './token.ts';
-import { sleep } from './wake.ts';
+import { sleep, unlessAborted } from './wake.ts';
 
 /** Each with the chat as it is then. */
 export type ChatUpdate =
@@ -82,7 +82,7 @@ export async function* observeChat(
   let maxFailures = options.maxAttachRetries;
   for (;;) {
     signal?.throwIfAborted();
-    const headers = await token.headers();
+    const headers = await unlessAborted(token.headers(), signal);
     // Nothing is missing, only the call's own end.
     let whole = false;
     try {

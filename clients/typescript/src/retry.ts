@@ -5,7 +5,7 @@ import type { Backoff } from './backoff.ts';
 import { waitMs } from './backoff.ts';
 import { TailraceError, waitingHelps } from './errors.ts';
 import type { Token } from './token.ts';
-import { sleep } from './wake.ts';
+import { sleep, unlessAborted } from './wake.ts';
 
 export interface Retrying {
   readonly token: Token;
@@ -22,7 +22,7 @@ export async function retrying<T>(
   let refused = false;
   for (let tries = 0; ; tries++) {
     signal?.throwIfAborted();
-    const headers = await token.headers();
+    const headers = await unlessAborted(token.headers(), signal);
     try {
       return await call(headers, tries);
     } catch (thrown) {

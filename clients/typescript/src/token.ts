@@ -1,4 +1,6 @@
 // The bearer token: asked for when first needed, kept, and asked for again when the server refuses it.
+import { Code } from '@connectrpc/connect';
+import { TailraceError } from './errors.ts';
 
 export type TokenSource = string | (() => string | Promise<string>);
 
@@ -27,7 +29,16 @@ export function tokenFrom(source: TokenSource | undefined): Token {
       if (source === undefined) return headers;
       const token = known ?? (typeof source === 'string' ? source : await (asked ??= ask(source)));
       const authorization = bearer(token);
-      if (authorization !== null) headers.set('authorization', authorization);
+      if (authorization === null) return headers;
+      try {
+        headers.set('authorization', authorization);
+      } catch {
+        // What is thrown says the token.
+        throw new TailraceError(
+          'The token has a character that no header may have.',
+          Code.Unauthenticated,
+        );
+      }
       return headers;
     },
     refuse: (sent) => {

@@ -30,6 +30,21 @@ export function onWake(wake: (how: Wake) => void): () => void {
   };
 }
 
+/** Timers take no more, and take what is more for no time at all. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** The promise, or sooner the signal's reason. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => reject(signal.reason as Error);
+    const done = (): void => signal.removeEventListener('abort', aborted);
+    if (signal.aborted) aborted();
+    signal.addEventListener('abort', aborted);
+    promise.then(resolve, reject).finally(done);
+  });
+}
+
 /** Resolves after the time, or sooner when the page wakes. Rejects with the signal's reason. */
 export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -46,7 +61,7 @@ export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void
       done();
       resolve();
     };
-    const timer = setTimeout(over, ms);
+    const timer = setTimeout(over, Math.min(ms, MAX_TIMER_MS));
     const stop = onWake(over);
     if (signal?.aborted === true) aborted();
     else signal?.addEventListener('abort', aborted);

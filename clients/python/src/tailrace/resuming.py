@@ -30,6 +30,15 @@ would not be used for that long. And a connection whose other side is gone witho
 them every call goes on being put on it until TCP gives up, a quarter of an hour later."""
 
 
+# By name: a newer server may have a status that is no end.
+_TERMINAL = {
+    chat_stream_pb2.CHAT_STREAM_STATUS_COMPLETED,
+    chat_stream_pb2.CHAT_STREAM_STATUS_FAILED,
+    chat_stream_pb2.CHAT_STREAM_STATUS_CANCELLED,
+    chat_stream_pb2.CHAT_STREAM_STATUS_ERROR,
+}
+
+
 @dataclass(frozen=True)
 class Resuming:
     """How an observation is kept up. Times are in seconds."""
@@ -70,7 +79,7 @@ class State:
         kind = frame.WhichOneof("frame")
         if kind == "attached":
             # From the last event of a finished chat on there is none: attached says that it is over.
-            finished = frame.attached.status >= chat_stream_pb2.CHAT_STREAM_STATUS_COMPLETED
+            finished = frame.attached.status in _TERMINAL
             self.over = finished and frame.attached.latest_sequence == self.answer.cursor
             return ()
         self._failures, self._alive = 0, time.monotonic()

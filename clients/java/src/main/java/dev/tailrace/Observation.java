@@ -139,14 +139,23 @@ public final class Observation implements Iterator<Event>, AutoCloseable {
     if (frame.hasAttached()) {
       // From the last event of a finished chat on there is none: attached says that it is over.
       var attached = frame.getAttached();
-      over =
-          attached.getStatusValue() >= ChatStreamStatus.CHAT_STREAM_STATUS_COMPLETED_VALUE
-              && attached.getLatestSequence() == answer.cursor();
+      over = isTerminal(attached.getStatus()) && attached.getLatestSequence() == answer.cursor();
       return;
     }
     failures = 0;
     aliveNanos = System.nanoTime();
     ready.addAll(frame.getBatch().getEventsList());
+  }
+
+  /** By name: a newer server may have a status that is no end. */
+  private static boolean isTerminal(ChatStreamStatus status) {
+    return switch (status) {
+      case CHAT_STREAM_STATUS_COMPLETED,
+          CHAT_STREAM_STATUS_FAILED,
+          CHAT_STREAM_STATUS_CANCELLED,
+          CHAT_STREAM_STATUS_ERROR -> true;
+      default -> false;
+    };
   }
 
   private void retry(TailraceException error) {

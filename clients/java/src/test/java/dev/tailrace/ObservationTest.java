@@ -145,6 +145,19 @@ class ObservationTest {
   }
 
   @Test
+  void aStatusOfANewerServerIsNoEnd() throws IOException {
+    var stub =
+        serve(
+            out -> {
+              var attached = Attached.newBuilder().setStatusValue(77);
+              out.onNext(ObserveChatStreamResponse.newBuilder().setAttached(attached).build());
+              frames(0, 6, out);
+              out.onCompleted();
+            });
+    assertTrue(observe(new Observation(stub, "s", 0, QUICK)).end().isPresent());
+  }
+
+  @Test
   void itGoesOnFromItsCursorAfterEachKindOfDrop() throws IOException {
     var stub =
         serve(
