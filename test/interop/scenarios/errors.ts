@@ -143,7 +143,8 @@ export const ERRORS: readonly Scenario[] = [
     name: 'DEADLINE_EXCEEDED',
     run: async (stage) => {
       const { client, world } = stage;
-      const streamId = await start(stage, { text: ['late'], first_ms: 2_000 });
+      // Silent for longer than a client may need to get to the call.
+      const streamId = await start(stage, { text: ['late'], first_ms: 20_000 });
       const request = { streamId, timeout: '20s' };
       says(await client.refused({ url: world.url }, 'WaitChatStream', request, 200), {
         code: 'DEADLINE_EXCEEDED',
