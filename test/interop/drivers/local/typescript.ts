@@ -1,5 +1,6 @@
 // The interop suite's driver of clients/typescript.
 import { create, fromJson, type JsonObject, toJson } from '@bufbuild/protobuf';
+import { createClient, type Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import {
   CancelChatStreamRequestSchema,
@@ -7,6 +8,7 @@ import {
   type ChatSnapshot,
   type ChatStream,
   ChatStreamSchema,
+  ChatStreamService,
   ChatStreamView,
   createTailraceClient,
   DeleteChatStreamRequestSchema,
@@ -20,7 +22,9 @@ import {
   SubmitToolResultsRequestSchema,
   type TailraceClient,
   TailraceError,
+  type WaitChatStreamRequest,
   WaitChatStreamRequestSchema,
+  WaitChatStreamResponseSchema,
 } from '../../../../clients/typescript/src/tailrace.ts';
 import type { CallCommand, Target } from '../../driver.ts';
 import { codeName } from './errors.ts';
@@ -29,21 +33,43 @@ import { localDriver, statusName } from './local-driver.ts';
 const MS = 1_000;
 const PING_MS = 20_000;
 
-function clientFor(
-  { url, token }: Target,
-  options: { readonly maxRetries?: number; readonly silenceMs?: number },
-): TailraceClient {
-  const transport = createConnectTransport({
+function transportTo({ url }: Target): Transport {
+  return createConnectTransport({
     baseUrl: url,
     httpVersion: '2',
     // A connection whose other side is gone without a word is found out.
     pingIntervalMs: PING_MS,
   });
-  return createTailraceClient(transport, { ...options, ...(token === undefined ? {} : { token }) });
+}
+
+function clientFor(
+  target: Target,
+  options: { readonly maxRetries?: number; readonly silenceMs?: number },
+): TailraceClient {
+  const { token } = target;
+  return createTailraceClient(transportTo(target), {
+    ...options,
+    ...(token === undefined ? {} : { token }),
+  });
 }
 
 function chat(stream: ChatStream): JsonObject {
   return { chatStream: toJson(ChatStreamSchema, stream) };
+}
+
+/** The rpc itself, which has a deadline: the client's `wait` goes on for as long as it takes. */
+async function waitOnce(
+  target: Target,
+  request: WaitChatStreamRequest,
+  timeoutMs: number,
+): Promise<JsonObject> {
+  const rpc = createClient(ChatStreamService, transportTo(target));
+  try {
+    const answer = await rpc.waitChatStream(request, { timeoutMs });
+    return toJson(WaitChatStreamResponseSchema, answer) as JsonObject;
+  } catch (thrown) {
+    throw TailraceError.from(thrown);
+  }
 }
 
 /** By the client's own functions, once each: what they would wait out is what the scenarios ask for. */
@@ -71,7 +97,9 @@ async function call(command: CallCommand): Promise<JsonObject> {
       return chat(await client.get(streamId, { ...options, full: view === ChatStreamView.FULL }));
     }
     case 'WaitChatStream': {
-      const { streamId, view } = fromJson(WaitChatStreamRequestSchema, json);
+      const request = fromJson(WaitChatStreamRequestSchema, json);
+      if (timeoutMs !== undefined) return waitOnce(command, request, timeoutMs);
+      const { streamId, view } = request;
       return chat(await client.wait(streamId, { ...options, full: view === ChatStreamView.FULL }));
     }
     case 'ListChatStreams': {
