@@ -86,7 +86,11 @@ test(
         else await terminal.seen(shown(local));
       }
     } finally {
-      terminals.get('1')?.type('\x03');
+      const serving = terminals.get('1');
+      serving?.type('\x03');
+      // The shell says so when what it runs has ended, and with it the nats-server.
+      serving?.type('echo stopped $((40 + 2))\n');
+      await serving?.seen('stopped 42');
       for (const terminal of terminals.values()) {
         terminal.type('\nexit\n');
         await terminal.ended;
