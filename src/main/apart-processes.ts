@@ -27,9 +27,11 @@ const SILENT_BEATS = APART_SILENT_MS / APART_ALIVE_MS;
 /** `config` is what the processes are to run with. */
 export function apartProcesses(config: Config, given: () => Given, logger: Logger): Apart {
   let running = 0;
-  const free = new Set<ApartProcess>();
+  /** Each with the timer that ends it where no chat comes. */
+  const free = new Map<ApartProcess, NodeJS.Timeout>();
   const freeWith = (wanted: Given): ApartProcess | undefined => {
-    for (const process of free) {
+    for (const [process, idle] of free) {
+      clearTimeout(idle);
       free.delete(process);
       if (isSame(process.given, wanted) && !process.isGone()) return process;
       process.stop();
@@ -46,14 +48,18 @@ export function apartProcesses(config: Config, given: () => Given, logger: Logge
         return await process.run(run);
       } finally {
         running--;
-        free.add(process);
-        setTimeout(() => {
-          if (process.isIdle() && free.delete(process)) process.stop();
-        }, APART_IDLE_MS).unref();
+        const idle = setTimeout(() => {
+          free.delete(process);
+          process.stop();
+        }, APART_IDLE_MS);
+        free.set(process, idle.unref());
       }
     },
     close: () => {
-      for (const process of free) process.stop();
+      for (const [process, idle] of free) {
+        clearTimeout(idle);
+        process.stop();
+      }
       free.clear();
     },
   };
@@ -68,8 +74,6 @@ interface ApartProcess {
   readonly given: Given;
   /** Or going. */
   readonly isGone: () => boolean;
-  /** Free for as long as a process may be. */
-  readonly isIdle: () => boolean;
   readonly run: (run: ApartRun) => Promise<boolean>;
   /** It hands back what it runs, and ends. */
   readonly stop: () => void;
@@ -82,7 +86,6 @@ function startProcess(config: Config, given: Given, logger: Logger): ApartProces
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   let current: Current | undefined;
-  let freeSinceMs = Infinity;
   let beatsLeft = START_BEATS;
   let gone = false;
   let stopping = false;
@@ -93,7 +96,6 @@ function startProcess(config: Config, given: Given, logger: Logger): ApartProces
   const done = (): void => {
     current?.done();
     current = undefined;
-    freeSinceMs = performance.now();
   };
   const stop = (): void => {
     stopping = true;
@@ -143,13 +145,11 @@ function startProcess(config: Config, given: Given, logger: Logger): ApartProces
   return {
     given,
     isGone: () => gone || stopping,
-    isIdle: () => performance.now() - freeSinceMs >= APART_IDLE_MS,
     stop,
     run: async (run) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       const own: Current = { run, answered: false, done: resolve };
       current = own;
-      freeSinceMs = Infinity;
       logger.info(fields(), 'a chat that lost its worker goes on in a process of its own');
       const onAbort = (): void => {
         const reason: unknown = run.abort.reason;
