@@ -435,6 +435,8 @@ export const STORE_RESERVE_SHARE = 0.1;
 export const MAX_STORE_RESERVE_BYTES = 1024 * MiB;
 /** How long a run waits for room, its model unread, before it hands its chat back. */
 export const FULL_STORE_WAIT_MS = 30 * SECOND_MS;
+/** Writes of a process that its looks at the store have not shown yet, each by itself. */
+export const MAX_UNSEEN_WRITES = 10_000;
 /** How often a process looks how full the store is; what it wrote itself since it adds. */
 export const STORE_LOOK_EVERY_MS = SECOND_MS;
 

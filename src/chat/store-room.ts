@@ -55,7 +55,7 @@ export interface StoreRoom {
   /** What is too full for a model's words; undefined where nothing is. */
   readonly forAnswers: () => string | undefined;
   /** What became of a write: the room shrinks by it, and a store that refuses is told of once. */
-  readonly wrote: (bytes: number, outcome: AppendOutcome) => void;
+  readonly wrote: (to: 'inbox' | 'log', bytes: number, outcome: AppendOutcome) => void;
 }
 
 /** Headers, subject and the store's own frame, beside a record's data. */
@@ -69,7 +69,7 @@ export function logWithin(log: EventLog, room: StoreRoom): EventLog {
       const full = append.mark === undefined ? room.forAnswers() : undefined;
       if (full !== undefined) return { type: 'full', cause: new Error(full) };
       const outcome = await log.append(chat, expectedLast, append);
-      room.wrote(append.data.length + RECORD_OVERHEAD_BYTES, outcome);
+      room.wrote('log', append.data.length + RECORD_OVERHEAD_BYTES, outcome);
       return outcome;
     },
   };
@@ -84,7 +84,7 @@ export function inboxWithin(inbox: CommandInbox, room: StoreRoom): CommandInbox 
       const full = command.verb === 'start' ? room.forStart(bytes) : undefined;
       if (full !== undefined) return { type: 'full', cause: new Error(full) };
       const outcome = await inbox.publish(command, expectedLast);
-      room.wrote(bytes, outcome);
+      room.wrote('inbox', bytes, outcome);
       return outcome;
     },
   };

@@ -8,6 +8,7 @@ import { fullnessOf, reserveBytes } from '../chat/store-room.ts';
 import type { Exchange } from './exchange.ts';
 import { asText } from './publish-fenced.ts';
 import { COMMANDS, EVENTS } from './subjects.ts';
+import { unseenWrites } from './unseen-writes.ts';
 
 export interface StoreLimits {
   /** What Tailrace may use of the store; undefined: what NATS and the disk give. */
@@ -27,18 +28,20 @@ export async function openStoreGauge(
   logger: Logger,
 ): Promise<StoreGauge> {
   let bounds: readonly StoreBound[] = [];
-  /** Written since `bounds` were asked for. */
-  let addedBytes = 0;
+  /** Written and not in `bounds`. */
+  const unseen = { inbox: unseenWrites(), log: unseenWrites() };
+  const addedBytes = (): number => unseen.inbox.bytes() + unseen.log.bytes();
   let fullness: Fullness = 'room';
   let refusing = false;
   /** The largest start that was refused since there was room: it must fit before there is room again. */
   let wantedBytes = 0;
 
   const look = async (): Promise<void> => {
-    const before = addedBytes;
     try {
-      bounds = await readBounds(writes, limits, replicas);
-      addedBytes -= before;
+      const found = await readBounds(writes, limits, replicas);
+      bounds = found.bounds;
+      unseen.inbox.looked(found.lastSequence.inbox);
+      unseen.log.looked(found.lastSequence.log);
     } catch {
       // NATS is away or slow, which every call tells of; what was known stands.
       return;
@@ -47,9 +50,9 @@ export async function openStoreGauge(
   };
 
   const judge = (): void => {
-    const found = fullnessOf(bounds, addedBytes, fullness);
+    const found = fullnessOf(bounds, addedBytes(), fullness);
     if (found.fullness === 'room' && fullness !== 'room') {
-      const wanted = fullnessOf(bounds, addedBytes + wantedBytes, fullness);
+      const wanted = fullnessOf(bounds, addedBytes() + wantedBytes, fullness);
       if (wanted.fullness !== 'room') return enter('no-starts', wanted.bound);
       wantedBytes = 0;
     }
@@ -67,7 +70,7 @@ export async function openStoreGauge(
 
   return {
     forStart: (bytes) => {
-      const { bound } = fullnessOf(bounds, addedBytes + bytes, fullness);
+      const { bound } = fullnessOf(bounds, addedBytes() + bytes, fullness);
       if (bound === undefined) return undefined;
       wantedBytes = Math.max(wantedBytes, bytes);
       if (fullness === 'room') enter('no-starts', bound);
@@ -75,14 +78,14 @@ export async function openStoreGauge(
     },
     forAnswers: () => {
       if (fullness !== 'no-answers') return undefined;
-      const { bound } = fullnessOf(bounds, addedBytes, fullness);
+      const { bound } = fullnessOf(bounds, addedBytes(), fullness);
       return bound === undefined ? undefined : inWords(bound);
     },
-    wrote: (bytes, outcome) => {
+    wrote: (to, bytes, outcome) => {
       const changed = tellRefusal(logger, refusing, outcome);
       if (changed !== undefined) refusing = changed;
       if (outcome.type !== 'stored') return;
-      addedBytes += bytes;
+      unseen[to].wrote(outcome.storeSequence, bytes);
       judge();
     },
     stop: () => clearInterval(timer),
@@ -91,7 +94,7 @@ export async function openStoreGauge(
 
 interface StreamInfo {
   readonly config: { readonly max_bytes?: number };
-  readonly state: { readonly bytes: number };
+  readonly state: { readonly bytes: number; readonly last_seq: number };
 }
 
 interface Usage {
@@ -107,7 +110,10 @@ async function readBounds(
   writes: Exchange,
   limits: StoreLimits,
   replicas: number,
-): Promise<readonly StoreBound[]> {
+): Promise<{
+  readonly bounds: readonly StoreBound[];
+  readonly lastSequence: { readonly inbox: number; readonly log: number };
+}> {
   const [commands, events, account, freeBytes] = await Promise.all([
     ask<StreamInfo>(writes, `STREAM.INFO.${COMMANDS}`),
     ask<StreamInfo>(writes, `STREAM.INFO.${EVENTS}`),
@@ -139,7 +145,8 @@ async function readBounds(
     tier?.limits.max_storage,
     tier?.storage ?? 0,
   );
-  return bounds;
+  const lastSequence = { inbox: commands.state.last_seq, log: events.state.last_seq };
+  return { bounds, lastSequence };
 }
 
 async function ask<T>(writes: Exchange, what: string): Promise<T> {
