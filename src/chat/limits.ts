@@ -367,7 +367,10 @@ export const WORKER_POLL_MS = SECOND_MS;
 export const WORKER_PULL_BATCH = 32;
 /** One free slot in this many goes by turn, while chats of several priorities wait. */
 export const TURN_EVERY_SLOTS = 10;
+/** A worker that lost its renewals is asked whether it still runs the chat: so long, … */
 export const OWNER_QUESTION_MS = 500;
+/** … and so often. A busy machine answers late, and a wrong no costs a chat one of its attempts. */
+export const OWNER_QUESTIONS = 4;
 /** A command whose owner says that it still runs it is handed back for this long. */
 export const OWNED_NAK_DELAY_MS = 5 * SECOND_MS;
 /** Deltas of one chat that wait for the log, in UTF-16 units; past it the model server is not read. */

@@ -1,8 +1,9 @@
 // The queues of commands as workers and control loops take them, and the bell that wakes them.
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
+import { errors } from '@nats-io/transport-node';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { Command, ControlQueue, Delivery, WorkQueue } from '../chat/commands.ts';
-import { OWNER_QUESTION_MS, PRIORITY_LEVELS } from '../chat/limits.ts';
+import { OWNER_QUESTION_MS, OWNER_QUESTIONS, PRIORITY_LEVELS } from '../chat/limits.ts';
 import { startAtLeader } from './command-inbox.ts';
 import type { Exchange } from './exchange.ts';
 import { bellHeaders, commandMetaIn, storeSequenceIn } from './headers.ts';
@@ -54,16 +55,20 @@ export function natsWorkQueue(
     onControl: (listener) => onControl(live, listener),
     onReconnect,
     askOwner: async (owner, chat, command) => {
-      try {
-        const question = JSON.stringify({ ...chat, command } satisfies OwnerQuestion);
-        const answer = await writes.nc.request(ownerSubject(owner), question, {
-          timeout: OWNER_QUESTION_MS,
-        });
-        return answer.string() === 'yes';
-      } catch {
-        // Nobody there, or too slow: the fence decides who is right (law 7).
-        return false;
+      const question = JSON.stringify({ ...chat, command } satisfies OwnerQuestion);
+      for (let tries = 0; tries < OWNER_QUESTIONS; tries++) {
+        try {
+          const answer = await writes.nc.request(ownerSubject(owner), question, {
+            timeout: OWNER_QUESTION_MS,
+          });
+          return answer.string() === 'yes';
+        } catch (error) {
+          // Nobody there is said at once. One who is slow is asked again: it may be this process that stood still.
+          if (!(error instanceof errors.TimeoutError)) return false;
+        }
       }
+      // Too slow: the fence decides who is right (law 7).
+      return false;
     },
     answerAsOwner: (owner, holds) => {
       const subscription = live.subscribe(ownerSubject(owner), {
