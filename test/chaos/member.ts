@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import type { WriteStream } from 'node:fs';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { tellIfItFails } from '../support/tell.ts';
 import { within } from '../support/until.ts';
 
 const READY_MS = 60_000;
@@ -80,6 +81,7 @@ export function createMember(spec: MemberSpec): Member {
     const ready = Promise.withResolvers<string>();
     ready.promise.catch(() => undefined);
     const said: string[] = [];
+    tellIfItFails(incarnationName(name, mine), () => said);
     log.write(`--- ${incarnationName(name, mine)} pid ${started.pid ?? 0}\n`);
     for (const stream of [started.stdout, started.stderr]) {
       createInterface({ input: stream }).on('line', (line) => {

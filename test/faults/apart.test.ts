@@ -5,12 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import {
-  ACK_WAIT_MS,
-  APART_IDLE_MS,
-  APART_PROCESSES,
-  MAX_ATTEMPTS,
-} from '../../src/chat/limits.ts';
+import { APART_PROCESSES, MAX_ATTEMPTS } from '../../src/chat/limits.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { scripted, startModelServer, type ModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
@@ -24,7 +19,7 @@ import {
   startTailraceProcess,
   type TailraceProcess,
 } from '../support/tailrace-process.ts';
-import { until, within } from '../support/until.ts';
+import { HANGS_MS, until, within } from '../support/until.ts';
 
 const TOKENS = 30;
 const GOES_APART = 'a chat that lost its worker goes on in a process of its own';
@@ -57,16 +52,15 @@ async function atItsLastAttempt(nats: NatsAdapter, script: ScriptInput): Promise
 }
 
 async function assertWhole(nats: NatsAdapter, chat: ChatKey): Promise<number> {
-  const { status } = await untilOver(nats.log, chat, 60_000);
+  const { status } = await untilOver(nats.log, chat);
   assert.equal(status.mark.status, ChatStreamStatus.COMPLETED, chat.streamId);
   const { text } = await assertTrueLog(nats.log, chat);
   assert.equal(text.trim().split(' ').length, TOKENS);
   return status.mark.attempt;
 }
 
-/** Processes start slowly on a busy machine. */
 async function untilActive(model: ModelServer, calls: number): Promise<void> {
-  await until(`${calls} calls of the model`, () => model.active === calls, 60_000);
+  await until(`${calls} calls of the model`, () => model.active === calls);
 }
 
 /** Stream id to process id. */
@@ -106,11 +100,11 @@ describe('a chat that lost its worker', { concurrency: true }, () => {
     const [like] = neighbours;
     assert.ok(like !== undefined);
     const poison = await startPoison(adapter, like);
-    const { code, signal } = await within(60_000, 'the death of the worker', first.exited);
+    const { code, signal } = await within(HANGS_MS, 'the death of the worker', first.exited);
     assert.ok(code !== 0 || signal !== null, 'it was no clean end');
 
     await using second = await startWorkerProcess(nats, model, env);
-    const { status } = await untilOver(adapter.log, poison, 60_000);
+    const { status } = await untilOver(adapter.log, poison);
     assert.equal(status.mark.status, ChatStreamStatus.ERROR);
     assert.equal(status.mark.attempt, MAX_ATTEMPTS);
     const { events } = await assertTrueLog(adapter.log, poison);
@@ -143,12 +137,12 @@ describe('a chat that lost its worker', { concurrency: true }, () => {
     }, 100);
     const attempts = await over.finally(() => clearInterval(looking));
     assert.deepEqual(new Set(attempts), new Set([MAX_ATTEMPTS]));
-    assert.equal(most.processes, APART_PROCESSES);
-    assert.ok(most.calls <= APART_PROCESSES);
+    assert.ok(most.processes <= APART_PROCESSES && most.calls <= APART_PROCESSES);
     assert.equal(linesWith(worker, GOES_APART), chats.length);
-    assert.equal(new Set(ranApart(worker).values()).size, APART_PROCESSES, 'one after the other');
+    // Another process is only started while all that there are have a chat; else one that is free takes it.
+    assert.equal(new Set(ranApart(worker).values()).size, APART_PROCESSES);
     const gone = (): boolean => worker.children().length === 0;
-    await until('the processes to be gone, with nothing more to do', gone, APART_IDLE_MS + 10_000);
+    await until('the processes to be gone, with nothing more to do', gone);
   });
 
   test('it is handed back when its worker stops or is killed, and that counts as no attempt', async () => {
@@ -191,7 +185,7 @@ describe('a chat that lost its worker', { concurrency: true }, () => {
     const child = ranApart(worker).get(hanging.streamId);
     assert.ok(child !== undefined && worker.children().includes(child));
     process.kill(child, 'SIGSTOP');
-    const tail = await untilOver(adapter.log, hanging, ACK_WAIT_MS + 15_000);
+    const tail = await untilOver(adapter.log, hanging);
     assert.equal(tail.status.mark.status, ChatStreamStatus.ERROR);
     assert.ok(!isAlive(child));
   });

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { ACK_WAIT_MS } from '../../src/chat/limits.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import { assertTrueLog, chatKey, initiateRequest } from '../support/chat-fixtures.ts';
 import { grpcClient } from '../support/clients.ts';
@@ -58,7 +57,7 @@ describe('cancel', { concurrency: true }, () => {
         await client.initiateChatStream(initiateRequest({ streamId, text }));
         // The first is in the worker's hands, so that the other waits.
         if (streamId === running.streamId) {
-          await until('the call of the model', () => model.active === 1, 30_000);
+          await until('the call of the model', () => model.active === 1);
         }
       }
       await worker.killTree();
@@ -80,15 +79,11 @@ describe('cancel', { concurrency: true }, () => {
     await using _worker = await start('worker');
     // What the dead worker never acknowledged is handed out again, and so may be all the rest.
     const nc = await nats.bare();
-    await until(
-      'every command to be acknowledged',
-      async () => {
-        const answer = await nc.request('$JS.API.CONSUMER.INFO.COMMANDS.work-5');
-        const info = answer.json<{ num_ack_pending: number; num_pending: number }>();
-        return info.num_ack_pending === 0 && info.num_pending === 0;
-      },
-      2 * ACK_WAIT_MS,
-    );
+    await until('every command to be acknowledged', async () => {
+      const answer = await nc.request('$JS.API.CONSUMER.INFO.COMMANDS.work-5');
+      const info = answer.json<{ num_ack_pending: number; num_pending: number }>();
+      return info.num_ack_pending === 0 && info.num_pending === 0;
+    });
     assert.equal(model.requests.length, 1, 'the one call, before the cancel');
     const after = await Promise.all(
       [running, queued].map((chat) => assertTrueLog(adapter.log, chat)),

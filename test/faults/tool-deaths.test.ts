@@ -6,16 +6,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { ACK_WAIT_MS } from '../../src/chat/limits.ts';
 import { assertTrueLog, untilOver } from '../support/chat-fixtures.ts';
 import { startNats, temporaryFolder } from '../support/nats.ts';
 import { startWithTools } from '../support/own-tools.ts';
 import { startStepProxy, type Step } from '../support/step-proxy.ts';
-import { within } from '../support/until.ts';
+import { HANGS_MS, within } from '../support/until.ts';
 import { forkWorker } from '../support/worker-child.ts';
-
-const STEP_MS = 30_000;
-const TAKEN_OVER_MS = ACK_WAIT_MS + 20_000;
 
 interface Outcome {
   /** Times that the tool was called, in both processes. */
@@ -45,12 +41,12 @@ async function dieAt(step: Step, idempotent: boolean): Promise<Outcome> {
     });
     const reached = proxy.reached(step);
     const chat = await startWithTools(adapter, ['web_fetch']);
-    await within(STEP_MS, `step ${step.when} ${step.nth}`, reached);
+    await within(HANGS_MS, `step ${step.when} ${step.nth}`, reached);
     await dying.kill();
     return chat;
   })();
   await using _next = await forkWorker(options);
-  const { status } = await untilOver(adapter.log, chat, TAKEN_OVER_MS);
+  const { status } = await untilOver(adapter.log, chat);
   assert.equal(status.mark.status, ChatStreamStatus.COMPLETED);
   const { events } = await assertTrueLog(adapter.log, chat);
   const results = events.flatMap(({ payload }) => {

@@ -202,7 +202,7 @@ test('law 2: connections cut in the middle of appends lose, double and reorder n
     await until('the connection', () => adapter.connected());
   }
   call.finish();
-  await untilOver(direct.log, chat, 20_000);
+  await untilOver(direct.log, chat);
   const { records, events, text } = await assertTrueLog(direct.log, chat);
   assert.equal(text, words.join(''));
   assert.ok(events.every((event) => event.attempt === 1));

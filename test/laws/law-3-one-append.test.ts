@@ -35,7 +35,7 @@ test('law 3: never two appends of a chat in flight, whole chats at once', async 
   await using _worker = runWorker({ log, work: adapter.work }, promptModel(words), { slots: 10 });
   const chats = await Promise.all(Array.from({ length: 10 }, () => startChat(adapter)));
   for (const chat of chats) {
-    await untilOver(adapter.log, chat, 20_000);
+    await untilOver(adapter.log, chat);
     const { text, records } = await assertTrueLog(adapter.log, chat);
     assert.equal(text, words.join(''));
     assert.ok(records.length < words.length, 'words that waited left together');

@@ -1,6 +1,7 @@
 // Law 5: exactly one terminal event, the last, with the status in the same append; whoever else wanted
 // to end the chat is refused.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import {
@@ -11,7 +12,7 @@ import {
 import { ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { CommandInbox } from '../../src/chat/commands.ts';
-import { ModelFailure } from '../../src/chat/model-port.ts';
+import { type ModelClient, ModelFailure } from '../../src/chat/model-port.ts';
 import { getChatStream } from '../../src/rpc/get-chat-stream.ts';
 import {
   assertTrueLog,
@@ -85,13 +86,19 @@ test('law 5: a failed generation ends as FAILED with its reason, what was said k
 test('law 5: a run that takes too long ends as FAILED', async () => {
   await using nats = await startNats();
   await using adapter = await nats.open();
-  const model = handModel();
+  const model: ModelClient = {
+    ...handModel(),
+    generate: async (_call, sink, signal) => {
+      sink.text('slow');
+      if (!signal.aborted) await once(signal, 'abort');
+      signal.throwIfAborted();
+      return assert.fail();
+    },
+  };
   await using _worker = runWorker(adapter, model);
-  const limits = { runTimeout: durationFromMs(100) };
+  // From the claim to the call of the model no machine takes that long.
+  const limits = { runTimeout: durationFromMs(2_000) };
   const chat = await startChat(adapter, { request: { limits } });
-  const call = await model.nextCall();
-  call.sink.text('slow');
-  await call.aborted;
   await untilOver(adapter.log, chat);
   const { events, text } = await assertTrueLog(adapter.log, chat);
   const end = events.at(-1)?.payload;
@@ -153,9 +160,16 @@ test('law 5: cancel against completion has one winner, and every caller hears wh
     const chat = await startChat(adapter);
     const call = await model.nextCall();
     call.sink.text('a word');
+    // From before the cancel to after the bell was heard; between these whoever is quicker.
+    const isFirst = round === 0;
+    const isLast = round === rounds.length - 1;
+    if (isFirst) {
+      call.finish();
+      await untilOver(adapter.log, chat);
+    }
     const cancelled = cancel(round % 2 === 0 ? adapter : other, chat);
-    // From long before the cancel is stored to after the bell was heard.
     for (let i = 0; i < round % 20; i++) await new Promise((resolve) => setImmediate(resolve));
+    if (isLast) await call.aborted;
     call.finish();
     const answer = await cancelled;
     const { events } = await assertTrueLog(adapter.log, chat);

@@ -29,7 +29,6 @@ import {
 } from '../support/waiting-chat.ts';
 import { forkWorker } from '../support/worker-child.ts';
 
-const RECOVERY_MS = 25_000;
 const numbers = (count: number): string =>
   Array.from({ length: count }, (_, i) => `${i} `).join('');
 
@@ -46,7 +45,7 @@ describe('law 7, continued', { concurrency: true }, () => {
     await dead.kill();
     assert.equal(dead.calls(), 2);
     await using next = await forkWorker({ ...options, words: 10, everyMs: 1 });
-    await untilOver(adapter.log, chat, RECOVERY_MS);
+    await untilOver(adapter.log, chat);
     const { events, text } = await assertTrueLog(adapter.log, chat);
     assert.equal(text, numbers(10));
     assert.equal(next.calls(), 1, 'only the step that was lost');

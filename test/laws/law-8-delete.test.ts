@@ -32,7 +32,7 @@ import { handModel } from '../support/hand-model.ts';
 import { SILENT, startNats } from '../support/nats.ts';
 import { refused } from '../support/refusal.ts';
 import { startTestApi } from '../support/tailrace.ts';
-import { until, within } from '../support/until.ts';
+import { HANGS_MS, until, within } from '../support/until.ts';
 import { watchAnswers } from '../support/watch.ts';
 import { Watch } from '../support/watch-chat.ts';
 
@@ -139,7 +139,7 @@ test('law 8: a delete of a running chat stops its model call first', async () =>
   call.sink.text(MARKER);
   await untilText(adapter.log, chat, MARKER);
   const deleted = remove(adapter, chat);
-  await within(1_000, 'the abort', call.aborted);
+  await within(HANGS_MS, 'the abort', call.aborted);
   await deleted;
   await assertGone(adapter, chat);
   await assertErased(adapter, chat);
@@ -265,7 +265,7 @@ test('law 8: observers of a chat that is deleted are told so, later callers only
   await until('both to be attached', () => watches.every((watch) => watch.events.length > 0));
   await client.deleteChatStream({ streamId });
   for (const end of ends) {
-    const { code, reason } = await within(1_000, 'the end of an observer', end);
+    const { code, reason } = await within(HANGS_MS, 'the end of an observer', end);
     assert.deepEqual({ code, reason }, { code: 'NotFound', reason: 'STREAM_DELETED' });
   }
   const later = await refused(new Watch().follow(client, streamId));
@@ -293,7 +293,7 @@ test('law 8: an observer that reads nothing keeps no deleted chat alive for othe
   assert.ok(stalled.next() !== undefined, 'it is attached');
   const told = new Promise<void>((resolve) => stalled.onReady(resolve));
   await remove(adapter, chat);
-  await within(1_000, 'the end of the observer', told);
+  await within(HANGS_MS, 'the end of the observer', told);
   assert.equal(await reasonOf(hub.observe(call)), 'STREAM_NOT_FOUND');
   assert.equal(stalled.next(), undefined);
   assert.equal(stalled.end?.error?.reason, 'STREAM_DELETED');

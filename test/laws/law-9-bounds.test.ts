@@ -12,7 +12,7 @@ import {
 import { appendSettled } from '../../src/chat/append.ts';
 import type { EventLog } from '../../src/chat/event-log.ts';
 import {
-  HAND_BACK_MS,
+  APPEND_SETTLE_MS,
   MAX_DELTA_CHARS,
   MAX_EVENT_BYTES,
   MAX_OUTPUT_CHARS,
@@ -45,6 +45,7 @@ import { until } from '../support/until.ts';
 import { watchAnswers, watchedLog } from '../support/watch.ts';
 
 const COMPLETED = { kind: 'completed', stopReason: 1 } as const;
+const SLOTS = 3;
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('law 9: while the log does not answer a model is read up to a bound, and then goes on', async () => {
@@ -187,14 +188,15 @@ test('law 9: an answer that grows without end is ended as FAILED', () => {
   );
 });
 
-/** Counts the runs that are under way and says when each is to end. */
-function countingModel(): ModelClient & {
+/** Counts the runs that are under way. None ends before so many have been under way at once. */
+function countingModel(atOnce: number): ModelClient & {
   readonly most: () => number;
   readonly runs: () => number;
 } {
   let now = 0;
   let most = 0;
   let runs = 0;
+  const all = Promise.withResolvers<void>();
   return {
     most: () => most,
     runs: () => runs,
@@ -202,6 +204,8 @@ function countingModel(): ModelClient & {
     generate: async (_call, sink) => {
       runs++;
       most = Math.max(most, ++now);
+      if (now === atOnce) all.resolve();
+      await all.promise;
       for (let i = 0; i < 5; i++) {
         await nextTurn();
         sink.text(`${i}`);
@@ -215,15 +219,15 @@ function countingModel(): ModelClient & {
 test('law 9: a worker never runs more chats than it has slots, all priorities together', async () => {
   await using nats = await startNats();
   await using adapter = await nats.open();
-  const model = countingModel();
+  const model = countingModel(SLOTS);
   const chats = [];
   for (let i = 0; i < 60; i++) {
     chats.push(await startChat(adapter, { request: { priority: i % 10 } }));
   }
-  await using _worker = runWorker(adapter, model, { slots: 3 });
+  await using _worker = runWorker(adapter, model, { slots: SLOTS });
   for (const chat of chats) await untilOver(adapter.log, chat);
   assert.equal(model.runs(), 60, 'each ran once');
-  assert.equal(model.most(), 3, 'and all slots were used');
+  assert.equal(model.most(), SLOTS, 'and all slots were used');
 });
 
 test('law 9: requests of megabytes that wait together do not cut the connection', async () => {
@@ -235,7 +239,7 @@ test('law 9: requests of megabytes that wait together do not cut the connection'
   const changes: boolean[] = [];
   adapter.onConnectedChange((connected) => changes.push(connected));
   await using _worker = runWorker(adapter, promptModel(['ok']), { slots: 32 });
-  for (const chat of chats) await untilOver(adapter.log, chat, 30_000);
+  for (const chat of chats) await untilOver(adapter.log, chat);
   assert.deepEqual(changes, [], 'never disconnected');
 });
 
@@ -245,10 +249,8 @@ test('law 9: an append in doubt is settled in a bounded time, or given up', asyn
     append: () => Promise.resolve({ type: 'doubt', cause: new Error('nobody there') }),
   };
   const view = { expectedLast: 0, afterSequence: 0, attempt: 1, owner: 'x' };
-  const began = performance.now();
   const settled = await appendSettled(log, chatKey(), view, testAppend(1, testMark()), 500);
   assert.equal(settled.type, 'unavailable');
-  assert.ok(performance.now() - began < 1_000);
 });
 
 // These wait for real timeouts, and so run side by side.
@@ -290,7 +292,8 @@ describe('law 9', { concurrency: true }, () => {
     proxy.stall();
     const began = performance.now();
     await worker.stop();
-    assert.ok(performance.now() - began < HAND_BACK_MS + 3_000);
+    // An append is waited for twelve times as long where no worker stops.
+    assert.ok(performance.now() - began < APPEND_SETTLE_MS / 2);
     proxy.pass();
     // Back in time to be heard: the hand-back is stored after all.
     await until('the hand-back', async () => {

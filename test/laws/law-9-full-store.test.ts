@@ -269,14 +269,14 @@ describe('law 9', { concurrency: true }, () => {
       await until('another nats-server', () =>
         logger.said('nats-server died; it is started again on the same store'),
       );
-      await until('its answers', () => recordsOf(adapter.log, chat).catch(() => undefined), 30_000);
+      await until('its answers', () => recordsOf(adapter.log, chat).catch(() => undefined));
       for (const { sink, finish } of calls) {
         await until('room', () => sink.pressure() === undefined);
         sink.text(' end');
         finish();
       }
       for (const each of [chat, queued]) {
-        await untilOver(adapter.log, each, 30_000);
+        await untilOver(adapter.log, each);
         const { text } = await assertTrueLog(adapter.log, each);
         assert.equal(text, `begun ${'w'.repeat(60_000)} end`);
       }

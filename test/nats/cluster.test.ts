@@ -13,9 +13,6 @@ import { startChat } from '../support/chat-fixtures.ts';
 import { SILENT, temporaryFolder } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 
-/** The client's own consumer would wait for the dead server for as long as it is away. */
-const AGAIN_MS = 20_000;
-
 async function threeServers(folder: string, stack: AsyncDisposableStack): Promise<NatsNode[]> {
   const nodes = await createNatsNodes(3, folder, (name, said) => assert.fail(`${name}: ${said}`));
   for (const { member } of nodes) stack.use(member);
@@ -69,13 +66,14 @@ test('the list goes on when the server that held its consumer is killed', async 
   await using list = await openList(':memory:', nats.changes, SILENT);
   const holder = await holderOfConsumer(nodes);
   await nodes.find(({ name }) => name === holder)?.member.kill();
-  await until('a start', () => startChat(nats).catch(() => false as const), AGAIN_MS);
+  // The client's own consumer would wait for the dead server for as long as it is away.
+  await until('a start', () => startChat(nats).catch(() => false as const));
   const caughtUp = (): Promise<boolean> =>
     list.caughtUp().then(
       () => true,
       () => false,
     );
-  await until('the list to have caught up', caughtUp, AGAIN_MS);
+  await until('the list to have caught up', caughtUp);
 });
 
 /** The server that the list's own consumer of the log lives on. */

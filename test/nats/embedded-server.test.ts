@@ -20,7 +20,7 @@ import {
   startNats,
   temporaryFolder,
 } from '../support/nats.ts';
-import { until, within } from '../support/until.ts';
+import { HANGS_MS, until, within } from '../support/until.ts';
 import { recordingLogger } from '../support/watch.ts';
 
 /** Also of a child that nobody has waited for yet: what is dead and still listed is not alive. */
@@ -187,7 +187,7 @@ describe('a server that hangs', { concurrency: true }, () => {
     const pid = pidOf(server);
     process.kill(pid, 'SIGSTOP');
     await within(
-      EMBEDDED_NATS_STOP_MS + 2_000,
+      EMBEDDED_NATS_STOP_MS + HANGS_MS,
       'the stop',
       Promise.resolve(server[Symbol.asyncDispose]()),
     );

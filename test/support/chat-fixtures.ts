@@ -39,7 +39,7 @@ import type { Worker } from '../../src/worker/worker.ts';
 import { startWorker } from '../../src/worker/worker.ts';
 import { TEST_MODEL_INFO } from './test-model.ts';
 import { SILENT } from './nats.ts';
-import { until } from './until.ts';
+import { HANGS_MS, until } from './until.ts';
 
 export const TENANT = 'default';
 
@@ -234,18 +234,22 @@ export function casesOf(events: readonly Event[]): (string | undefined)[] {
 }
 
 export function untilOver(log: EventLog, chat: ChatKey, deadlineMs?: number): Promise<LogTail> {
+  let tail: LogTail | undefined;
   const look = async (): Promise<LogTail | undefined> => {
-    const tail = await log.tail(chat);
+    tail = await log.tail(chat);
     return tail !== undefined && isOver(tail.status.mark) ? tail : undefined;
   };
-  return until(`the end of ${chat.streamId}`, look, deadlineMs);
+  return until(`the end of ${chat.streamId}`, look, deadlineMs, () => tail?.status.mark);
 }
 
 /** Waits until the log holds this text. */
 export async function untilText(log: EventLog, chat: ChatKey, text: string): Promise<void> {
-  await until(`"${text}" in the log`, async () =>
-    textOf(eventsOf(await recordsOf(log, chat))).includes(text),
-  );
+  let seen = '';
+  const look = async (): Promise<boolean> => {
+    seen = textOf(eventsOf(await recordsOf(log, chat)));
+    return seen.includes(text);
+  };
+  await until(`"${text}" in the log`, look, HANGS_MS, () => seen);
 }
 
 const TERMINAL: readonly (string | undefined)[] = ['completed', 'failed', 'cancelled', 'error'];

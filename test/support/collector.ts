@@ -88,7 +88,7 @@ export async function startCollector(
     bodies,
     contentTypes,
     spans,
-    span: (what, fits) => until(`a span: ${what}`, () => spans.find(fits), 60_000),
+    span: (what, fits) => until(`a span: ${what}`, () => spans.find(fits)),
     held: () => held,
     [Symbol.asyncDispose]: async () => {
       const closed = once(server, 'close');

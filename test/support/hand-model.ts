@@ -2,9 +2,7 @@
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ModelCall, ModelClient, ModelOutcome, ModelSink } from '../../src/chat/model-port.ts';
 import { TEST_MODEL_INFO } from './test-model.ts';
-import { within } from './until.ts';
-
-const CALL_WAIT_MS = 10_000;
+import { HANGS_MS, within } from './until.ts';
 
 /** One call of the model, in the test's hands. */
 export interface HandCall {
@@ -19,7 +17,7 @@ export interface HandCall {
 
 export interface HandModel extends ModelClient {
   /** The next call that nobody has taken yet, in the order of arrival. */
-  readonly nextCall: (withinMs?: number) => Promise<HandCall>;
+  readonly nextCall: () => Promise<HandCall>;
   /** Calls that have begun, ended ones included. */
   readonly begun: () => number;
   /** Calls that have begun and not ended. */
@@ -57,12 +55,12 @@ export function handModel(): HandModel {
       else next(hand);
       return outcome.promise.finally(() => running--);
     },
-    nextCall: (withinMs = CALL_WAIT_MS) => {
+    nextCall: () => {
       const first = untaken.shift();
       if (first !== undefined) return Promise.resolve(first);
       const { promise, resolve } = Promise.withResolvers<HandCall>();
       waiting.push(resolve);
-      return within(withinMs, 'a call of the model', promise);
+      return within(HANGS_MS, 'a call of the model', promise);
     },
     begun: () => begun,
     running: () => running,

@@ -6,11 +6,10 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { natsServerProgram } from './nats.ts';
-import { within } from './until.ts';
+import { tellIfItFails } from './tell.ts';
+import { HANGS_MS, within } from './until.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const START_MS = 60_000;
-const EXIT_MS = 30_000;
 
 export interface Exit {
   readonly code: number | null;
@@ -75,6 +74,7 @@ function launch(options: ProcessOptions) {
   assert.ok(pid !== undefined);
   RUNNING.add(pid);
   const log: string[] = [];
+  tellIfItFails(`tailrace ${pid}`, () => log);
   const waiters = new Set<() => void>();
   createInterface({ input: child.stderr }).on('line', (line) => {
     log.push(line);
@@ -91,7 +91,7 @@ function launch(options: ProcessOptions) {
 export async function failedStart(options: ProcessOptions): Promise<Exit & { said: string }> {
   const { child, log, exited } = launch(options);
   child.stdout.resume();
-  const exit = await within(START_MS, 'the end of a start that fails', exited);
+  const exit = await within(HANGS_MS, 'the end of a start that fails', exited);
   return { ...exit, said: log.join('\n') };
 }
 
@@ -113,7 +113,7 @@ export function launchTailrace(options: ProcessOptions): Launched {
     serving.reject(new Error(`Tailrace ended before it served:\n${log.join('\n')}`));
   });
   const signal = (name: NodeJS.Signals): void => void child.kill(name);
-  const ended = (): Promise<Exit> => within(EXIT_MS, 'the end of the process', exited);
+  const ended = (): Promise<Exit> => within(HANGS_MS, 'the end of the process', exited);
   const killTree = async (): Promise<void> => {
     killAll([pid, ...below(pid)]);
     await ended();
@@ -122,7 +122,7 @@ export function launchTailrace(options: ProcessOptions): Launched {
     if (child.exitCode === null && child.signalCode === null) await killTree();
   };
   const ready = async (): Promise<TailraceProcess> => {
-    const line = await within(START_MS, 'the line that says that it serves', serving.promise);
+    const line = await within(HANGS_MS, 'the line that says that it serves', serving.promise);
     return {
       pid,
       url: /http:\S+/.exec(line)?.[0] ?? '',
@@ -137,7 +137,7 @@ export function launchTailrace(options: ProcessOptions): Launched {
         };
         waiters.add(look);
         look();
-        return within(EXIT_MS, `"${text}" in the log`, promise);
+        return within(HANGS_MS, `"${text}" in the log`, promise);
       },
       stop: () => {
         signal('SIGTERM');

@@ -19,7 +19,7 @@ import { startChat, startCommandOf, TENANT } from './chat-fixtures.ts';
 import { claimedWriter } from './claims.ts';
 import type { HandCall } from './hand-model.ts';
 import { SILENT } from './nats.ts';
-import { until } from './until.ts';
+import { HANGS_MS, until } from './until.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -106,10 +106,12 @@ export function untilKind(
   chat: ChatKey,
   kind: StatusMark['kind'],
 ): Promise<LogTail> {
-  return until(`${chat.streamId} to be at ${kind}`, async () => {
-    const tail = await log.tail(chat);
+  let tail: LogTail | undefined;
+  const look = async (): Promise<LogTail | undefined> => {
+    tail = await log.tail(chat);
     return tail?.status.mark.kind === kind ? tail : undefined;
-  });
+  };
+  return until(`${chat.streamId} to be at ${kind}`, look, HANGS_MS, () => tail?.status.mark);
 }
 
 export async function continuesOf(nc: NatsConnection, chat: ChatKey): Promise<number> {

@@ -8,9 +8,8 @@ import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { toBinary } from '@bufbuild/protobuf';
 import { AnswerFold } from '../../src/chat/answer.ts';
 import type { ChatClient } from './clients.ts';
-import { within } from './until.ts';
+import { HANGS_MS, within } from './until.ts';
 
-const EVENT_WAIT_MS = 60_000;
 const ENDS = ['completed', 'failed', 'cancelled', 'error'];
 
 interface Waiter {
@@ -140,7 +139,7 @@ export class Watch {
     if (isThere()) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.push({ isThere, resolve });
-    return within(EVENT_WAIT_MS, what, promise);
+    return within(HANGS_MS, what, promise);
   }
 }
 

@@ -1,12 +1,14 @@
 // Looking on: what workers log, what they send to NATS for a delivery, and what goes on at a log. The
 // parts that are watched are the real ones.
+import { inspect } from 'node:util';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import { keyOf } from '../../src/chat/chat-key.ts';
 import type { Delivery, WorkQueue } from '../../src/chat/commands.ts';
 import type { Append, AppendOutcome, EventLog } from '../../src/chat/event-log.ts';
 import type { Logger } from '../../src/chat/logger.ts';
-import { until } from './until.ts';
+import { tellIfItFails } from './tell.ts';
+import { HANGS_MS, until } from './until.ts';
 
 export interface Line {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -21,6 +23,7 @@ export interface RecordingLogger extends Logger {
 
 export function recordingLogger(onLine?: (line: Line) => void): RecordingLogger {
   const lines: Line[] = [];
+  tellIfItFails('a log', () => lines.map((line) => inspect(line, { breakLength: Infinity })));
   const at =
     (level: Line['level']) =>
     (fields: object, message: string): void => {
@@ -51,7 +54,7 @@ export interface Answer {
 
 export interface Answers {
   readonly all: readonly Answer[];
-  readonly next: (what: Answer['what'], withinMs?: number) => Promise<Answer>;
+  readonly next: (what: Answer['what']) => Promise<Answer>;
 }
 
 /** Every acknowledgement, hand-back and renewal that anybody sends from now on. */
@@ -75,7 +78,7 @@ export async function watchAnswers(nc: NatsConnection): Promise<Answers> {
   let taken = 0;
   return {
     all,
-    next: (what, withinMs) =>
+    next: (what) =>
       until(
         `${what} to be sent`,
         () => {
@@ -85,7 +88,8 @@ export async function watchAnswers(nc: NatsConnection): Promise<Answers> {
           }
           return undefined;
         },
-        withinMs,
+        HANGS_MS,
+        () => all,
       ),
   };
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { NatsAccess } from './nats.ts';
 import type { OwnName } from './own-tools.ts';
+import { tellIfItFails } from './tell.ts';
 import { until } from './until.ts';
 
 export interface WorkerOptions {
@@ -32,7 +33,7 @@ export interface WorkerChild extends AsyncDisposable {
   readonly owner: string;
   readonly heard: readonly WorkerMessage[];
   readonly calls: () => number;
-  readonly hears: (what: string, deadlineMs?: number) => Promise<WorkerMessage>;
+  readonly hears: (what: string) => Promise<WorkerMessage>;
   readonly kill: () => Promise<void>;
   readonly pause: () => void;
   readonly goOn: () => void;
@@ -49,11 +50,10 @@ export async function forkWorker(options: WorkerOptions): Promise<WorkerChild> {
   const heard: WorkerMessage[] = [];
   child.on('message', (message) => heard.push(message as WorkerMessage));
   const exited = once(child, 'exit');
-  const hears = (what: string, deadlineMs?: number): Promise<WorkerMessage> =>
-    until(
-      `the worker process to say "${what}"`,
-      () => heard.find((m) => m.type === what || (m.type === 'said' && m.message === what)),
-      deadlineMs,
+  tellIfItFails(`worker ${child.pid}`, () => heard.map((message) => JSON.stringify(message)));
+  const hears = (what: string): Promise<WorkerMessage> =>
+    until(`the worker process to say "${what}"`, () =>
+      heard.find((m) => m.type === what || (m.type === 'said' && m.message === what)),
     );
   const ready = await hears('ready');
   const kill = async (): Promise<void> => {

@@ -28,7 +28,7 @@ export interface WrittenChat {
   readonly end: (end?: End) => Promise<void>;
 }
 
-const SETTLE_MS = 10_000;
+const SETTLE_MS = 60_000;
 
 /** `started`: a chat that is queued already, in the place of a new one. */
 export async function writeChat(

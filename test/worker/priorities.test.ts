@@ -90,11 +90,11 @@ test('two workers under constant load serve in the documented shares together', 
   ]);
   await using _one = runWorker(adapter, model, { slots: 2 });
   await using _two = runWorker(other, model, { slots: 2 });
-  await until('a hundred calls', () => served.length >= 100, 30_000);
+  await until('a hundred calls', () => served.length >= 100);
   const last = served.slice(0, 100).filter((priority) => priority === 9).length;
   assert.ok(last >= 8 && last <= 12, `${last} of 100 for the last priority`);
   const drain = setInterval(() => ends.shift()?.(), 1);
-  await until('all of them', () => served.length === 140, 30_000);
+  await until('all of them', () => served.length === 140);
   await untilOver(adapter.log, chatKey('p9-139'));
   clearInterval(drain);
 });
