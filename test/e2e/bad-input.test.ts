@@ -1,13 +1,11 @@
 // Bad input over every protocol: a clear error with every violated path, and nothing is created.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import http2 from 'node:http2';
 import { after, before, beforeEach, afterEach, test } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { DROP_BODY_MS } from '../../src/chat/limits.ts';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.ts';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
@@ -16,7 +14,7 @@ import type { ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { chatClient, type ChatClient, grpcClient, PROTOCOLS } from '../support/clients.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
-import { within } from '../support/until.ts';
+import { HANGS_MS, within } from '../support/until.ts';
 import { refused } from '../support/refusal.ts';
 import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
 import { Watch, watchToEnd } from '../support/watch-chat.ts';
@@ -321,12 +319,13 @@ test('a caller that was refused, and neither sends the rest nor leaves, is cut o
     if ('grpc-status' in headers) refusal.resolve(headers);
   });
   call.on('error', () => undefined);
+  const closed = new Promise((resolve) => call.once('close', resolve));
   call.resume();
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(9 * 1024 * 1024, 1);
   call.write(prefix);
   assert.equal((await refusal.promise)['grpc-status'], '8');
-  await within(DROP_BODY_MS + 2_000, 'the end', once(call, 'close'));
+  await within(HANGS_MS, 'the end', closed);
   session.destroy();
 });
 

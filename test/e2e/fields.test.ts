@@ -221,7 +221,7 @@ test('priority, correlation_id, metadata, ttl and times come back as given', asy
     assert.deepEqual(view.metadata, metadata);
     assert.equal(view.model, 'test-model');
     const createdMs = Number(view.createdAt?.seconds) * 1_000;
-    assert.ok(Math.abs(createdMs - beganMs) < 5_000);
+    assert.ok(Math.abs(createdMs - beganMs) < 60_000);
     const lifeS = Number(view.expiresAt?.seconds) - Number(view.createdAt?.seconds);
     assert.equal(lifeS, 90);
   }
@@ -237,7 +237,8 @@ test('priority, correlation_id, metadata, ttl and times come back as given', asy
 
 test('past its ttl a chat is NOT_FOUND for every call, and its id stays taken', async () => {
   const streamId = 'short-lived';
-  const initiate: Initiate = { streamId, ...asking({}), ttl: durationFromMs(1_000) };
+  // Long enough for its answer on the slowest machine.
+  const initiate: Initiate = { streamId, ...asking({}), ttl: durationFromMs(4_000) };
   await client.initiateChatStream(initiate);
   await watchToEnd(client, streamId);
   await until('its end of life', async () => {

@@ -17,7 +17,7 @@ import { temporaryFolder } from '../support/nats.ts';
 import { needs } from '../support/needs.ts';
 import { refused } from '../support/refusal.ts';
 import { startTailraceProcess, type TailraceProcess } from '../support/tailrace-process.ts';
-import { within } from '../support/until.ts';
+import { HANGS_MS, within } from '../support/until.ts';
 import { Watch, watchToEnd } from '../support/watch-chat.ts';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 
@@ -239,7 +239,7 @@ test('health follows NATS: SERVING, NOT_SERVING while it is away, SERVING when i
   const changes = health.watch({ service: SERVICE });
   const next = changes[Symbol.asyncIterator]();
   const change = async (): Promise<Serving | undefined> => {
-    const { done, value } = await within(10_000, 'a change of health', next.next());
+    const { done, value } = await within(HANGS_MS, 'a change of health', next.next());
     return done === true ? undefined : value.status;
   };
   assert.equal(await change(), Serving.SERVING);

@@ -2,6 +2,7 @@
 // never ends a run.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import {
   ChatStreamStatus,
   FailureReason,
@@ -62,8 +63,14 @@ test('law 8: a cancel while a server is connected to, or lists its tools, ends t
 });
 
 const html: Reply = { raw: (response) => void response.end('<html>not here</html>') };
-const BROKEN: readonly (readonly [what: string, answer: (ask: McpAsk) => Reply, says: RegExp])[] = [
-  ['that never answers', () => 'silence', /it did not answer in time/],
+const BROKEN: readonly (readonly [
+  what: string,
+  answer: (ask: McpAsk) => Reply,
+  says: RegExp,
+  /** Only where no answer is meant: a busy machine must not be taken for that. */
+  timeoutMs?: number,
+])[] = [
+  ['that never answers', () => 'silence', /it did not answer in time/, 500],
   [
     'that answers 500',
     () => ({ raw: (response) => void response.writeHead(500).end('inner words') }),
@@ -108,13 +115,16 @@ const BROKEN: readonly (readonly [what: string, answer: (ask: McpAsk) => Reply, 
   ],
 ];
 
-for (const [what, answer, says] of BROKEN) {
+for (const [what, answer, says, timeoutMs] of BROKEN) {
   test(`a server ${what} is a warning, and the chat goes on without its tools`, async () => {
     await using server = await startMcpServer(answer);
-    const timeout = { seconds: 0n, nanos: 500_000_000 };
     const servers = [
       { name: 'every', url: everything.url },
-      { name: 'broken', url: server.url, timeout },
+      {
+        name: 'broken',
+        url: server.url,
+        ...(timeoutMs === undefined ? {} : { timeout: durationFromMs(timeoutMs) }),
+      },
     ];
     const watch = await chats.runToEnd(calling(['every__echo', '{"message":"still"}']), servers);
     assert.deepEqual(resultsIn(watch.events), [{ text: 'Echo: still', isError: false }]);
@@ -169,12 +179,17 @@ test('what a call comes to is told to the model and never ends the run', async (
     }
     return method === 'tools/call' ? replies[String(params['name'])] : undefined;
   });
-  const timeout = { seconds: 1n };
-  const names = Object.keys(replies).map((name) => [`s__${name}`] as const);
-  const watch = await chats.runToEnd(calling(...names), [{ name: 's', url: server.url, timeout }]);
+  // Whose call is answered is given the usual time.
+  const names = Object.keys(replies).map((name) => [
+    name === 'silent' ? 'q__silent' : `s__${name}`,
+  ] as const);
+  const watch = await chats.runToEnd(calling(...names), [
+    { name: 's', url: server.url },
+    { name: 'q', url: server.url, timeout: { seconds: 3n } },
+  ]);
   const says = resultsIn(watch.events).map(({ text, isError }) => `${isError}: ${text}`);
   const wanted = [
-    /^true: .*did not answer (?:within 1 s|in time)/,
+    /^true: .*did not answer (?:within 3 s|in time)/,
     /^true: The call failed: the MCP server "s" answered with status 500\.$/,
     /^true: The call failed: the MCP server "s" says: .*No such river\./,
     /^true: The river is dry\.$/,

@@ -2,6 +2,7 @@
 // whether trying again helps; what was said is kept; and the observer's call ends with OK.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import {
   ChatStreamStatus,
   FailureReason,
@@ -10,7 +11,7 @@ import {
 import { createRegistry } from '../../src/model/registry.ts';
 import { oneServer } from '../../src/model/registry-spec.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
-import { initiateRequest, runWorker } from '../support/chat-fixtures.ts';
+import { type ChatInit, initiateRequest, runWorker } from '../support/chat-fixtures.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
 import { refused } from '../support/refusal.ts';
@@ -33,9 +34,8 @@ before(async () => {
   nats = stack.use(await startNats());
   adapter = stack.use(await nats.open());
   model = stack.use(await startModelServer());
-  // The real one, with less patience.
-  const patience = { firstTokenTimeoutMs: 1_500, idleTimeoutMs: 500, retryBaseMs: 10 };
-  const real = createRegistry(oneServer({ baseUrl: model.url, apiKey: API_KEY }), patience);
+  const policy = { retryBaseMs: 10 };
+  const real = createRegistry(oneServer({ baseUrl: model.url, apiKey: API_KEY }), policy);
   stack.defer(() => real.close());
   stack.use(runWorker(adapter, real, { slots: 32 }));
   const api = stack.use(await startTestApi(adapter, { model: real }));
@@ -46,10 +46,10 @@ after(() => stack.disposeAsync());
 
 async function run(
   script: ScriptInput,
-  ofModel = '',
+  request: ChatInit['request'] = {},
 ): Promise<{ readonly watch: Watch; readonly tries: number }> {
   const before = model.requests.length;
-  const init = { text: scripted(script), request: { model: ofModel } };
+  const init = { text: scripted(script), request };
   const { streamId } = await client.initiateChatStream(initiateRequest(init));
   const watch = await watchToEnd(client, streamId);
   const { chatStream } = await client.getChatStream({ streamId });
@@ -61,7 +61,8 @@ async function run(
 
 interface Failing {
   readonly name: string;
-  readonly model?: string;
+  /** Patience, where silence is meant: a busy machine must not be taken for that. */
+  readonly request?: ChatInit['request'];
   readonly script: ScriptInput;
   readonly reason: FailureReason;
   readonly retryable: boolean;
@@ -91,11 +92,11 @@ const FAILING: readonly Failing[] = [
   {
     name: 'a rate limit that does not end',
     // By a model of its own: it is held back for that long.
-    model: 'test-model-small',
-    script: { fault: 'status', status: 429, retry_after: 60 },
+    request: { model: 'test-model-small' },
+    script: { fault: 'status', status: 429, retry_after: 90 },
     reason: FailureReason.UPSTREAM_RATE_LIMITED,
     retryable: true,
-    message: /HTTP 429.*asks for 60 s/,
+    message: /HTTP 429.*asks for 90 s/,
     tries: 1,
   },
   {
@@ -134,6 +135,7 @@ const FAILING: readonly Failing[] = [
   },
   {
     name: 'silence before the first token',
+    request: { limits: { firstTokenTimeout: durationFromMs(1_500) } },
     script: { fault: 'hang' },
     reason: FailureReason.FIRST_TOKEN_TIMEOUT,
     retryable: true,
@@ -142,10 +144,11 @@ const FAILING: readonly Failing[] = [
   },
   {
     name: 'silence in the middle',
+    request: { limits: { idleTimeout: durationFromMs(1_500) } },
     script: { fault: 'silence', tokens: 9, after: 4 },
     reason: FailureReason.IDLE_TIMEOUT,
     retryable: true,
-    message: /fell silent for 500 ms/,
+    message: /fell silent for 1\.5 s/,
     tries: 1,
     said: 4,
   },
@@ -169,9 +172,9 @@ const FAILING: readonly Failing[] = [
   },
 ];
 
-for (const { name, model: of, script, reason, retryable, message, tries, said = 0 } of FAILING) {
+for (const { name, request, script, reason, retryable, message, tries, said = 0 } of FAILING) {
   test(`${name}: FAILED, with a reason, a sentence and retryable=${retryable}`, async () => {
-    const run1 = await run(script, of);
+    const run1 = await run(script, request);
     const end = run1.watch.end();
     assert.equal(end.status, FAILED);
     assert.equal(end.stopReason, StopReason.UNSPECIFIED);

@@ -16,10 +16,12 @@ const RUN_MS = 180_000;
 /** The words before a block name its terminal. */
 const BLOCK = /terminal (\d)[^`]*:\n\n```(sh|text)\n([\s\S]*?)^```$/gm;
 
-/** Lasts a few seconds: there is a middle. */
+/** The first time it stops in the middle, where its server is killed, however long that takes. */
 const STORY = scripted({
   text: ['Once upon a time', ...Array.from({ length: 149 }, () => ' there was a mill')],
   interval_ms: 20,
+  fault: 'silence',
+  times: 1,
 });
 
 /** In lines of a terminal; … is anything. */

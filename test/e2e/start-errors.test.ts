@@ -54,16 +54,15 @@ test('a start that cannot succeed says which variable is wrong, what it is, and 
 
 test('a model server that takes connections and says nothing holds no start up', async () => {
   using folder = temporaryFolder();
-  const silent = createServer(() => undefined);
+  let left = 0;
+  const silent = createServer((socket) => socket.once('close', () => left++));
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
   const { port } = silent.address() as AddressInfo;
-  const beganMs = performance.now();
   await using tailrace = await startTailraceProcess({
     TAILRACE_DATA_DIR: folder.path,
     OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`,
   });
-  const tookMs = performance.now() - beganMs;
-  assert.ok(tookMs < 4_000, `it served after ${tookMs} ms`);
+  assert.equal(left, 0, 'it has not waited for an answer until that took too long');
   assert.deepEqual(tailrace.log, [], 'and nothing is wrong before anyone has called');
   assert.equal((await tailrace.stop()).code, 0);
   silent.close();
