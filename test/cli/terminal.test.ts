@@ -33,6 +33,8 @@ const CTRL_D = '\u0004';
 const ENTER = '\r';
 const ENDLESS = scripted({ fault: 'endless', interval_ms: 20 });
 const PROMPT = /> /;
+/** Seconds: it is under way when its first words are seen. */
+const TOKENS = 150;
 
 /** Of the newest request that the model server got. */
 function lastMessages(): readonly unknown[] {
@@ -111,7 +113,7 @@ test(
     await using proxy = await startProxy(server.url);
     const running = chat(proxy.url);
     await running.seen(PROMPT);
-    running.type(scripted({ tokens: 60, interval_ms: 20 }) + ENTER);
+    running.type(scripted({ tokens: TOKENS, interval_ms: 20 }) + ENTER);
     await running.seen(/\b9:\d+ /);
     proxy.cut();
     await running.seen('The connection was lost');
@@ -119,7 +121,7 @@ test(
     const numbers = [...running.output().matchAll(/\b(\d+):\d{16} /g)].map(([, n]) => Number(n));
     assert.deepEqual(
       numbers,
-      Array.from({ length: 60 }, (_, i) => i),
+      Array.from({ length: TOKENS }, (_, i) => i),
       'each once, in order',
     );
     running.type(CTRL_D);

@@ -180,9 +180,9 @@ test('what a call comes to is told to the model and never ends the run', async (
     return method === 'tools/call' ? replies[String(params['name'])] : undefined;
   });
   // Whose call is answered is given the usual time.
-  const names = Object.keys(replies).map((name) => [
-    name === 'silent' ? 'q__silent' : `s__${name}`,
-  ] as const);
+  const names = Object.keys(replies).map(
+    (name) => [name === 'silent' ? 'q__silent' : `s__${name}`] as const,
+  );
   const watch = await chats.runToEnd(calling(...names), [
     { name: 's', url: server.url },
     { name: 'q', url: server.url, timeout: { seconds: 3n } },

@@ -96,6 +96,10 @@ test('a chat is a tree of spans in its caller’s trace, each with its correlati
   await client.deleteChatStream({ streamId: 'good' });
   await refused(client.getChatStream({ streamId: 'nowhere' }));
   await refused(client.initiateChatStream(initiateRequest({ text: MARKER, request: { topP: 3 } })));
+  // A stop waits for a collector, and not for ever: they are here before it.
+  const isRefusal = ({ kind, attributes }: SeenSpan): boolean =>
+    kind === SERVER && attributes['rpc.response.status_code'] !== 'OK';
+  await until('the spans of the last calls', () => collector.spans.filter(isRefusal).length === 2);
   assert.equal((await tailrace.stop()).code, 0);
 
   const good = about(collector, 'good');
@@ -172,8 +176,7 @@ test('a chat is a tree of spans in its caller’s trace, each with its correlati
 
   // What a caller did wrong is no error of the server.
   const codes = collector.spans
-    .filter(({ attributes }) => attributes['rpc.response.status_code'] !== 'OK')
-    .filter(({ kind }) => kind === SERVER)
+    .filter(isRefusal)
     .map(({ name, failed, attributes }) => [name, failed, attributes['rpc.response.status_code']]);
   assert.deepEqual(codes, [
     [`${SERVICE}/GetChatStream`, false, 'NOT_FOUND'],
@@ -218,6 +221,9 @@ test('a caller who leaves and a chat that is cancelled are told apart from fault
     }
   });
   await client.cancelChatStream({ streamId: 'left', reason: 'enough' });
+  for (const last of [`${SERVICE}/ObserveChatStream`, `${SERVICE}/CancelChatStream`, 'chat run']) {
+    await until(last, () => about(collector, 'left').some(({ name }) => name === last));
+  }
   assert.equal((await tailrace.stop()).code, 0);
 
   const spans = about(collector, 'left');

@@ -47,7 +47,7 @@ const asking = (id: string, script: ScriptInput = {}) => modelCall({ tokens: 1, 
 test('a 429 holds back its model alone, for all calls, and none is lost', async () => {
   await using server = await startModelServer();
   const registry = registryAt(server);
-  const limited = { fault: 'status', status: 429, times: 1, retry_after_ms: 400 } as const;
+  const limited = { fault: 'status', status: 429, times: 1, retry_after_ms: 2_000 } as const;
   const first = registry.generate(asking('first', limited), recordingSink(), NEVER);
   const refused = await server.nextRequest();
   const other = { ...asking('other'), model: 'test-model-small' };
@@ -62,7 +62,7 @@ test('a 429 holds back its model alone, for all calls, and none is lost', async 
   const order = ['first', 'other', 'other', 'first', 'a', 'b', 'c'];
   assert.deepEqual(asked, order, 'who waits keeps its place');
   const again = server.requests[3]?.at ?? 0;
-  assert.ok(again - refused.at >= 399, `${again - refused.at} ms after it was asked to wait 400`);
+  assert.ok(again - refused.at >= 1_999, `${again - refused.at} ms after it was asked to wait 2 s`);
   registry.close();
 });
 
@@ -84,7 +84,7 @@ test('after a hold-back they do not all come at once: one, and twice as many wit
   come();
   await settled();
   inside[0]?.refused(
-    20,
+    500,
     new ModelFailure(FailureReason.UPSTREAM_RATE_LIMITED, '429', { retryable: true }),
   );
   inside.shift()?.leave();
@@ -110,7 +110,7 @@ test('after a hold-back they do not all come at once: one, and twice as many wit
 
 test('a server that goes on refusing is asked ever more seldom, by one call at a time, until the deadline', async () => {
   await using server = await startModelServer();
-  const registry = registryAt(server, {}, { firstTokenTimeoutMs: 600, retryBaseMs: 40 });
+  const registry = registryAt(server, {}, { firstTokenTimeoutMs: 2_000, retryBaseMs: 100 });
   const never = { fault: 'status', status: 429, retry_after: 0 } as const;
   const calls = Array.from({ length: 20 }, (_, i) =>
     assert.rejects(registry.generate(asking(`${i}`, never), recordingSink(), NEVER), {
@@ -178,16 +178,16 @@ test('a model’s bound is not its server’s: another model of it is asked mean
 
 test('standing in line for a turn costs no time of the first token; a hold-back does', async () => {
   await using server = await startModelServer();
-  const registry = registryAt(server, { model: 1 }, { firstTokenTimeoutMs: 300 });
+  const registry = registryAt(server, { model: 1 }, { firstTokenTimeoutMs: 2_000 });
   // Longer than the timeout, and answered.
   const long = registry.generate(
-    asking('long', { tokens: 3, interval_ms: 150 }),
+    asking('long', { tokens: 5, interval_ms: 550 }),
     recordingSink(),
     NEVER,
   );
   await registry.generate(asking('patient'), recordingSink(), NEVER);
   await long;
-  const held = asking('held', { fault: 'status', status: 429, retry_after_ms: 350 });
+  const held = asking('held', { fault: 'status', status: 429, retry_after_ms: 2_100 });
   await assert.rejects(registry.generate(held, recordingSink(), NEVER), {
     reason: FailureReason.UPSTREAM_RATE_LIMITED,
   });

@@ -220,7 +220,7 @@ test('max_tokens ends the answer with MAX_TOKENS', async () => {
 });
 
 test('a finished answer does not wait for a model server that keeps the line open', async () => {
-  await using pair = await startPair({ idleTimeoutMs: 50 });
+  await using pair = await startPair({ idleTimeoutMs: 1_000 });
   for (const fault of ['open_after_finish', 'open_after_done'] as const) {
     const call = modelCall({ fault, tokens: 3 });
     const { stopReason } = await pair.client.generate(call, recordingSink(), NEVER);

@@ -63,19 +63,25 @@ function askedOf(server: ModelServer): string[] {
   return server.requests.map(({ body }) => (body as { readonly model: string }).model);
 }
 
-const DOWN: readonly (readonly [string, ScriptInput, RegExp])[] = [
+const DOWN: readonly (readonly [
+  string,
+  ScriptInput,
+  RegExp,
+  /** Only where silence is meant: a busy machine must not be taken for that. */
+  policy?: { readonly firstTokenTimeoutMs: number },
+])[] = [
   ['answers 503', { fault: 'status', status: 503 }, /HTTP 503/],
   ['closes each connection', { fault: 'refuse' }, /could not be reached/],
   ['is rate limited for long', { fault: 'status', status: 429, retry_after: 90 }, /asks for 90 s/],
   ['refuses the key', { fault: 'status', status: 401 }, /HTTP 401/],
-  ['says nothing', { fault: 'hang' }, /said nothing within 200 ms/],
+  ['says nothing', { fault: 'hang' }, /said nothing within 1\.5 s/, { firstTokenTimeoutMs: 4_500 }],
   ['is cut before its first token', { fault: 'cut', after: 0 }, /ended before/],
   ['is a web page', { raw: '<p>', content_type: 'text/html' }, /a web page/],
 ];
 
-for (const [how, script, why] of DOWN) {
+for (const [how, script, why, policy] of DOWN) {
   test(`a model that ${how} is stood in for, and the chat is told by whom and why`, async () => {
-    await using three = await startThree({ policy: { firstTokenTimeoutMs: 600 } });
+    await using three = await startThree(policy === undefined ? {} : { policy });
     const sink = recordingSink();
     const call = askA({ ...script, fault_of: 'up-a' });
     const outcome = await three.registry.generate(call, sink, NEVER);
@@ -151,7 +157,7 @@ test('where nobody answers the failure is that of the model that was asked for, 
 });
 
 test('all models together have one time for the first token, each an equal part of what is left', async () => {
-  await using three = await startThree({ policy: { firstTokenTimeoutMs: 450 } });
+  await using three = await startThree({ policy: { firstTokenTimeoutMs: 1_500 } });
   const began = performance.now();
   const call = askA({ fault: 'hang' });
   await assert.rejects(three.registry.generate(call, recordingSink(), NEVER), (error) => {
@@ -160,10 +166,10 @@ test('all models together have one time for the first token, each an equal part 
     assert.ok(error.cause instanceof AggregateError);
     const parts = error.cause.errors.map((each) => /within (\d+) ms/.exec(String(each))?.[1]);
     assert.equal(parts.length, 3);
-    for (const part of parts) assert.ok(Number(part) > 0 && Number(part) <= 150, part);
+    for (const part of parts) assert.ok(Number(part) > 0 && Number(part) <= 500, part);
     return true;
   });
-  assert.ok(performance.now() - began >= 449);
+  assert.ok(performance.now() - began >= 1_499);
   assert.deepEqual(askedOf(three.server), ['up-a', 'up-b', 'up-c']);
 });
 

@@ -7,6 +7,7 @@ import { createRegistry } from '../../src/model/registry.ts';
 import { oneServer } from '../../src/model/registry-spec.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { modelCall, NEVER, recordingSink, startPair } from './model-call.ts';
+import { HANGS_MS, until } from '../support/until.ts';
 
 const RUNNING: readonly (readonly [string, ScriptInput, boolean])[] = [
   ['before the head of the answer', { fault: 'hang' }, false],
@@ -94,11 +95,12 @@ test('connecting has its own timeout, and abort ends it', async () => {
     reason: FailureReason.UPSTREAM_UNAVAILABLE,
     message: /could not be reached \(CONNECT_TIMEOUT\)/,
   });
-  assert.equal(sockets.length, 2);
+  await until('both tries at the server', () => sockets.length === 2);
 
   const controller = new AbortController();
   const taken = once(server, 'taken');
-  const ended = client.generate(call, recordingSink(), controller.signal);
+  const patient = createRegistry(spec, { connectTimeoutMs: HANGS_MS });
+  const ended = patient.generate(call, recordingSink(), controller.signal);
   await taken;
   controller.abort(new Error('stop'));
   await assert.rejects(ended, /stop/);
@@ -107,7 +109,7 @@ test('connecting has its own timeout, and abort ends it', async () => {
 });
 
 test('no first token in time is FIRST_TOKEN_TIMEOUT, comments or not', async (t) => {
-  await using pair = await startPair({ firstTokenTimeoutMs: 60 });
+  await using pair = await startPair({ firstTokenTimeoutMs: 500 });
   for (const script of [
     { fault: 'hang' },
     { first_ms: 9_000 },
@@ -118,7 +120,7 @@ test('no first token in time is FIRST_TOKEN_TIMEOUT, comments or not', async (t)
       await assert.rejects(ended, {
         reason: FailureReason.FIRST_TOKEN_TIMEOUT,
         retryable: true,
-        message: /nothing within 60 ms/,
+        message: /nothing within 500 ms/,
       });
       assert.equal(await (await pair.server.nextRequest()).ended, 'aborted');
     });
@@ -127,29 +129,29 @@ test('no first token in time is FIRST_TOKEN_TIMEOUT, comments or not', async (t)
 });
 
 test('silence in the middle of an answer is IDLE_TIMEOUT', async () => {
-  await using pair = await startPair({ idleTimeoutMs: 60 });
+  await using pair = await startPair({ idleTimeoutMs: 900 });
   const sink = recordingSink();
   const call = modelCall({ fault: 'silence', tokens: 10, after: 4 });
   await assert.rejects(pair.client.generate(call, sink, NEVER), {
     reason: FailureReason.IDLE_TIMEOUT,
     retryable: true,
-    message: /silent for 60 ms/,
+    message: /silent for 900 ms/,
   });
   assert.equal(sink.texts.length, 4);
   assert.equal(await (await pair.server.nextRequest()).ended, 'aborted');
 });
 
 test('comments keep an answer alive between its tokens', async () => {
-  await using pair = await startPair({ idleTimeoutMs: 200 });
+  await using pair = await startPair({ idleTimeoutMs: 1_000 });
   const sink = recordingSink();
-  const call = modelCall({ tokens: 3, interval_ms: 450, comment_ms: 20 });
+  const call = modelCall({ tokens: 2, interval_ms: 1_500, comment_ms: 20 });
   const { stopReason } = await pair.client.generate(call, sink, NEVER);
   assert.equal(stopReason, StopReason.END_TURN);
-  assert.equal(sink.texts.length, 3);
+  assert.equal(sink.texts.length, 2);
 });
 
 test('pressure stops the reading, and the idle clock with it', async () => {
-  await using pair = await startPair({ idleTimeoutMs: 400 });
+  await using pair = await startPair({ idleTimeoutMs: 1_000 });
   const sink = recordingSink();
   const gate = Promise.withResolvers<void>();
   sink.holdUntil = gate.promise;
@@ -157,7 +159,7 @@ test('pressure stops the reading, and the idle clock with it', async () => {
   const ended = pair.client.generate(call, sink, NEVER);
   await sink.firstText;
   // Twice the idle timeout: long enough for a clock that ran on, and for all 20 MB to arrive.
-  await new Promise((resolve) => setTimeout(resolve, 900));
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
   assert.ok(sink.texts.length < 200, `${sink.texts.length} deltas were read under pressure`);
   assert.equal(pair.server.active, 1);
   sink.holdUntil = undefined;

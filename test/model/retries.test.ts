@@ -62,7 +62,7 @@ test('a Retry-After past the first-token timeout ends the call at once, and thos
         assert.ok(error instanceof ModelFailure);
         assert.equal(error.reason, FailureReason.UPSTREAM_RATE_LIMITED);
         assert.equal(error.retryable, true);
-        assert.match(error.message, /asks for (90|89)(\.\d)? s/);
+        assert.match(error.message, /asks for (90|8\d)(\.\d)? s/);
         return true;
       });
     }
@@ -71,21 +71,21 @@ test('a Retry-After past the first-token timeout ends the call at once, and thos
 });
 
 test('a wait past the first-token timeout is not begun', async () => {
-  await using pair = await startPair({ firstTokenTimeoutMs: 2_000 });
-  const call = modelCall({ fault: 'status', status: 429, retry_after: 3 });
+  await using pair = await startPair({ firstTokenTimeoutMs: 30_000 });
+  const call = modelCall({ fault: 'status', status: 429, retry_after: 40 });
   const before = performance.now();
   await assert.rejects(pair.client.generate(call, recordingSink(), NEVER), {
     reason: FailureReason.UPSTREAM_RATE_LIMITED,
   });
-  assert.ok(performance.now() - before < 1_500);
+  assert.ok(performance.now() - before < 20_000);
 });
 
 test('Retry-After is read as milliseconds, seconds or a date, and nonsense is not', () => {
   const of = (headers: Record<string, string>) => retryAfterOf(new Headers(headers));
   assert.equal(of({ 'retry-after-ms': '12', 'retry-after': '9' }), 12);
   assert.equal(of({ 'retry-after': '9' }), 9_000);
-  const date = of({ 'retry-after': new Date(Date.now() + 10_000).toUTCString() }) ?? 0;
-  assert.ok(date > 8_000 && date <= 10_000);
+  const date = of({ 'retry-after': new Date(Date.now() + 60_000).toUTCString() }) ?? 0;
+  assert.ok(date > 30_000 && date <= 60_000);
   assert.equal(of({ 'retry-after': new Date(0).toUTCString() }), 0);
   assert.equal(of({ 'retry-after': 'soon' }), undefined);
   assert.equal(of({ 'retry-after': '-1' }), undefined);

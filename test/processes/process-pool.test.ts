@@ -56,7 +56,7 @@ function kind(expected: FailureKind): (error: unknown) => boolean {
 }
 
 test('one process does one thing after the other, and ends when nobody needs it', async () => {
-  await using one = pool({ idleMs: 20 });
+  await using one = pool({ idleMs: 1_000 });
   const [first, second] = await Promise.all([say(one, { say: 1 }), say(one, { say: 2 })]);
   assert.deepEqual([first.said, second.said], [1, 2]);
   assert.equal(first.pid, second.pid);

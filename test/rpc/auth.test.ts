@@ -181,7 +181,7 @@ async function until(holds: () => boolean): Promise<void> {
 
 test(
   'a changed tokens file counts, a broken one leaves the old one in force',
-  { timeout: 20_000 },
+  { timeout: 60_000 },
   async () => {
     await using place = await folder();
     const logged: unknown[] = [];

@@ -78,7 +78,8 @@ test('a peer that says nothing is cut off', async () => {
 });
 
 test('a peer that never finishes its request’s head is cut off', async () => {
-  await using listener = await start(says('hello'), { headTimeoutMs: 50 });
+  // Enough that what it sends at once is there by then.
+  await using listener = await start(says('hello'), { headTimeoutMs: 1_000 });
   const slow = await connect(listener.port);
   slow.write('POST / HTTP/1.1\r\nhost: x\r\n');
   assert.match(await textOf(slow), /^HTTP\/1\.1 408 /);
@@ -107,7 +108,7 @@ test('an HTTP/2 connection without calls is told to go away, one with a call is 
     res.write('begun');
     void running.promise.then(() => res.end(' and done'));
   };
-  await using listener = await start(handler, { h2IdleMs: 20 });
+  await using listener = await start(handler, { h2IdleMs: 1_000 });
   const busy = http2.connect(listener.url);
   const request = busy.request({ ':path': '/' });
   await once(request, 'response');
@@ -159,8 +160,8 @@ test('closing does not wait for an HTTP/2 peer that never closes its own side', 
   socket.resume();
   socket.on('error', () => undefined);
   const beganMs = performance.now();
-  await listener.close(10_000);
-  assert.ok(performance.now() - beganMs < 3_000, 'it took the whole grace');
+  await listener.close(60_000);
+  assert.ok(performance.now() - beganMs < 30_000, 'it took the whole grace');
   socket.destroy();
 });
 

@@ -74,9 +74,9 @@ export const NETWORK: readonly Scenario[] = [
     name: 'heartbeats through a silent model',
     run: async (stage) => {
       const { client, world } = stage;
-      const streamId = await start(stage, { text: ['x'], first_ms: 5 * HEARTBEAT_MS });
+      const streamId = await start(stage, { text: ['x'], first_ms: 7 * HEARTBEAT_MS });
       const observed = client.observe({ url: world.url }, streamId, {
-        silenceMs: 2 * HEARTBEAT_MS,
+        silenceMs: 5 * HEARTBEAT_MS,
       });
       await observed.beaten();
       assert.equal((await observed.ended()).attachments, 1, 'a heartbeat is a sign of life');
