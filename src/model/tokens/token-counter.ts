@@ -13,7 +13,8 @@ const LOADING_MS = 3_000;
 
 export interface TokenCounterThread extends TokenCounter, AsyncDisposable {}
 
-export function createTokenCounter(logger: Logger): TokenCounterThread {
+/** `withinMs`: what a count may take, beside its tables. */
+export function createTokenCounter(logger: Logger, withinMs = TOKEN_COUNT_MS): TokenCounterThread {
   const waiting = new Map<number, (count: TokenCount | undefined) => void>();
   let thread: Worker | undefined;
   const loaded = new Set<TokenizerName>();
@@ -44,10 +45,10 @@ export function createTokenCounter(logger: Logger): TokenCounterThread {
       const { promise, resolve } = Promise.withResolvers<TokenCount | undefined>();
       const timer = setTimeout(
         () => resolve(undefined),
-        loaded.has(tokenizer) ? TOKEN_COUNT_MS : TOKEN_COUNT_MS + LOADING_MS,
+        loaded.has(tokenizer) ? withinMs : withinMs + LOADING_MS,
       );
       waiting.set(id, resolve);
-      const job: CountJob = { id, tokenizer, texts, limit, withinMs: TOKEN_COUNT_MS };
+      const job: CountJob = { id, tokenizer, texts, limit, withinMs };
       worker.postMessage(job);
       return promise.finally(() => {
         loaded.add(tokenizer);
