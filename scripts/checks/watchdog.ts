@@ -4,7 +4,7 @@ import { after } from 'node:test';
 import { isMainThread } from 'node:worker_threads';
 
 const FILE_TIMEOUT_MS = 10 * 60_000;
-const LEFT_OPEN_MS = 10_000;
+const LEFT_OPEN_MS = 30_000;
 
 function endIn(ms: number, what: string): void {
   const end = () => {

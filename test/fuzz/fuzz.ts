@@ -19,7 +19,7 @@ export interface FuzzOptions {
 }
 
 const AT_ONCE = 32;
-const CALL_MS = 5_000;
+const CALL_MS = 30_000;
 const MOST_WRONG = 20;
 
 /** By number, as gRPC says it, and by name, as Connect does. */

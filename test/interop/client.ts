@@ -15,7 +15,7 @@ import type {
   Target,
 } from './driver.ts';
 
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 export interface Client extends AsyncDisposable {
   /** The response; an error fails the scenario. */

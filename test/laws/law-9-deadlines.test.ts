@@ -2,7 +2,7 @@
 // to life, and by a worker that is handed what is overdue.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { RUN_TIMEOUT_GRACE_MS, RUN_TIMEOUT_MS, START_DEADLINE_MS } from '../../src/chat/limits.ts';
@@ -166,6 +166,11 @@ test('law 9: two sweeps over the same chats end each once', async () => {
 /** Far enough that no machine is late for it: the clock is set on to it. */
 const DEADLINE_MS = 60_000;
 
+function setClockOn(t: TestContext, byMs: number): void {
+  const now = Date.now.bind(Date);
+  t.mock.method(Date, 'now', () => now() + byMs);
+}
+
 test('law 9: client tools that do not answer in time end the chat as FAILED, also when every process was down', async (t) => {
   await using nats = await startNats();
   await using adapter = await nats.open();
@@ -173,7 +178,7 @@ test('law 9: client tools that do not answer in time end the chat as FAILED, als
   const chat = await waitingChat(adapter, { ids: ['a', 'b'], deadlineMs });
   await submit(adapter, chat, { a: 'one of two' });
   const patient = await waitingChat(adapter);
-  t.mock.timers.enable({ apis: ['Date'], now: deadlineMs + 1 });
+  setClockOn(t, DEADLINE_MS);
   await assert.rejects(submit(adapter, chat, { b: 'late' }), /does not wait for any more/);
   assert.equal((await adapter.log.tail(chat))?.status.mark.kind, 'wait', 'nobody was there');
   await using _sweep = await runSweep(adapter);
@@ -191,7 +196,7 @@ test('law 9: results that were acknowledged in time count, though nobody went on
   const deadlineMs = Date.now() + DEADLINE_MS;
   const chat = await waitingChat(adapter, { deadlineMs });
   await submitAndDie(adapter, chat, { call_1: 'in time' });
-  t.mock.timers.enable({ apis: ['Date'], now: deadlineMs + 1 });
+  setClockOn(t, DEADLINE_MS);
   await using _sweep = await runSweep(adapter);
   const model = handModel();
   await using _worker = runWorker(adapter, model);

@@ -10,7 +10,7 @@ import { within } from './until.ts';
 export const EVERYTHING_PROGRAM = fileURLToPath(
   import.meta.resolve('@modelcontextprotocol/server-everything/dist/index.js'),
 );
-const START_MS = 30_000;
+const START_MS = 60_000;
 const TRIES = 5;
 
 export interface EverythingServer extends AsyncDisposable {

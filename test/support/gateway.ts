@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { within } from './until.ts';
 
-const START_MS = 30_000;
+const START_MS = 60_000;
 const SAID_CHARACTERS = 2_000;
 const readySchema = z.object({ port: z.int() });
 
