@@ -239,7 +239,7 @@ test('silence beyond the heartbeats is a lost connection', async () => {
         yield completed(1);
       })();
     },
-    { silenceMs: 40 },
+    { silenceMs: 500 },
   );
   assert.deepEqual(await seen(client.observe('chat')), ['attached', 'reconnecting', 'attached', 1]);
   await left;
