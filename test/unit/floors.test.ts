@@ -136,6 +136,27 @@ test('imports point down only; adapters, rpc and worker do not know each other',
   );
 });
 
+test('the folders of a floor import each other in one direction', () => {
+  const imports = new Map<string, Set<string>>();
+  for (const found of IMPORTS.filter(({ target }) => isRelative(target))) {
+    const [from, to] = [dirname(found.file), dirname(resolved(found))];
+    if (from === to || floorOf(to) !== found.floor || !to.startsWith('src/')) continue;
+    // What runs a chat apart is a whole Tailrace again.
+    if (from === 'src/main/apart' && to === 'src/main') continue;
+    imports.set(from, (imports.get(from) ?? new Set()).add(to));
+  }
+  const done = new Set<string>();
+  const walk = (folder: string, way: readonly string[]): void => {
+    const begin = way.indexOf(folder);
+    if (begin !== -1) assert.fail(`a circle: ${[...way.slice(begin), folder].join(' imports ')}`);
+    if (done.has(folder)) return;
+    for (const next of imports.get(folder) ?? []) walk(next, [...way, folder]);
+    done.add(folder);
+  };
+  for (const folder of imports.keys()) walk(folder, []);
+  assert.ok(done.size > 10);
+});
+
 test('relative imports name a file that is there, with its ending', () => {
   const wrong = IMPORTS.filter(
     (found) => isRelative(found.target) && !existsSync(join(ROOT, resolved(found))),

@@ -1,17 +1,17 @@
 // document_search: the passages of the documents of tool_context that say most of what the model looks for.
 import type { ChatRequest } from '../../../gen/tailrace/v1/chat_request_pb.ts';
-import { type ContextDocument, contextDocuments } from '../../chat/context-documents.ts';
-import type { Embedder } from '../../chat/embedding-port.ts';
+import { type ContextDocument, contextDocuments } from '../../chat/prompt/context-documents.ts';
+import type { Embedder } from '../../chat/ports/embedding.ts';
 import {
   DEFAULT_PASSAGES,
   FUSED_PASSAGES,
   MAX_PASSAGES,
   MAX_SEARCH_QUERY_CHARS,
 } from '../../chat/limits.ts';
-import type { TextTool, ToolRunScope } from '../../chat/tool-port.ts';
+import type { TextTool, ToolRunScope } from '../../chat/ports/tool.ts';
 import type { Hit } from './document-index.ts';
 import { createKeptIndexes, indexKey } from './kept-indexes.ts';
-import { listing, oneLine } from '../listing.ts';
+import { listing, oneLine } from '../schemas/listing.ts';
 import { createMeaningSearch, type MeaningSearch } from './meaning-search.ts';
 import { fused } from './rank-fusion.ts';
 import { untilAborted } from './until-aborted.ts';

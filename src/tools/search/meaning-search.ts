@@ -2,11 +2,11 @@
 // endpoint fails the run goes on without, and the chat is warned of it once.
 import { FailureReason, FailureReasonSchema } from '../../../gen/tailrace/v1/chat_stream_pb.ts';
 import { WarningReason } from '../../../gen/tailrace/v1/event_pb.ts';
-import type { Embedder } from '../../chat/embedding-port.ts';
+import type { Embedder } from '../../chat/ports/embedding.ts';
 import { EMBED_PASSAGES_MS } from '../../chat/limits.ts';
-import type { ModelWarning } from '../../chat/model-port.ts';
-import { ModelFailure } from '../../chat/model-port.ts';
-import type { ToolRunScope } from '../../chat/tool-port.ts';
+import type { ModelWarning } from '../../chat/ports/model.ts';
+import { ModelFailure } from '../../chat/ports/model.ts';
+import type { ToolRunScope } from '../../chat/ports/tool.ts';
 import { embedPassages, type PassageVectors, TooManyPassages } from './passage-vectors.ts';
 import { untilAborted } from './until-aborted.ts';
 

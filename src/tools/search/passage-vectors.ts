@@ -1,6 +1,6 @@
 // The vectors of passages, in memory, and which of them are nearest to one that is looked for. They are
 // compared one by one: a few thousand take some milliseconds, exactly.
-import type { Embedder } from '../../chat/embedding-port.ts';
+import type { Embedder } from '../../chat/ports/embedding.ts';
 import {
   EMBEDDING_CALLS_AT_ONCE,
   MAX_EMBEDDED_PASSAGES,
