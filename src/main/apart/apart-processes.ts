@@ -14,11 +14,10 @@ import type { Logger } from '../../chat/ports/logger.ts';
 import type { Config } from '../../ops/config.ts';
 import type { Apart, ApartReport, ApartRun } from '../../worker/apart.ts';
 import { RunStop } from '../../worker/run-stop.ts';
-import type { ApartOrder } from './apart-protocol.ts';
-import type { Given } from '../tailrace.ts';
+import type { ApartOrder, Given } from './apart-protocol.ts';
 
 // Type stripping runs the .ts; in a published package there is only what tsc made of it.
-const entry = import.meta.url.endsWith('.ts') ? './apart-process.ts' : './apart-process.js';
+const entry = import.meta.url.endsWith('.ts') ? '../apart-process.ts' : '../apart-process.js';
 const PROGRAM = fileURLToPath(new URL(entry, import.meta.url));
 
 const START_BEATS = APART_START_MS / APART_ALIVE_MS;

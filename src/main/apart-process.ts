@@ -1,13 +1,13 @@
 // A process that runs chats apart, one after the other: a worker with one slot that is handed its commands
 // by the worker that started it. Who started it is its only caller: over Node's own channel.
 import { writeFileSync } from 'node:fs';
-import { APART_ALIVE_MS, HAND_BACK_MS } from '../../chat/limits.ts';
-import { createLogger } from '../../ops/logging.ts';
-import type { ApartReport } from '../../worker/apart.ts';
-import { commandFeed } from '../../worker/apart.ts';
-import type { ApartOrder } from './apart-protocol.ts';
-import type { SetupFindings } from '../findings.ts';
-import { startTailrace } from '../tailrace.ts';
+import { APART_ALIVE_MS, HAND_BACK_MS } from '../chat/limits.ts';
+import { createLogger } from '../ops/logging.ts';
+import type { ApartReport } from '../worker/apart.ts';
+import { commandFeed } from '../worker/apart.ts';
+import type { ApartOrder } from './apart/apart-protocol.ts';
+import type { SetupFindings } from './findings.ts';
+import { startTailrace } from './tailrace.ts';
 
 /** A worker gives its chats HAND_BACK_MS; then its connections are closed. */
 const STOP_MS = 2 * HAND_BACK_MS;
