@@ -11,6 +11,7 @@ import {
 import type { TextTool, ToolRunScope } from '../../chat/ports/tool.ts';
 import type { Hit } from './document-index.ts';
 import { createKeptIndexes, indexKey } from './kept-indexes.ts';
+import { createKeptVectors } from './kept-vectors.ts';
 import { listing, oneLine } from '../schemas/listing.ts';
 import { createMeaningSearch, type MeaningSearch } from './meaning-search.ts';
 import { fused } from './rank-fusion.ts';
@@ -24,6 +25,7 @@ interface SearchInput {
 
 /** Of all chats of this process. */
 const indexes = createKeptIndexes();
+const vectors = createKeptVectors();
 
 /** What it takes to search by meaning as well. */
 export interface Meanings {
@@ -61,9 +63,13 @@ export function documentSearchTool(request: ChatRequest, meanings?: Meanings): T
       if (meanings === undefined) return answer(byWords, documents);
       meaning ??= createMeaningSearch(
         meanings.embedder,
-        passages.map(
-          ({ document, start, end }) => documents[document]?.text.slice(start, end) ?? '',
-        ),
+        {
+          vectors,
+          key,
+          texts: passages.map(
+            ({ document, start, end }) => documents[document]?.text.slice(start, end) ?? '',
+          ),
+        },
         meanings.run,
         fieldOf(request),
       );
