@@ -2,7 +2,7 @@
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { errors } from '@nats-io/transport-node';
 import type { ChatKey } from '../chat/chat-key.ts';
-import type { Command, ControlQueue, Delivery, WorkQueue } from '../chat/commands.ts';
+import type { Command, ControlQueue, Delivery, WorkQueue } from '../chat/ports/commands.ts';
 import { OWNER_QUESTION_MS, OWNER_QUESTIONS, PRIORITY_LEVELS } from '../chat/limits.ts';
 import { startAtLeader } from './command-inbox.ts';
 import type { Exchange } from './exchange.ts';

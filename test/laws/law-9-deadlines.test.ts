@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { RUN_TIMEOUT_GRACE_MS, RUN_TIMEOUT_MS, START_DEADLINE_MS } from '../../src/chat/limits.ts';
-import type { ModelClient } from '../../src/chat/model-port.ts';
+import type { ModelClient } from '../../src/chat/ports/model.ts';
 import {
   assertTrueLog,
   runWorker,

@@ -13,7 +13,7 @@ import {
   contextViolation,
   type TokenCount,
   type TokenCounter,
-} from '../../src/chat/context-fit.ts';
+} from '../../src/chat/request/context-fit.ts';
 import { countWithin } from '../../src/model/tokens/count-within.ts';
 import { createTokenCounter } from '../../src/model/tokens/token-counter.ts';
 import { tokenizerOf } from '../../src/model/tokens/tokenizer-names.ts';
