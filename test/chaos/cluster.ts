@@ -118,15 +118,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const apis = await Promise.all(
     Array.from({ length: options.apis }, async (_, i) => {
       const name = `api-${i + 1}`;
-      const address = { listen: `${network.site(name).host}:0`, url: '' };
+      // Where it listens after each of its starts.
+      const [port] = await network.freePorts(1);
       const member = await program(name, {
         TAILRACE_ROLES: 'api',
-        // From its second start on it listens where it listened before.
-        get TAILRACE_LISTEN() {
-          return address.listen;
-        },
+        TAILRACE_LISTEN: `${network.site(name).host}:${port}`,
       });
-      return { member, address };
+      return { member, address: { url: '' } };
     }),
   );
   // All at once on an empty cluster: the streams are made by all of them.
@@ -134,7 +132,6 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     ...workers.map((worker) => worker.start()),
     ...apis.map(async ({ member, address }) => {
       address.url = /http:\S+/.exec(await member.start())?.[0] ?? '';
-      address.listen = new URL(address.url).host;
     }),
   ]);
   const owned = stack.move();

@@ -1,8 +1,7 @@
 // The network between the processes of a cluster: who listens where, by which address one reaches
 // another, and cuts between any two of them. Here on loopback, with proxies for the pairs that may be cut;
 // namespaces.ts has the same with networks of the kernel's own.
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
+import { freePort } from '../support/free-port.ts';
 import type { Proxy } from '../support/proxy.ts';
 import { startProxy } from '../support/proxy.ts';
 
@@ -38,7 +37,7 @@ export function loopback(cuttable: (from: string, to: string) => boolean = () =>
   return {
     own: LOOPBACK,
     site: () => LOOPBACK,
-    freePorts,
+    freePorts: (count) => Promise.all(Array.from({ length: count }, freePort)),
     reach: async (from, to, port) => {
       if (!cuttable(from, to)) return `${LOOPBACK.host}:${port}`;
       const proxy = await startProxy(`nats://${LOOPBACK.host}:${port}`);
@@ -52,19 +51,4 @@ export function loopback(cuttable: (from: string, to: string) => boolean = () =>
       await Promise.all([...proxies.values()].flat().map((proxy) => proxy[Symbol.asyncDispose]()));
     },
   };
-}
-
-/** Ports that nobody listens on now; all are held until all are known. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, LOOPBACK.host, resolve));
-      return server;
-    }),
-  );
-  // An address of a listening TCP server is never a string.
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

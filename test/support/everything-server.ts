@@ -2,8 +2,8 @@
 // port. It listens on every interface; a port cannot be had from it, so one is looked for.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { freePort } from './free-port.ts';
 import { within } from './until.ts';
 
 /** Started with `stdio` it speaks over its standard input and output. */
@@ -11,7 +11,6 @@ export const EVERYTHING_PROGRAM = fileURLToPath(
   import.meta.resolve('@modelcontextprotocol/server-everything/dist/index.js'),
 );
 const START_MS = 60_000;
-const TRIES = 5;
 
 export interface EverythingServer extends AsyncDisposable {
   readonly url: string;
@@ -20,13 +19,7 @@ export interface EverythingServer extends AsyncDisposable {
 }
 
 export async function startEverything(way: 'streamableHttp' | 'sse'): Promise<EverythingServer> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await startAt(await freePort(), way);
-    } catch (error) {
-      if (tries === TRIES) throw error;
-    }
-  }
+  return startAt(await freePort(), way);
 }
 
 async function startAt(port: number, way: 'streamableHttp' | 'sse'): Promise<EverythingServer> {
@@ -63,12 +56,4 @@ async function startAt(port: number, way: 'streamableHttp' | 'sse'): Promise<Eve
     said: () => said,
     [Symbol.asyncDispose]: stop,
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
