@@ -18,6 +18,7 @@ const BY_GO = {
 } as const;
 
 const FOR_TESTS = ['grpcurl'] as const;
+const GO_TRIES = 3;
 
 /** By the machine's package manager: a browser is not to be had from a registry of a language. */
 const BY_APT: readonly string[] = ['chromium'];
@@ -65,7 +66,10 @@ export async function goTool(name: keyof typeof BY_GO): Promise<string> {
   mkdirSync(BIN, { recursive: true });
   const module = BY_GO[name];
   console.log(`tools: go install ${module} (about a minute the first time) …`);
-  const { ok, output } = await program('go', ['install', module], { GOBIN: BIN, GOFLAGS: '' });
-  if (!ok) throw new Error(`go install ${module} failed:\n${output}`);
-  return path;
+  for (let tries = 1; ; tries++) {
+    const { ok, output } = await program('go', ['install', module], { GOBIN: BIN, GOFLAGS: '' });
+    if (ok) return path;
+    // Unlike npm and pip it does not try a download again by itself.
+    if (tries === GO_TRIES) throw new Error(`go install ${module} failed:\n${output}`);
+  }
 }
