@@ -79,7 +79,7 @@ const SCRIPTS: Readonly<Record<string, string>> = {
     rounds: [{ text: ['They are 42.'] }],
   }),
   // Long enough for the others to stand in the line behind it.
-  'Write a poem about a mill.': scripted({ tokens: 100, interval_ms: 8 }),
+  'Write a poem about a mill.': scripted({ tokens: 100, interval_ms: 15 }),
   'Count to a million.': scripted({ tokens: 100_000, interval_ms: 10 }),
 };
 

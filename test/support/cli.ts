@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { tellIfItFails } from './tell.ts';
 import { within } from './until.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -58,6 +59,7 @@ export function startProgram(
   let output = '';
   let from = 0;
   const said = { stdout: '', stderr: '' };
+  tellIfItFails([program, ...args].join(' ').slice(-100), () => output.split('\n'));
   const waiters = new Set<() => void>();
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => {
