@@ -9,7 +9,7 @@ import { ROOT } from './program.ts';
 import type { Tally } from './tally.ts';
 
 /** For each single test; node:test passes it on to the processes. */
-const TEST_TIMEOUT_MS = 120_000;
+const TEST_TIMEOUT_MS = 180_000;
 /** Two cores: more would only measure each other. */
 const PARALLEL_FILES = 2;
 /** What measures or kills whole process trees runs alone; what waits for leases to lapse, more at once. */

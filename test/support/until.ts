@@ -3,7 +3,7 @@
 import { inspect } from 'node:util';
 
 const POLL_MS = 5;
-/** Half of what the runner gives a test: so the test says what it waited for. */
+/** A third of what the runner gives a test: so the test says what it waited for. */
 export const HANGS_MS = 60_000;
 const SEEN = { depth: 4, breakLength: 120 } as const;
 
