@@ -8,6 +8,12 @@ import { readConfig, ConfigError } from '../ops/config.ts';
 import { createLogger } from '../ops/logging.ts';
 import { partsFor } from './parts.ts';
 
+/**
+ * Ctrl-C under npm is two signals, the terminal's and npm's own: the second must not end what the first has begun to
+ * stop. Who presses it once more does not want to wait.
+ */
+const SIGNALS_TO_END_AT_ONCE = 3;
+
 /** What is being started gets this long to be there, so that it can be stopped cleanly. */
 const STOP_STARTING_MS = 2_000;
 
@@ -16,8 +22,13 @@ export async function serve(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<never> {
   const stopped = new Promise<string>((resolve) => {
-    process.once('SIGTERM', () => resolve('SIGTERM'));
-    process.once('SIGINT', () => resolve('SIGINT'));
+    let signals = 0;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (++signals >= SIGNALS_TO_END_AT_ONCE) process.exit(1);
+        resolve(signal);
+      });
+    }
   });
   // Whoever sends SIGHUP while this starts wants the files read again all the same, and no end.
   let reloadDue = false;

@@ -11,6 +11,7 @@ import { initiateRequest } from '../support/chat-fixtures.ts';
 import type { ChatClient } from '../support/clients.ts';
 import { grpcClient } from '../support/clients.ts';
 import { startNats, temporaryFolder } from '../support/nats.ts';
+import { startProxy } from '../support/proxy.ts';
 import { refusalOf, refused } from '../support/refusal.ts';
 import { takenIn } from '../support/taken.ts';
 import { natsUrl } from '../support/tailrace.ts';
@@ -306,6 +307,35 @@ describe('processes die, chats do not', { concurrency: 4 }, () => {
       tailrace.log.filter((line) => line.includes('"level":"error"')),
       [],
     );
+  });
+
+  test('a second signal, as npm sends one after the terminal’s own, does not end a stop that is under way; a third does', async () => {
+    await using nats = await startNats();
+    await using proxy = await startProxy(nats.access.url);
+    await using model = await startModelServer();
+    const { user, password } = nats.access;
+    await using tailrace = await startTailraceProcess({
+      TAILRACE_NATS_URL: proxy.url.replace('://', `://${user}:${password}@`),
+      OPENAI_BASE_URL: model.url,
+    });
+    const client = grpcClient(tailrace.url);
+    const chat = follow(client, await start(client, stuckInTheMiddle('one')));
+    await chat.watch.saw('textDelta');
+    // A stop takes seconds now: the chat cannot be handed back.
+    proxy.stall();
+    tailrace.signal('SIGINT');
+    await tailrace.logged('"stopping"');
+    tailrace.signal('SIGINT');
+    // It is told, as by a server that goes on stopping.
+    assert.equal(refusalOf(await chat.ends).reason, 'SHUTTING_DOWN');
+    let over = false;
+    void tailrace.exited.then(() => (over = true));
+    await until('the end', () => {
+      if (!over) tailrace.signal('SIGINT');
+      return over;
+    });
+    assert.deepEqual(await tailrace.exited, { code: 1, signal: null });
+    assert.ok(!tailrace.log.some((line) => line.includes('"stopped"')));
   });
 
   test('a start that waits for NATS says so and can be stopped', async () => {

@@ -25,7 +25,8 @@ export async function followChat(
 ): Promise<ExitCode> {
   const leaving = new AbortController();
   const leave = (): void => leaving.abort();
-  process.once('SIGINT', leave);
+  // Under npx Ctrl-C is two signals: the second must not end this before it has said how to go on.
+  process.on('SIGINT', leave);
   let last: ChatSnapshot | undefined;
   try {
     last = await watch(connection, streamId, { ...options, signal: leaving.signal }, (snapshot) => {
