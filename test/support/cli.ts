@@ -8,7 +8,7 @@ import { within } from './until.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 export const BIN = join(ROOT, 'bin/tailrace.mjs');
-const RUN_MS = 60_000;
+const RUN_MS = 150_000;
 
 export interface Ran {
   readonly code: number | null;
@@ -20,7 +20,7 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
   readonly cwd?: string;
-  /** The longest that it may run. Default: a minute. */
+  /** The longest that it may run. Default: what ends a program that hangs before the runner ends its test. */
   readonly runMs?: number;
 }
 
