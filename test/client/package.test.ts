@@ -158,7 +158,7 @@ const SAYS: Readonly<Record<string, RegExp>> = {
 
 for (const [at, { title }] of EXAMPLES.entries()) {
   test(`README: ${title}`, async () => {
-    const { stdout } = await run(process.execPath, [fileOf(at)], { timeout: 60_000 });
+    const { stdout } = await run(process.execPath, [fileOf(at)], { timeout: 120_000 });
     const said = SAYS[title];
     assert.ok(said !== undefined, `SAYS has nothing about "${title}"`);
     assert.match(stdout, said);
@@ -186,5 +186,5 @@ test('who leaves observations of a finished chat leaves nothing behind that keep
      }`,
   );
   // It ends by itself, or this fails: an idle connection is kept for 15 minutes.
-  await run(process.execPath, [file], { timeout: 30_000 });
+  await run(process.execPath, [file], { timeout: 120_000 });
 });

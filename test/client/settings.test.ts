@@ -67,7 +67,7 @@ test('a wait that is longer than timers are is no reason to ask at once', async 
   assert.ok(timers.mock.calls.some(({ arguments: [, ms] }) => ms === 2 ** 31 - 1));
 });
 
-test('silence is found out though the clock was set back', { timeout: 20_000 }, async (t) => {
+test('silence is found out though the clock was set back', { timeout: 60_000 }, async (t) => {
   let calls = 0;
   const transport = createRouterTransport(({ service }) => {
     service(ChatStreamService, {

@@ -12,7 +12,6 @@ import { startPlainWords } from '../support/plain-words.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const PAGE = readFileSync(join(ROOT, 'docs/QUICKSTART.md'), 'utf8');
-const RUN_MS = 180_000;
 /** The words before a block name its terminal. */
 const BLOCK = /terminal (\d)[^`]*:\n\n```(sh|text)\n([\s\S]*?)^```$/gm;
 
@@ -44,7 +43,6 @@ async function openTerminal(cwd: string, env: Readonly<Record<string, string>>):
   const terminal = startProgramOnTerminal('bash', ['--norc', '--noprofile', '--noediting'], {
     cwd,
     env,
-    runMs: RUN_MS,
   });
   // What is typed is not to be taken for what is shown.
   terminal.type("stty -echo; PS1=''; echo terminal $((40 + 2))\n");
