@@ -8,6 +8,7 @@ import { within } from './until.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 export const BIN = join(ROOT, 'bin/tailrace.mjs');
+/** What ends a program that hangs before the runner ends its test. */
 const RUN_MS = 150_000;
 
 export interface Ran {
@@ -20,8 +21,6 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
   readonly cwd?: string;
-  /** The longest that it may run. Default: what ends a program that hangs before the runner ends its test. */
-  readonly runMs?: number;
 }
 
 export interface Running {
@@ -72,14 +71,12 @@ export function startProgram(
   const over = once(child, 'close').then((): Ran => {
     return { code: child.exitCode, ...said };
   });
-  const ended = within(
-    options.runMs ?? RUN_MS,
-    `the end of tailrace ${args.join(' ')}`,
-    over,
-  ).catch((error: unknown) => {
-    child.kill('SIGKILL');
-    throw error;
-  });
+  const ended = within(RUN_MS, `the end of tailrace ${args.join(' ')}`, over).catch(
+    (error: unknown) => {
+      child.kill('SIGKILL');
+      throw error;
+    },
+  );
   ended.catch(() => undefined);
   return {
     output: () => output,
