@@ -1,5 +1,6 @@
 // The tokens file: `<tenant> <sha256-hex of the token>` on each line, more columns allowed, `#`
-// begins a comment. Read again when it changes; a file that cannot be read leaves the old one in force.
+// begins a comment. Read again when it changes; a file that cannot be read, or is empty as
+// one that is just being written, leaves the old one in force.
 import { watch } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
@@ -34,7 +35,10 @@ export async function openTokensFile(
       now = await stateOf(file).catch(() => 'gone');
     } while (now !== state);
     try {
-      rows = parseTokens(await readFile(file, 'utf8'), file);
+      const text = await readFile(file, 'utf8');
+      // A machine that stands still may do so between the two steps of a write.
+      if (text === '') throw new Error(`${file} is empty; for no tokens at all it needs a comment`);
+      rows = parseTokens(text, file);
     } catch (error) {
       logError(new Error(`${file} cannot be used; the tokens of before stay`, { cause: error }));
     }
