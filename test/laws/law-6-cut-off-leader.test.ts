@@ -10,7 +10,7 @@ import { openNats } from '../../src/nats/adapter.ts';
 import { createNatsNodes } from '../chaos/nats-nodes.ts';
 import { loopback } from '../chaos/network.ts';
 import { startChat } from '../support/chat-fixtures.ts';
-import { SILENT, temporaryFolder } from '../support/nats.ts';
+import { patient, SILENT, temporaryFolder } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 
 const STREAMS = ['COMMANDS', 'EVENTS'] as const;
@@ -40,7 +40,7 @@ test('law 6: at a leader that is cut off and does not know it yet, a chat that w
   // Made by this one, so that there is a leader to ask for.
   const anywhere = await opened(nodes.map(({ url }) => url));
   const before = await startChat(anywhere);
-  await using nc = await connect({ servers: nodes.map(({ url }) => url) });
+  await using nc = patient(await connect({ servers: nodes.map(({ url }) => url) }));
   const leader = await until('a leader', () => leaderOf(nc, 'COMMANDS').catch(() => undefined));
   await moveLeader(nc, 'EVENTS', leader);
   const cutOff = await opened(nodes.filter(({ name }) => name === leader).map(({ url }) => url));

@@ -10,7 +10,7 @@ import { untilLeader } from '../../src/nats/until-leader.ts';
 import type { NatsNode } from '../chaos/nats-nodes.ts';
 import { createNatsNodes } from '../chaos/nats-nodes.ts';
 import { startChat } from '../support/chat-fixtures.ts';
-import { SILENT, temporaryFolder } from '../support/nats.ts';
+import { patient, SILENT, temporaryFolder } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 
 async function threeServers(folder: string, stack: AsyncDisposableStack): Promise<NatsNode[]> {
@@ -78,7 +78,7 @@ test('the list goes on when the server that held its consumer is killed', async 
 
 /** The server that the list's own consumer of the log lives on. */
 async function holderOfConsumer(nodes: readonly NatsNode[]): Promise<string> {
-  await using nc = await connect({ servers: access(nodes).servers });
+  await using nc = patient(await connect({ servers: access(nodes).servers }));
   const answer = await nc.request('$JS.API.CONSUMER.LIST.EVENTS', '{}');
   const [consumer] = answer.json<{ consumers: { cluster: { leader: string } }[] }>().consumers;
   assert.ok(consumer !== undefined);

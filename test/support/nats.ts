@@ -12,6 +12,7 @@ import type { EmbeddedNats } from '../../src/nats/embedded/embedded-server.ts';
 import { startEmbeddedNats } from '../../src/nats/embedded/embedded-server.ts';
 import type { StoreLimits } from '../../src/nats/store-gauge.ts';
 import { setUp } from './needs.ts';
+import { HANGS_MS } from './until.ts';
 
 export const SILENT: Logger = {
   debug: () => undefined,
@@ -75,6 +76,14 @@ export function openAdapter(
   return openNats({ servers: [url], user, password, name, replicas: 1, store, logger });
 }
 
+/** Where a test does not say how long it waits for an answer, as long as for all else; by itself it is a second. */
+export function patient(nc: NatsConnection): NatsConnection {
+  const ask = nc.request.bind(nc);
+  nc.request = (subject, payload, options = { timeout: HANGS_MS }) =>
+    ask(subject, payload, options);
+  return nc;
+}
+
 export async function startNats(): Promise<TestNats> {
   const folder = temporaryFolder();
   const server = await embeddedNats(folder.path);
@@ -93,7 +102,7 @@ export async function startNats(): Promise<TestNats> {
     access,
     open: (name = 'test', at = url) => openAdapter(access, name, at),
     bare: async () => {
-      const nc = await connect({ servers: [url], user, pass: password });
+      const nc = patient(await connect({ servers: [url], user, pass: password }));
       bare.push(nc);
       return nc;
     },
