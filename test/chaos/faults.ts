@@ -6,6 +6,7 @@ import { connect } from '@nats-io/transport-node';
 import type { Cluster } from './cluster.ts';
 import type { FaultKind, Recording } from './history.ts';
 import { nowMs } from './history.ts';
+import { until } from '../support/until.ts';
 import type { Member } from './member.ts';
 import { randomOf } from './random.ts';
 
@@ -228,8 +229,13 @@ async function streamsOf(nc: NatsConnection): Promise<StreamInfo[]> {
 
 /** The name of the server that leads the logs; undefined where one server is alone. */
 export async function leaderOf(cluster: Cluster): Promise<string | undefined> {
-  await using nc = await open(cluster);
-  return (await streamsOf(nc))[0]?.cluster?.leader;
+  const ask = async (): Promise<StreamInfo[]> => {
+    await using nc = await open(cluster);
+    return streamsOf(nc);
+  };
+  // During an election, or on a busy machine, there may be no answer in time.
+  const [logs] = await until('an answer of who leads', () => ask().catch(() => undefined));
+  return logs?.cluster?.leader;
 }
 
 /** Every server has everything: another one may be killed. */
