@@ -173,6 +173,9 @@ export const MAX_EMBEDDED_PASSAGES = 8_192;
 /** Passages of each ranking that are fused. */
 export const FUSED_PASSAGES = 100;
 
+// Processes that query tables and databases and read documents
+export const PROCESS_START_MS = 20 * SECOND_MS;
+
 // Tables
 export const MAX_TABLES = 50;
 /** Of all tables of a request, as given: reading so much holds a process for 0.1 to 0.25 s. */
@@ -185,7 +188,7 @@ export const MAX_COLUMN_NAME_CHARS = 128;
 export const KNOWN_TABLES = 256;
 /** One query, its tables loaded. */
 export const TABLE_QUERY_MS = 5 * SECOND_MS;
-/** Starting the process and loading the tables. */
+/** Loading the tables of a request. */
 export const TABLE_LOAD_MS = 20 * SECOND_MS;
 /** A text that SQL makes, in bytes. */
 export const MAX_SQL_VALUE_BYTES = 8 * MiB;
@@ -199,8 +202,6 @@ export const TABLE_PROCESS_DATABASES = 4;
 
 // Databases
 export const MAX_DATABASES = 8;
-/** To start a process that queries them. */
-export const DATABASE_START_MS = 10 * SECOND_MS;
 /** To find the host, connect and log in. */
 export const DATABASE_CONNECT_MS = 10 * SECOND_MS;
 /** One statement, by the database's own clock where it has one. */

@@ -2,13 +2,22 @@
 // Here are their starts and ends, and who waits for one. A process does one thing at a time; what takes too long
 // or is wanted no more ends with it. May not live here: what they do, and what is said where they fail.
 import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import type { ChatKey } from '../chat/chat-key.ts';
+import { PROCESS_START_MS } from '../chat/limits.ts';
 import { createFairQueue, type Waiting } from './fair-queue.ts';
 
-export interface PoolOptions {
-  readonly program: string;
-  /** For the process, as its arguments. */
-  readonly given: string;
+/** What a process does, and within what; given to it at its start. */
+export interface ProcessWork {
+  /** The module of its thread, which begins with `answerJobs`. */
+  readonly thread: string;
+  /** Of the process as a whole, while it is at work: beyond it the process is killed. */
+  readonly memoryBytes: number;
+  /** Of the thread's JavaScript heap; undefined: as node has it. */
+  readonly heapMib?: number | undefined;
+}
+
+export interface PoolOptions extends ProcessWork {
   /** Processes at once. */
   readonly places: number;
   /** One that nobody needs for so long ends. */
@@ -40,15 +49,26 @@ export interface Place {
    * has ended, or does once it has said goodbye.
    */
   readonly ask: (job: object, bounds: AskBounds) => Promise<unknown>;
-  /** The process ends by itself: the next gets another. */
+  /** Ends the process: the next gets another. */
   readonly retire: () => void;
 }
 
 export interface AskBounds {
   readonly withinMs: number;
   readonly signal: AbortSignal;
-  /** Sent before the process is ended early; whatever it answers, or so much later, it is. */
-  readonly goodbye?: { readonly job: object; readonly withinMs: number };
+  readonly goodbye?: Goodbye | undefined;
+}
+
+/** What its thread is told before a process ends early; whatever it answers, or so much later, the process does. */
+export interface Goodbye {
+  readonly job: object;
+  readonly withinMs: number;
+}
+
+/** From the pool to a process. */
+export interface SentJob {
+  readonly job: object;
+  readonly goodbye: Goodbye | undefined;
 }
 
 export type FailureKind =
@@ -69,6 +89,10 @@ export class ProcessFailure extends Error {
     this.kind = kind;
   }
 }
+
+// Type stripping runs it; in a published package there is only what tsc made of it.
+const entry = import.meta.url.endsWith('.ts') ? './work-process.ts' : './work-process.js';
+const PROGRAM = fileURLToPath(new URL(entry, import.meta.url));
 
 /** A place for one process, which is there when something is asked and for a while after. */
 interface Slot {
@@ -92,9 +116,11 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
   const leaving = new Set<ChildProcess>();
   let closed = false;
 
-  function childOf(slot: Slot): ChildProcess {
-    if (slot.child !== undefined) return slot.child;
-    const child = fork(options.program, [options.given], {
+  /** To start is no part of the time of what is done. */
+  async function start(slot: Slot, signal: AbortSignal): Promise<ChildProcess> {
+    const { thread, memoryBytes, heapMib } = options;
+    const work: ProcessWork = { thread, memoryBytes, heapMib };
+    const child = fork(PROGRAM, [JSON.stringify(work)], {
       // What libraries print may hold what they read.
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       serialization: 'advanced',
@@ -111,6 +137,9 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
     // Whoever waits for an answer hears of it as well; between two jobs it is no news.
     child.on('error', () => undefined);
     slot.child = child;
+    const withinMs = PROCESS_START_MS;
+    const late = new ProcessFailure('broken', `A process did not start in ${withinMs} ms.`);
+    await exchange(slot, child, undefined, { signal, withinMs, late });
     return child;
   }
 
@@ -125,7 +154,19 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
     const { withinMs, signal, goodbye } = bounds;
     signal.throwIfAborted();
     if (closed) throw new ProcessFailure('full', 'No process is started any more.');
-    const child = childOf(slot);
+    const child = slot.child ?? (await start(slot, signal));
+    signal.throwIfAborted();
+    const late = new ProcessFailure('too-slow', `A process took longer than ${withinMs} ms.`);
+    return exchange(slot, child, { job, goodbye }, { signal, withinMs, late });
+  }
+
+  /** The next thing that the process says. */
+  async function exchange(
+    slot: Slot,
+    child: ChildProcess,
+    sent: SentJob | undefined,
+    { signal, withinMs, late }: Omit<AskBounds, 'goodbye'> & { readonly late: ProcessFailure },
+  ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const onGone = (code: number | null): void => {
       const kind = code === null ? 'killed' : 'broken';
@@ -137,20 +178,20 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
     };
     const early = (reason: unknown): void => {
       // Who calls off one after the other must not have more processes than there are places, and as many again.
-      if (goodbye === undefined || leaving.size >= options.places) endOf(slot);
-      else leave(slot, child, goodbye);
+      if (sent?.goodbye === undefined || leaving.size >= options.places) endOf(slot);
+      else leave(slot, child);
       reject(reason);
     };
     const onAbort = (): void => early(signal.reason);
-    const timer = setTimeout(() => {
-      early(new ProcessFailure('too-slow', `A process took longer than ${withinMs} ms.`));
-    }, withinMs);
+    const timer = setTimeout(() => early(late), withinMs);
     child.once('message', resolve).once('exit', onGone).once('error', onError);
     signal.addEventListener('abort', onAbort, { once: true });
     hold(child, true);
-    child.send(job, (error) => {
-      if (error !== null) onError(error);
-    });
+    if (sent !== undefined) {
+      child.send(sent, (error) => {
+        if (error !== null) onError(error);
+      });
+    }
     try {
       return await promise;
     } finally {
@@ -196,20 +237,11 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
     slot.idle = setTimeout(() => endOf(slot), options.idleMs).unref();
   }
 
-  /** The place is free for another process meanwhile. */
-  function leave(
-    slot: Slot,
-    child: ChildProcess,
-    { job, withinMs }: NonNullable<AskBounds['goodbye']>,
-  ): void {
+  /** It says goodbye and ends by itself; the place is free for another process meanwhile. */
+  function leave(slot: Slot, child: ChildProcess): void {
     slot.child = undefined;
     leaving.add(child);
-    const end = (): void => void child.kill('SIGKILL');
-    const timer = setTimeout(end, withinMs);
-    child.once('message', end).once('exit', () => clearTimeout(timer));
-    child.send(job, (error) => {
-      if (error !== null) end();
-    });
+    child.disconnect();
   }
 
   return {
@@ -220,7 +252,7 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
         return await work({
           warm: () => slot.child !== undefined,
           ask: (job, bounds) => ask(slot, job, bounds),
-          retire: () => (slot.child = undefined),
+          retire: () => endOf(slot),
         });
       } finally {
         release(slot);
