@@ -1,11 +1,11 @@
 // src/processes: child processes for work that may hang, grow or break its process: hostile documents and SQL.
-// Here are their starts and ends, and who waits for one. A process does one thing at a time; what takes too long
+// Here are their starts and ends. A process does one thing at a time; what takes too long
 // or is wanted no more ends with it. May not live here: what they do, and what is said where they fail.
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { ChatKey } from '../chat/chat-key.ts';
 import { PROCESS_START_MS } from '../chat/limits.ts';
-import { createFairQueue, type Waiting } from './fair-queue.ts';
+import { createFairPlaces } from './fair-places.ts';
 
 /** What a process does, and within what; given to it at its start. */
 export interface ProcessWork {
@@ -18,7 +18,7 @@ export interface ProcessWork {
 }
 
 export interface PoolOptions extends ProcessWork {
-  /** Processes at once. */
+  /** Processes at once; the last one is for a tenant that has none. */
   readonly places: number;
   /** One that nobody needs for so long ends. */
   readonly idleMs: number;
@@ -101,16 +101,11 @@ interface Slot {
   idle: NodeJS.Timeout | undefined;
 }
 
-interface WaitingForSlot extends Waiting {
-  readonly start: (slot: Slot) => void;
-  readonly refuse: () => void;
-}
-
 export function createProcessPool(options: PoolOptions): ProcessPool {
   const slots = Array.from({ length: options.places }, (): Slot => {
     return { child: undefined, busy: false, idle: undefined };
   });
-  const waiting = createFairQueue<WaitingForSlot>(options.maxWaiting);
+  const places = createFairPlaces(options.places, options.maxWaiting);
   const all = new Set<ChildProcess>();
   /** Those that say goodbye, and end by themselves. */
   const leaving = new Set<ChildProcess>();
@@ -202,39 +197,11 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
     }
   }
 
-  function take(whose: ChatKey, cost: number, signal: AbortSignal): Promise<Slot> {
-    const free = slots.find(({ busy, child }) => !busy && child) ?? slots.find(({ busy }) => !busy);
-    const { promise, resolve, reject } = Promise.withResolvers<Slot>();
-    const start = (slot: Slot): void => {
-      signal.removeEventListener('abort', onAbort);
-      clearTimeout(slot.idle);
-      slot.busy = true;
-      resolve(slot);
-    };
-    const refuse = (): void => {
-      signal.removeEventListener('abort', onAbort);
-      reject(new ProcessFailure('full', 'Too many wait for a process.'));
-    };
-    const own: WaitingForSlot = { whose, cost, start, refuse };
-    const onAbort = (): void => {
-      waiting.remove(own);
-      reject(signal.reason);
-    };
-    if (closed) refuse();
-    else if (free !== undefined) start(free);
-    else {
-      signal.addEventListener('abort', onAbort, { once: true });
-      for (const gone of waiting.add(own)) gone.refuse();
-    }
-    return promise;
-  }
-
-  /** Gives the slot to whose turn it is, or lets its process go when nobody comes. */
-  function release(slot: Slot): void {
-    slot.busy = false;
-    const next = waiting.next();
-    if (next !== undefined) return next.start(slot);
-    slot.idle = setTimeout(() => endOf(slot), options.idleMs).unref();
+  /** Where there is a place there is a slot; one with a process rather than one without. */
+  function freeSlot(): Slot {
+    const slot = slots.find(({ busy, child }) => !busy && child) ?? slots.find(({ busy }) => !busy);
+    if (slot === undefined) throw new Error('There is a place for a process, and none is free.');
+    return slot;
   }
 
   /** It says goodbye and ends by itself; the place is free for another process meanwhile. */
@@ -246,8 +213,11 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
 
   return {
     run: async (whose, cost, signal, work) => {
-      signal.throwIfAborted();
-      const slot = await take(whose, cost, signal);
+      const giveBack = await places.take(whose, cost, signal);
+      if (giveBack === undefined) throw new ProcessFailure('full', 'Too many wait for a process.');
+      const slot = freeSlot();
+      clearTimeout(slot.idle);
+      slot.busy = true;
       try {
         return await work({
           warm: () => slot.child !== undefined,
@@ -255,13 +225,15 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
           retire: () => endOf(slot),
         });
       } finally {
-        release(slot);
+        slot.busy = false;
+        slot.idle = setTimeout(() => endOf(slot), options.idleMs).unref();
+        giveBack();
       }
     },
     processes: () => slots.filter(({ child }) => child !== undefined).length,
     [Symbol.asyncDispose]: async () => {
       closed = true;
-      for (let next = waiting.next(); next !== undefined; next = waiting.next()) next.refuse();
+      places.close();
       for (const { idle } of slots) clearTimeout(idle);
       await Promise.all(
         [...all].map(async (child) => {

@@ -103,6 +103,16 @@ test('one chat’s many do not hold another’s back', async () => {
   assert.equal(order.indexOf('b'), 1);
 });
 
+test('one tenant’s many, however long they take, leave a process for another', async () => {
+  await using two = pool({ places: 2 });
+  const held = new AbortController();
+  const { signal } = held;
+  const many = [say(two, { act: 'hang' }, { signal }), say(two, { act: 'hang' }, { signal })];
+  assert.equal((await say(two, { say: 'b' }, { whose: B })).said, 'b');
+  held.abort(new Error('wanted no more'));
+  for (const each of many) await assert.rejects(each, /wanted no more/);
+});
+
 test('too many that wait are refused, and who leaves gives its place up', async () => {
   await using one = pool({ maxWaiting: 1 });
   const [held, leaving] = [new AbortController(), new AbortController()];
