@@ -1,7 +1,7 @@
 // Client tools as a user has them: the model calls, the chat completes or waits, the results go back,
 // and the same stream goes on.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
@@ -16,32 +16,15 @@ import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_TOOL_RESULTS_BYTES, MAX_TURNS } from '../../src/chat/limits.ts';
-import { type ChatClient, grpcClient } from '../support/clients.ts';
 import { PNG } from '../support/content.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 import { Watch, watchToEnd } from '../support/watch-chat.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 
-let nats: TestNats;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let client: ChatClient;
-
-before(async () => {
-  nats = await startNats();
-  model = await startModelServer();
-  tailrace = await startTestTailrace(nats.access, { OPENAI_BASE_URL: model.url });
-  client = grpcClient(tailrace.url);
-});
-
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-});
+const { model, client } = await forAllTests(startScripted());
 
 type Request = MessageInitShape<typeof ChatRequestSchema>;
 type Result = MessageInitShape<typeof ToolResultBlockSchema>;

@@ -4,54 +4,41 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ChatStreamStatus, ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { sealKeyText } from '../../src/ops/seal-keys.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
-import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { temporaryFolder } from '../support/nats.ts';
 import { ADMIN_PASSWORD, needsPostgres, startPostgres } from '../support/postgres.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 import { until } from '../support/until.ts';
 import { type Watch, watchToEnd } from '../support/watch-chat.ts';
 
 const folder = temporaryFolder();
 const open = join(folder.path, 'open');
 const file = join(open, 'planted-file.db');
-let nats: TestNats;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let client: ChatClient;
 
-before(async () => {
-  mkdirSync(open);
-  const db = new DatabaseSync(file);
-  db.exec(`CREATE TABLE orders (city TEXT, sold INTEGER);
-    INSERT INTO orders VALUES ('Basel', 3), ('Bern', 4); CREATE TABLE secret (word TEXT)`);
-  db.close();
-  nats = await startNats();
-  model = await startModelServer();
-  tailrace = await startTestTailrace(nats.access, {
-    OPENAI_BASE_URL: model.url,
+mkdirSync(open);
+const db = new DatabaseSync(file);
+db.exec(`CREATE TABLE orders (city TEXT, sold INTEGER);
+  INSERT INTO orders VALUES ('Basel', 3), ('Bern', 4); CREATE TABLE secret (word TEXT)`);
+db.close();
+const { model, tailrace, client } = await forAllTests(
+  startScripted(() => ({
     TAILRACE_FETCH_ALLOW: '127.0.0.1',
     TAILRACE_SQLITE_FOLDERS: open,
     TAILRACE_SEAL_KEYS: sealKeyText({ id: 'k1', bytes: Buffer.alloc(32, 1) }),
-  });
-  client = grpcClient(tailrace.url);
-});
+  })),
+);
 
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-  folder[Symbol.dispose]();
-});
+after(() => folder[Symbol.dispose]());
 
 type Request = Exclude<MessageInitShape<typeof ChatRequestSchema>, ChatRequest>;
 

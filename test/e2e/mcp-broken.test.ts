@@ -1,7 +1,7 @@
 // MCP servers that are away, broken or hostile: what any of them does is told to the model or to the observers, and
 // never ends a run.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import {
   ChatStreamStatus,
   FailureReason,
@@ -13,14 +13,9 @@ import {
   MAX_MCP_TOOLS,
   MAX_TOOL_RESULT_CHARS,
 } from '../../src/chat/limits.ts';
-import { type EverythingServer, startEverything } from '../support/everything-server.ts';
-import {
-  calling,
-  type McpChats,
-  resultsIn,
-  startMcpChats,
-  warningsIn,
-} from '../support/mcp-chats.ts';
+import { startEverything } from '../support/everything-server.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { calling, resultsIn, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
 import {
   anyTool,
   type McpAsk,
@@ -30,18 +25,8 @@ import {
 } from '../support/mcp-server.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
 
-let chats: McpChats;
-let everything: EverythingServer;
-
-before(async () => {
-  chats = await startMcpChats();
-  everything = await startEverything('streamableHttp');
-});
-
-after(async () => {
-  await chats[Symbol.asyncDispose]();
-  await everything[Symbol.asyncDispose]();
-});
+const chats = await forAllTests(startMcpChats());
+const everything = await forAllTests(startEverything('streamableHttp'));
 
 test('law 8: a cancel while a server is connected to, or lists its tools, ends the chat at once, without a model', async () => {
   for (const silent of ['initialize', 'tools/list']) {

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
@@ -15,34 +15,16 @@ import {
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
-import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 import { type Watch, watchToEnd } from '../support/watch-chat.ts';
 
-let nats: TestNats;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let client: ChatClient;
-
-before(async () => {
-  nats = await startNats();
-  model = await startModelServer();
-  tailrace = await startTestTailrace(nats.access, {
-    OPENAI_BASE_URL: model.url,
-    TAILRACE_FETCH_ALLOW: '127.0.0.1',
-  });
-  client = grpcClient(tailrace.url);
-});
-
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-});
+const { model, tailrace, client } = await forAllTests(
+  startScripted(() => ({ TAILRACE_FETCH_ALLOW: '127.0.0.1' })),
+);
 
 type Request = Exclude<MessageInitShape<typeof ChatRequestSchema>, ChatRequest>;
 type Name = 'document_search' | 'table_query' | 'web_fetch';
