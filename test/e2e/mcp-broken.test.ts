@@ -15,7 +15,7 @@ import {
 } from '../../src/chat/limits.ts';
 import { startEverything } from '../support/everything-server.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { calling, resultsIn, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
+import { calling, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
 import {
   anyTool,
   type McpAsk,
@@ -23,6 +23,7 @@ import {
   startMcpServer,
   textResult,
 } from '../support/mcp-server.ts';
+import { resultsIn } from '../support/tool-calls.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
 
 const chats = await forAllTests(startMcpChats());

@@ -10,8 +10,9 @@ import {
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { startEverything } from '../support/everything-server.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { calling, resultsIn, startMcpChats } from '../support/mcp-chats.ts';
+import { calling, startMcpChats } from '../support/mcp-chats.ts';
 import { anyTool, type Reply, startMcpServer } from '../support/mcp-server.ts';
+import { resultsIn } from '../support/tool-calls.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
 
 const NOT_MCP: Reply = { raw: (response) => void response.end('<html>not here</html>') };

@@ -9,10 +9,11 @@ import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_MCP_LOG_LINE_CHARS, MAX_MCP_LOG_LINES } from '../../src/chat/limits.ts';
 import { EVERYTHING_PROGRAM } from '../support/everything-server.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { calling, resultsIn, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
+import { calling, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
 import { anyTool, startMcpServer, textResult } from '../support/mcp-server.ts';
 import { isAlive } from '../support/tailrace-process.ts';
 import { until } from '../support/until.ts';
+import { resultsIn } from '../support/tool-calls.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
 
 const BY_HAND = join(import.meta.dirname, '../support/stdio-mcp-server.ts');

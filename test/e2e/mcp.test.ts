@@ -11,11 +11,12 @@ import type { ScriptInput } from '../model-server/script.ts';
 import { grpcClient } from '../support/clients.ts';
 import { startEverything } from '../support/everything-server.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { calling, resultsIn, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
+import { calling, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
 import { anyTool, type McpAsk, startMcpServer, textResult } from '../support/mcp-server.ts';
 import { startModernMcpServer } from '../support/modern-mcp-server.ts';
 import { startNats } from '../support/nats.ts';
 import { startTestTailrace } from '../support/tailrace.ts';
+import { resultsIn } from '../support/tool-calls.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
 
 const chats = await forAllTests(startMcpChats());

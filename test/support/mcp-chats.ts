@@ -102,24 +102,6 @@ export function calling(
   };
 }
 
-interface Told {
-  readonly text: string;
-  readonly isError: boolean;
-}
-
-/** What the log has as results, in the order of the calls. */
-export function resultsIn(events: readonly Event[]): Told[] {
-  const found = new Map<string, Told>();
-  for (const { payload } of events) {
-    const block = payload.case === 'blockStopped' ? payload.value.content?.block : undefined;
-    if (block?.case !== 'toolResult') continue;
-    const [first] = block.value.content;
-    const text = first?.block.case === 'text' ? first.block.value : '';
-    found.set(block.value.toolUseId, { text, isError: block.value.isError === true });
-  }
-  return [...found].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, told]) => told);
-}
-
 export function warningsIn(
   events: readonly Event[],
 ): { readonly reason: WarningReason; readonly message: string }[] {
