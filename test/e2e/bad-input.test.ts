@@ -289,7 +289,11 @@ test('a body of 10 MB is refused with the size that would do, over every protoco
   }
 });
 
-test('a caller that was refused, and neither sends the rest nor leaves, is cut off', async () => {
+/** A gRPC call whose bytes the test sends. */
+function rawInitiate(): {
+  readonly session: http2.ClientHttp2Session;
+  readonly call: http2.ClientHttp2Stream;
+} {
   const session = http2.connect(tailrace.url);
   const call = session.request({
     ':method': 'POST',
@@ -297,6 +301,11 @@ test('a caller that was refused, and neither sends the rest nor leaves, is cut o
     'content-type': 'application/grpc',
     te: 'trailers',
   });
+  return { session, call };
+}
+
+test('a caller that was refused, and neither sends the rest nor leaves, is cut off', async () => {
+  const { session, call } = rawInitiate();
   const refusal = Promise.withResolvers<http2.IncomingHttpHeaders>();
   call.on('trailers', refusal.resolve);
   call.on('response', (headers) => {
@@ -318,13 +327,7 @@ async function grpcOf(body: Buffer): Promise<{
   readonly message: string;
   readonly reason: string | undefined;
 }> {
-  const session = http2.connect(tailrace.url);
-  const call = session.request({
-    ':method': 'POST',
-    ':path': '/tailrace.v1.ChatStreamService/InitiateChatStream',
-    'content-type': 'application/grpc',
-    te: 'trailers',
-  });
+  const { session, call } = rawInitiate();
   let trailers: http2.IncomingHttpHeaders = {};
   const keep = (headers: http2.IncomingHttpHeaders): void => {
     trailers = headers;
