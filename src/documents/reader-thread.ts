@@ -1,5 +1,5 @@
 // The thread that reads documents: bytes in, text or why not out.
-import type { DocumentReading } from '../chat/document-port.ts';
+import type { DocumentReading } from '../chat/ports/document.ts';
 import { answerJobs } from '../processes/work-thread.ts';
 import { decodeText } from './decode-text.ts';
 import { docxText } from './docx.ts';

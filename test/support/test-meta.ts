@@ -1,5 +1,5 @@
 // What a command of a test says of its chat.
-import type { CommandMeta } from '../../src/chat/commands.ts';
+import type { CommandMeta } from '../../src/chat/ports/commands.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 
 const NOW_MS = 1_800_000_000_000;

@@ -1,5 +1,5 @@
 // Fetches the documents that requests name by url: so many at once in this process, the next by turns.
-import type { DocumentFetcher } from '../../chat/document-port.ts';
+import type { DocumentFetcher } from '../../chat/ports/document.ts';
 import { ChatError } from '../../chat/errors.ts';
 import { DOCUMENT_FETCHES, MAX_WAITING_FETCHES } from '../../chat/limits.ts';
 import { createFairPlaces } from '../../processes/fair-places.ts';
