@@ -7,6 +7,10 @@ import type { OwnName } from './own-tools.ts';
 import { tellIfItFails } from './tell.ts';
 import { until } from './until.ts';
 
+/** What the model of such a worker says. */
+export const numbers = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `${i} `).join('');
+
 export interface WorkerOptions {
   readonly access: NatsAccess;
   readonly slots: number;
