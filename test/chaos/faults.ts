@@ -231,7 +231,7 @@ async function streamsOf(nc: NatsConnection): Promise<StreamInfo[]> {
 export async function leaderOf(cluster: Cluster): Promise<string | undefined> {
   const ask = async (): Promise<StreamInfo[]> => {
     await using nc = await open(cluster);
-    return streamsOf(nc);
+    return await streamsOf(nc);
   };
   // During an election, or on a busy machine, there may be no answer in time.
   const [logs] = await until('an answer of who leads', () => ask().catch(() => undefined));
