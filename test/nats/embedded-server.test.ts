@@ -5,7 +5,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { connect as connectTcp } from 'node:net';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '@nats-io/transport-node';
 import { EMBEDDED_NATS_STOP_MS, EMBEDDED_NATS_SYNC_MS } from '../../src/chat/limits.ts';
 import { lockDataDir } from '../../src/nats/embedded/data-lock.ts';
@@ -81,6 +83,22 @@ test('the password is in no file and on no command line', async () => {
   }
   const { url, user } = nats.access;
   await assert.rejects(connect({ servers: [url], user, pass: 'another', reconnect: false }));
+});
+
+test('a process that stands still while it connects is no stranger', async () => {
+  await using nats = await startNats();
+  const { url, user, password } = nats.access;
+  const socket = connectTcp(Number(new URL(url).port), '127.0.0.1').setEncoding('utf8');
+  await once(socket, 'data');
+  // Longer than nats-server waits by itself.
+  await sleep(2_500);
+  let said = '';
+  socket.on('data', (text: string) => (said += text));
+  const login = JSON.stringify({ user, pass: password, verbose: false });
+  socket.write(`CONNECT ${login}\r\nPING\r\n`);
+  await until('its answer', () => said !== '');
+  assert.match(said, /PONG/);
+  socket.destroy();
 });
 
 test('a data folder in use is refused, and whoever holds it is named', async () => {

@@ -159,11 +159,14 @@ logfile_size_limit: 16MB
 logfile_max_num: 2
 max_payload: ${EMBEDDED_NATS_MAX_PAYLOAD_BYTES}
 lame_duck_duration: "30s"
-authorization { users: [ { user: "${USER}", password: $TAILRACE_NATS_PASSWORD } ] }
+authorization { timeout: ${AUTHORIZATION_S}, users: [ { user: "${USER}", password: $TAILRACE_NATS_PASSWORD } ] }
 accounts { $SYS { users: [ { user: "${WATCH_USER}", password: $TAILRACE_NATS_PASSWORD } ] } }
 jetstream { store_dir: ${JSON.stringify(join(home, 'store'))}, max_file_store: ${allBytes}, sync_interval: "${sync}" }
 `;
 }
+
+/** Only our own processes connect, and one that stands still between its two steps must not be taken for a stranger. */
+const AUTHORIZATION_S = 60;
 
 const PortsFile = z.object({ nats: z.array(z.string()).min(1) });
 
