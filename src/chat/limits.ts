@@ -241,6 +241,10 @@ export const MAX_IMAGES = 100;
 export const MAX_DOCUMENTS = 100;
 /** Elements of a page open inside each other; pages that people read have some dozens. */
 export const MAX_HTML_DEPTH = 5_000;
+/** Columns of a table in a page that cells may span, as browsers have it; cells beyond them span one. */
+export const MAX_HTML_TABLE_COLUMNS = 1_000;
+/** A table that is wider as text has its cells beside each other instead of under each other. */
+export const MAX_HTML_TABLE_WIDTH_CHARS = 400;
 export const MAX_DOCUMENT_PAGES = 2_000;
 export const MAX_DOCUMENT_TEXT_BYTES = 4 * MiB;
 /** A DOCX is a ZIP: what it may unpack to. */
