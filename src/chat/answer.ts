@@ -41,6 +41,8 @@ interface Block {
   citations: { readonly sequence: number; readonly citation: Citation }[];
   whole: { readonly sequence: number; readonly content: ContentBlock } | undefined;
   signature: Part | undefined;
+  /** The sequence of the event that says so. */
+  incomplete: number | undefined;
 }
 
 export interface Ending {
@@ -111,6 +113,7 @@ export class AnswerFold {
           citations: [],
           whole: undefined,
           signature: undefined,
+          incomplete: undefined,
         });
         return;
       case 'textDelta':
@@ -131,6 +134,7 @@ export class AnswerFold {
         return;
       }
       case 'blockStopped':
+        if (payload.value.incomplete) this.#block(payload.value.index).incomplete = sequence;
         if (payload.value.content !== undefined) {
           const content = payload.value.content;
           this.#block(payload.value.index).whole = { sequence, content };
@@ -304,6 +308,7 @@ export class AnswerFold {
       block.citations = block.citations.filter((c) => c.sequence <= sequence);
       if (block.whole !== undefined && block.whole.sequence > sequence) block.whole = undefined;
       if ((block.signature?.sequence ?? 0) > sequence) block.signature = undefined;
+      if ((block.incomplete ?? 0) > sequence) block.incomplete = undefined;
     }
   }
 }
@@ -364,7 +369,13 @@ function toContent(block: Block): ContentBlock {
       return create(ContentBlockSchema, {
         block: {
           case: 'toolUse',
-          value: { id: block.id, name: block.name, input: text, server: block.server },
+          value: {
+            id: block.id,
+            name: block.name,
+            input: text,
+            server: block.server,
+            incomplete: block.incomplete !== undefined,
+          },
         },
       });
     case BlockKind.TOOL_RESULT:

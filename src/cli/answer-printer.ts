@@ -109,7 +109,10 @@ function textOf(part: AnswerPart): string {
     case 'thinking':
       return part.text;
     case 'toolUse':
-      return part.done ? `[${part.name} ${part.input}]` : '';
+      if (!part.done) return '';
+      return part.incomplete
+        ? `[${part.name} ${part.input}… (cut off)]`
+        : `[${part.name} ${part.input}]`;
     case 'toolResult':
       return part.done ? `[${part.isError ? 'error: ' : ''}${resultText(part.content)}]` : '';
   }

@@ -162,7 +162,12 @@ export function createServerClient(
       }
       return await readAnswer(stream, {
         sink: span.watching(sink),
-        asked: { stops: stopsOf(body), tools: (body.tools?.length ?? 0) > 0, thinkTags },
+        asked: {
+          stops: stopsOf(body),
+          tools: (body.tools?.length ?? 0) > 0,
+          mostTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
+          thinkTags,
+        },
         signal: stop.signal,
         onFirstToken() {
           begun = true;

@@ -10,6 +10,8 @@ export interface ToolCallDeltas {
   readonly end: () => void;
   /** How many calls have begun. */
   readonly count: () => number;
+  /** Whether the input of one of them is no JSON, as what was cut off within it. */
+  readonly someBroken: () => boolean;
 }
 
 // What is read of the wire; anything may be in it.
@@ -26,6 +28,7 @@ interface Call {
   name: string;
   /** Input that came before the name. */
   early: string;
+  readonly pieces: string[];
   readonly input: WholeCharacters;
 }
 
@@ -53,7 +56,9 @@ export function createToolCallDeltas(
     }
     const now = call.early + input;
     call.early = '';
-    if (now !== '') call.input.push(now);
+    if (now === '') return;
+    call.pieces.push(now);
+    call.input.push(now);
   }
 
   /**
@@ -70,7 +75,7 @@ export function createToolCallDeltas(
     if (ofId !== undefined) return ofId;
     const number = calls.length;
     const input = createWholeCharacters((json) => sink.toolInput(number, json));
-    const made: Call = { number, id, name: '', early: '', input };
+    const made: Call = { number, id, name: '', early: '', pieces: [], input };
     calls.push(made);
     byIndex.set(index, made);
     return made;
@@ -92,7 +97,19 @@ export function createToolCallDeltas(
       }
     },
     count: () => calls.length,
+    someBroken: () => calls.some(({ pieces }) => isBroken(pieces.join(''))),
   };
+}
+
+/** Many servers write nothing for a tool without input. */
+function isBroken(input: string): boolean {
+  if (input.trim() === '') return false;
+  try {
+    JSON.parse(input);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 function textIn(value: unknown): string {

@@ -178,7 +178,7 @@ export class AnswerSink implements ModelSink {
     const signature = this.#signature;
     this.#whole = [];
     this.#signature = '';
-    this.#close(open.kind, open.index, text, toContent(open.kind, text, signature), signature);
+    this.#close(open.kind, open.index, text, toContent(open.kind, text, signature), { signature });
   }
 
   /** `whole`: the model was done with them. */
@@ -186,20 +186,26 @@ export class AnswerSink implements ModelSink {
     for (const call of this.#calls.all()) {
       // Many servers write nothing for a tool without input, which is no JSON.
       if (whole) this.toolInput(call.number, call.missing());
-      this.#close(call.kind, call.index, call.input(), {
-        block: { case: 'toolUse', value: call.block() },
-      });
+      const incomplete = !whole && !call.isWhole();
+      const content: Content = { block: { case: 'toolUse', value: call.block(incomplete) } };
+      this.#close(call.kind, call.index, call.input(), content, { incomplete });
     }
   }
 
-  #close(kind: Kind, index: number, text: string, content: Content, signature = ''): void {
+  #close(
+    kind: Kind,
+    index: number,
+    text: string,
+    content: Content,
+    { signature = '', incomplete = false },
+  ): void {
     if (!this.#start.deltas && text.length <= MAX_DELTA_CHARS) {
-      this.#writer.push({ case: 'blockStopped', value: { index, content } });
+      this.#writer.push({ case: 'blockStopped', value: { index, content, incomplete } });
       return;
     }
     // Longer than an event may be: it comes in pieces in either case.
     if (!this.#start.deltas) this.#pushDeltas(kind, index, text);
-    this.#writer.push({ case: 'blockStopped', value: { index, signature } });
+    this.#writer.push({ case: 'blockStopped', value: { index, signature, incomplete } });
   }
 
   /** The call counts as answered once something came of it. */

@@ -14,6 +14,7 @@ import {
   MAX_TOOL_USE_ID_CHARS,
 } from '../chat/limits.ts';
 import { ModelFailure } from '../chat/model-port.ts';
+import { isJsonObject } from '../chat/tool-rules.ts';
 import { checkCall } from './tool-choice.ts';
 import type { ToolSet } from './tool-set.ts';
 
@@ -48,8 +49,14 @@ class ToolCall {
     return this.#pieces.join('');
   }
 
-  block(): MessageInitShape<typeof ToolUseBlockSchema> {
-    return { id: this.id, name: this.name, input: this.input(), server: this.server };
+  block(incomplete = false): MessageInitShape<typeof ToolUseBlockSchema> {
+    const { id, name, server } = this;
+    return { id, name, input: this.input(), server, incomplete };
+  }
+
+  /** What is JSON of an object cannot have gone on. */
+  isWhole(): boolean {
+    return isJsonObject(this.input());
   }
 
   /** What makes JSON of an input for which nothing came. */

@@ -131,7 +131,8 @@ function wholeBlock(kind: BlockKind, id: string): ContentBlock['block'] {
 function changeOf(what: 'add' | 'cite' | 'stop', { index, kind }: Open, text: string): Payload[] {
   if (what === 'stop') {
     const signature = kind === BlockKind.THINKING ? text : '';
-    return [{ case: 'blockStopped', value: { index, signature } }];
+    const incomplete = CALLS.includes(kind) && text.length % 2 === 0;
+    return [{ case: 'blockStopped', value: { index, signature, incomplete } }];
   }
   if (what === 'cite') {
     if (kind !== BlockKind.TEXT) return [];
@@ -150,6 +151,8 @@ function changeOf(what: 'add' | 'cite' | 'stop', { index, kind }: Open, text: st
   }
 }
 
+const CALLS: readonly BlockKind[] = [BlockKind.TOOL_USE, BlockKind.SERVER_TOOL_USE];
+
 const eventOf = (payload: Payload, at: number) =>
   create(EventSchema, { sequence: at + 1, attempt: 1, payload });
 
@@ -161,7 +164,7 @@ function partsAsTold(parts: readonly AnswerPart[]): unknown[] {
       case 'thinking':
         return ['thinking', part.text, part.signature];
       case 'toolUse':
-        return ['toolUse', part.id, part.name, part.input];
+        return ['toolUse', part.id, part.name, part.input, part.incomplete];
       case 'toolResult':
         return ['toolResult', part.toolUseId, part.content.length, part.isError];
     }
@@ -176,7 +179,13 @@ function blocksAsTold(blocks: readonly ContentBlock[]): unknown[] {
       case 'thinking':
         return ['thinking', block.value.text, block.value.signature];
       case 'toolUse':
-        return ['toolUse', block.value.id, block.value.name, block.value.input];
+        return [
+          'toolUse',
+          block.value.id,
+          block.value.name,
+          block.value.input,
+          block.value.incomplete,
+        ];
       case 'toolResult': {
         const { toolUseId, content, isError = false } = block.value;
         return ['toolResult', toolUseId, content.length, isError];

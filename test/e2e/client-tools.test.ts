@@ -377,6 +377,53 @@ test('images in a client’s result are before the model, and in the FULL view b
   assert.equal(shown?.case === 'image' && shown.value.original?.sizeBytes, data.length);
 });
 
+test('a call that the model was cut off within is told as incomplete, and its chat ends by MAX_TOKENS', async () => {
+  const calls = [
+    { id: 'whole', name: 'weather', input: '{"city":"Bern"}' },
+    { id: 'half', name: 'weather', input: ['{"city":', '"Zür'] },
+  ];
+  // The last one is what vLLM says of a call that the length has cut.
+  for (const finish of ['length', 'tool_calls']) {
+    for (const stream of [true, false]) {
+      const { streamId } = await client.initiateChatStream({
+        request: asking(
+          { text: ['a', 'b'], calls, finish },
+          { stream, maxTokens: 2, toolChoice: { mode: ToolChoiceMode.NAMED, name: 'weather' } },
+        ),
+        awaitToolResults: true,
+      });
+      const watch = await watchToEnd(client, streamId);
+      const end = watch.end();
+      assert.equal(end.stopReason, StopReason.MAX_TOKENS);
+      assert.equal(payloads(watch, 'toolResultsRequested').length, 0);
+      assert.deepEqual(
+        payloads(watch, 'blockStopped').map(({ incomplete }) => incomplete),
+        [false, false, true],
+      );
+      const { chatStream } = await client.getChatStream({ streamId, view: ChatStreamView.FULL });
+      const made = chatStream?.output.flatMap(({ block }) =>
+        block.case === 'toolUse' ? [block.value] : [],
+      );
+      assert.deepEqual(
+        made?.map(({ id, input, incomplete }) => [id, input, incomplete]),
+        [
+          ['whole', '{"city":"Bern"}', false],
+          ['half', '{"city":"Zür', true],
+        ],
+      );
+    }
+  }
+});
+
+test('a call that comes to its last brace with its last token is a call as any other', async () => {
+  const calls = [{ id: 'exact', name: 'weather', input: '{"city":"Bern"}' }];
+  const { streamId } = await client.initiateChatStream({
+    request: asking({ text: ['a', 'b'], calls }, { maxTokens: 2 }),
+  });
+  const end = (await watchToEnd(client, streamId)).end();
+  assert.equal(end.stopReason, StopReason.TOOL_USE);
+});
+
 test('tools and tool calls in a request are checked, each by its path', async () => {
   const tool = (name: string, inputSchema = SCHEMA) =>
     ({ kind: { case: 'client', value: { name, inputSchema } } }) as const;

@@ -180,6 +180,16 @@ interface Body {
   }[];
 }
 
+test('a call that the model was cut off within is not made, whatever its server calls the end', async () => {
+  const half = { name: 'web_fetch', input: '{"url":"http://127.0.0.1/' };
+  for (const finish of ['length', 'tool_calls']) {
+    const script = { text: ['a', 'b'], calls: [half], finish };
+    const watch = await run(asking(script, { tools: tools('web_fetch'), maxTokens: 2 }));
+    assert.equal(watch.end().stopReason, StopReason.MAX_TOKENS);
+    assert.deepEqual(results(watch), []);
+  }
+});
+
 test('a page is fetched for the model, and one that must not be is an error result', async () => {
   const server = createServer((_, response) => {
     response.setHeader('content-type', 'text/html');

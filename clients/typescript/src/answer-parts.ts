@@ -2,7 +2,11 @@
 // each block keeps how much of it there was after each. The texts of then are not kept: V8 would hold a copy of every
 // one that somebody has read, which is quadratic.
 import type { ContentBlock, ToolResultBlock } from './gen/tailrace/v1/content_pb.ts';
-import type { BlockStartedEvent, CitationEvent } from './gen/tailrace/v1/event_pb.ts';
+import type {
+  BlockStartedEvent,
+  BlockStoppedEvent,
+  CitationEvent,
+} from './gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from './gen/tailrace/v1/event_pb.ts';
 import { create } from '@bufbuild/protobuf';
 import { CitationSchema } from './gen/tailrace/v1/content_pb.ts';
@@ -62,14 +66,10 @@ export class AnswerParts {
     );
   }
 
-  stop(
-    sequence: number,
-    index: number,
-    content: ContentBlock | undefined,
-    signature: string,
-  ): void {
+  stop(sequence: number, stopped: BlockStoppedEvent): void {
+    const { index = 0, content } = stopped;
     this.#change(sequence, index, BlockKind.TEXT, (part) => ({
-      ...(content === undefined ? signed(part, signature) : whole(part, content)),
+      ...(content === undefined ? closed(part, stopped) : whole(part, content)),
       done: true,
     }));
   }
@@ -139,7 +139,7 @@ function cut(part: AnswerPart, { chars, citations, done }: Extent): AnswerPart {
     case 'thinking':
       return { ...part, text: kept, signature: done ? part.signature : '', done };
     case 'toolUse':
-      return { ...part, input: kept, done };
+      return { ...part, input: kept, incomplete: done && part.incomplete, done };
     case 'toolResult':
       return done ? part : { ...part, content: [], isError: false, done };
   }
@@ -161,7 +161,7 @@ function emptyPart(kind: BlockKind, { index, turn, id, name, server }: Head): An
     case BlockKind.TOOL_USE:
     case BlockKind.SERVER_TOOL_USE: {
       const by = kind === BlockKind.TOOL_USE ? 'client' : 'server';
-      return { ...base, kind: 'toolUse', by, id, name, server, input: '' };
+      return { ...base, kind: 'toolUse', by, id, name, server, input: '', incomplete: false };
     }
     case BlockKind.TOOL_RESULT:
       return { ...base, kind: 'toolResult', toolUseId: id, content: [], isError: false };
@@ -170,7 +170,9 @@ function emptyPart(kind: BlockKind, { index, turn, id, name, server }: Head): An
   }
 }
 
-function signed(part: AnswerPart, signature: string): AnswerPart {
+/** A block that came as deltas. */
+function closed(part: AnswerPart, { signature, incomplete }: BlockStoppedEvent): AnswerPart {
+  if (part.kind === 'toolUse') return { ...part, incomplete };
   return part.kind === 'thinking' && signature !== '' ? { ...part, signature } : part;
 }
 
@@ -188,9 +190,9 @@ function whole(part: AnswerPart, { block, citations }: ContentBlock): AnswerPart
       return { ...base, kind: 'thinking', text, signature };
     }
     case 'toolUse': {
-      const { id, name, input, server } = block.value;
+      const { id, name, input, server, incomplete } = block.value;
       const by = part.kind === 'toolUse' ? part.by : 'client';
-      return { ...base, kind: 'toolUse', by, id, name, server, input };
+      return { ...base, kind: 'toolUse', by, id, name, server, input, incomplete };
     }
     case 'toolResult':
       return resultPart(base, block.value);

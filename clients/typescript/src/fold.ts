@@ -89,8 +89,7 @@ export class ChatFold {
         answer.cite(sequence, payload.value);
         return this.#become({ ...next, parts: answer.parts });
       case 'blockStopped': {
-        const { index = 0, content, signature } = payload.value;
-        answer.stop(sequence, index, content, signature);
+        answer.stop(sequence, payload.value);
         return this.#said(next);
       }
       case 'toolResultsRequested': {

@@ -36,8 +36,10 @@ export interface ToolUsePart extends BlockBase {
   readonly name: string;
   /** Of an MCP server's tool: the server's name in the request. */
   readonly server: string;
-  /** JSON text; whole when the block is done. */
+  /** JSON text; whole when the block is done and not incomplete. */
   readonly input: string;
+  /** The model was cut off within the call: it is not to be carried out. */
+  readonly incomplete: boolean;
 }
 
 export interface ToolResultPart extends BlockBase {
