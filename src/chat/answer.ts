@@ -23,6 +23,7 @@ import {
 } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
+import { sendableName } from './sendable-name.ts';
 
 interface Part {
   readonly sequence: number;
@@ -224,7 +225,9 @@ export class AnswerFold {
         return result === undefined ? [] : [resultBlock(result)];
       });
       if (results.length === 0 && turn !== newest) continue;
-      const said = blocks.filter(({ kind }) => kind !== BlockKind.TOOL_RESULT).map(toContent);
+      const said = blocks
+        .filter(({ kind }) => kind !== BlockKind.TOOL_RESULT)
+        .map((block) => sendable(toContent(block)));
       messages.push(create(MessageSchema, { role: Role.ASSISTANT, content: said }));
       if (results.length > 0) {
         messages.push(create(MessageSchema, { role: Role.USER, content: results }));
@@ -343,6 +346,13 @@ export function resultImageBytes({
 
 function resultBlock(value: ToolResultBlock): ContentBlock {
   return create(ContentBlockSchema, { block: { case: 'toolResult', value } });
+}
+
+function sendable(content: ContentBlock): ContentBlock {
+  const { block } = content;
+  if (block.case !== 'toolUse') return content;
+  const value = { ...block.value, name: sendableName(block.value.name) };
+  return { ...content, block: { case: 'toolUse', value } };
 }
 
 function textOf(block: Block): string {

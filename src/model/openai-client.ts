@@ -47,6 +47,8 @@ export interface ModelCallPolicy {
 
 export interface ServerCall {
   readonly body: ChatBody;
+  /** The request has tools, though there may be none of them now. */
+  readonly mayCall: boolean;
   /** Goes upstream as a request header, so that both logs can be held together. */
   readonly correlationId: string;
   /** How the model marks reasoning within its text; undefined: it does not, or its server takes it out. */
@@ -164,7 +166,7 @@ export function createServerClient(
         sink: span.watching(sink),
         asked: {
           stops: stopsOf(body),
-          tools: (body.tools?.length ?? 0) > 0,
+          tools: call.mayCall,
           mostTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
           thinkTags,
         },

@@ -1,5 +1,6 @@
 // Tool calls out of the pieces in which they are streamed. Servers agree on the fields and not on how
 // they fill them: ids may be missing, indexes missing or all 0, names repeated, input an object.
+import { MAX_TOOL_CALLS_PER_TURN, MAX_TOOL_INPUT_CHARS } from '../chat/limits.ts';
 import type { ModelSink } from '../chat/model-port.ts';
 import { unreadable } from './failure.ts';
 import { createWholeCharacters, type WholeCharacters } from './whole-characters.ts';
@@ -48,6 +49,10 @@ export function createToolCallDeltas(
     const input = inputIn(piece.function?.arguments);
     if (!begins && call.name === '') {
       call.early += input;
+      // A sink bounds what has a name.
+      if (calls.length > MAX_TOOL_CALLS_PER_TURN || call.early.length > MAX_TOOL_INPUT_CHARS) {
+        throw unreadable('a tool call without the name of a tool');
+      }
       return;
     }
     if (begins) {

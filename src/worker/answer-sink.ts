@@ -97,12 +97,10 @@ export class AnswerSink implements ModelSink {
     this.#citations?.end();
     this.#closeBlock();
     const index = this.#nextIndex++;
-    const begun = this.#calls.begin(call, id, name, index);
     const { turn } = this.#start;
-    this.#writer.push({
-      case: 'blockStarted',
-      value: { index, kind: begun.kind, turn, id: begun.id, name, server: begun.server },
-    });
+    const { kind, id: ownId, name: ownName, server } = this.#calls.begin(call, id, name, index);
+    const value = { index, kind, turn, id: ownId, name: ownName, server };
+    this.#writer.push({ case: 'blockStarted', value });
   };
   readonly toolInput = (call: number, json: string): void => {
     if (json === '') return;

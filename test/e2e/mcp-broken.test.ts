@@ -273,6 +273,16 @@ test('what is nested a hundred thousand levels deep is left out, or told in a no
   assert.match(`${warning?.message} ${told?.text}`, /nested too deeply/);
 });
 
+test('a call while every server is away is an error result, and ends no run', async () => {
+  await using server = await startMcpServer(() => html);
+  const watch = await chats.runToEnd(calling(['broken__look']), [
+    { name: 'broken', url: server.url },
+  ]);
+  assert.deepEqual(resultsIn(watch.events), [
+    { text: 'There is no tool "broken__look", nor any other in this chat.', isError: true },
+  ]);
+});
+
 test('tool_choice is let go where every server is away, since there is nothing to choose', async () => {
   await using server = await startMcpServer(() => html);
   const streamId = await chats.start({ text: ['done'] }, [{ name: 'broken', url: server.url }], {

@@ -190,6 +190,16 @@ for (const [habit, fields, wanted] of HABITS) {
   });
 }
 
+test('half of a surrogate pair is told as that: it is a string, and no text', () => {
+  const error = refusalOf({
+    request: { messages: [{ role: 'ROLE_USER', content: [{ text: 'secret \ud800' }] }] },
+  });
+  assert.deepEqual(said(error), {
+    'request.messages[0].content[0].text':
+      'has half of a surrogate pair, \\ud800 to \\udfff without its other half, which is no text',
+  });
+});
+
 test('a duration in other units is told in seconds, and only what is surely meant', () => {
   const form = 'must be a duration in seconds such as "30s"';
   for (const [given, meant] of [
