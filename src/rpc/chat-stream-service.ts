@@ -21,6 +21,7 @@ import { listChatStreams } from './list-chat-streams.ts';
 import { listModels, modelsOrUnavailable } from './list-models.ts';
 import type { ObserveHub } from './observe-hub.ts';
 import { submitToolResults } from './submit-tool-results.ts';
+import { SubmitTurns } from './submit-turns.ts';
 import { spanOf } from './rpc-span.ts';
 import { waitChatStream } from './wait-chat-stream.ts';
 
@@ -44,6 +45,7 @@ export interface ServiceDeps {
 
 export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
   const untilOver = deps.hub.untilOver;
+  const submitTurns = new SubmitTurns();
   return {
     initiateChatStream: (request, context) =>
       initiateChatStream(
@@ -83,9 +85,12 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
       spanOf(context.values)?.about(meta);
       return {};
     },
-    submitToolResults: async (request, context) => ({
-      chatStream: await submitToolResults(deps, tenantOf(context.values), request),
-    }),
+    submitToolResults: async (request, context) => {
+      const tenant = tenantOf(context.values);
+      const chat = { tenant, streamId: request.streamId };
+      const submit = () => submitToolResults(deps, tenant, request);
+      return { chatStream: await submitTurns.take(chat, submit) };
+    },
     listModels: (_, context) => listModels(deps.model, context.signal),
   };
 }
