@@ -685,7 +685,8 @@ type ToolResultBlock struct {
 	// The id of the tool_use that this answers.
 	ToolUseId string `protobuf:"bytes,1,opt,name=tool_use_id,json=toolUseId,proto3" json:"tool_use_id,omitempty"`
 	// The answer: text, image and document blocks. In requests and SubmitToolResults text, and images as bytes, are
-	// honoured so far. Those of MCP servers' tools have at most 512 KiB of images.
+	// honoured so far. Those of MCP servers' tools have at most 512 KiB of images. In answers a result of a tool that
+	// Tailrace runs has none at all while the tool is at work, and where the chat ended before it had answered.
 	Content []*ContentBlock `protobuf:"bytes,2,rep,name=content,proto3" json:"content,omitempty"`
 	// True: the tool failed and `content` says how; the model is told "Error: …". Default false.
 	IsError       *bool `protobuf:"varint,3,opt,name=is_error,json=isError,proto3,oneof" json:"is_error,omitempty"`

@@ -337,7 +337,8 @@ export type ToolResultBlock = Message$1<"tailrace.v1.ToolResultBlock"> & {
 
   /**
    * The answer: text, image and document blocks. In requests and SubmitToolResults text, and images as bytes, are
-   * honoured so far. Those of MCP servers' tools have at most 512 KiB of images.
+   * honoured so far. Those of MCP servers' tools have at most 512 KiB of images. In answers a result of a tool that
+   * Tailrace runs has none at all while the tool is at work, and where the chat ended before it had answered.
    *
    * @generated from field: repeated tailrace.v1.ContentBlock content = 2;
    */
