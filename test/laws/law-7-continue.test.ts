@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { MAX_ATTEMPTS } from '../../src/chat/limits.ts';
-import type { EventLog } from '../../src/chat/event-log.ts';
+import type { EventLog } from '../../src/chat/ports/event-log.ts';
 import type { Apart } from '../../src/worker/apart.ts';
 import { RunStop } from '../../src/worker/run-stop.ts';
 import {
