@@ -447,6 +447,8 @@ export const LIVE_RING_BYTES = 256 * KiB;
 export const REPLAY_PAGE_BYTES = 256 * KiB;
 /** A replay packs records into frames up to this size. */
 export const MAX_FRAME_BYTES = 64 * KiB;
+/** Who watches a chat at its expiry has so long to see its end, which the sweep makes of an unfinished one. */
+export const EXPIRED_END_MS = 5 * SECOND_MS;
 /** Silence on an unfinished chat is filled by reading the log after these waits. */
 export const SILENCE_READ_MS = [1_000, 2_000, 4_000, 8_000, 15_000] as const;
 
