@@ -14,24 +14,23 @@ import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stre
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import { AnswerFold } from '../../src/chat/answer.ts';
-import { canonicalRequest } from '../../src/chat/canonical.ts';
+import { AnswerFold } from '../../src/chat/fold/answer.ts';
+import { canonicalRequest } from '../../src/chat/request/canonical.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import type { Command, CommandInbox } from '../../src/chat/commands.ts';
-import { isOver } from '../../src/chat/status.ts';
-import type { EventLog, LogRecord, LogTail } from '../../src/chat/event-log.ts';
-import type { ServerTool, ToolOpener } from '../../src/chat/tool-port.ts';
-import type { Logger } from '../../src/chat/logger.ts';
-import type { ModelClient } from '../../src/chat/model-port.ts';
-import { recordsUpTo } from '../../src/chat/read-log.ts';
-import type { Opener } from '../../src/chat/sealing-port.ts';
+import type { Command, CommandInbox } from '../../src/chat/ports/commands.ts';
+import { isOver } from '../../src/chat/decisions/status.ts';
+import type { EventLog, LogRecord, LogTail } from '../../src/chat/ports/event-log.ts';
+import type { ServerTool, ToolOpener } from '../../src/chat/ports/tool.ts';
+import type { Logger } from '../../src/chat/ports/logger.ts';
+import type { ModelClient } from '../../src/chat/ports/model.ts';
+import { recordsUpTo } from '../../src/chat/log/read-log.ts';
+import type { Opener } from '../../src/chat/ports/sealing.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { createSealing } from '../../src/ops/sealing.ts';
-import { cancelChatStream } from '../../src/rpc/cancel-chat-stream.ts';
-import { initiateChatStream, type InitiateDeps } from '../../src/rpc/initiate-chat-stream.ts';
-import type { Tracer } from '../../src/chat/span.ts';
-import { UNTRACED } from '../../src/chat/span.ts';
+import { cancelChatStream } from '../../src/rpc/calls/cancel-chat-stream.ts';
+import { initiateChatStream, type InitiateDeps } from '../../src/rpc/calls/initiate-chat-stream.ts';
+import type { Tracer } from '../../src/chat/ports/span.ts';
+import { UNTRACED } from '../../src/chat/ports/span.ts';
 import { traceparentOf } from '../../src/chat/trace.ts';
 import { databaseChecker } from '../../src/tools/databases/database-checks.ts';
 import { startControlLoop } from '../../src/worker/control-loop.ts';
@@ -40,6 +39,7 @@ import { startWorker } from '../../src/worker/worker.ts';
 import { TEST_MODEL_INFO } from './test-model.ts';
 import { SILENT } from './nats.ts';
 import { until } from './until.ts';
+import { testMeta } from './test-meta.ts';
 
 export const TENANT = 'default';
 
@@ -123,19 +123,13 @@ export async function startedAt(
     chat,
     verb: 'start',
     priority: 5,
-    meta: {
+    meta: testMeta({
       appendId: chat.streamId,
       createdAtMs,
       expiresAtMs,
       correlationId: 'trace',
-      traceparent: '',
-      model: 'test-model',
-      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: hash,
-      metadata: {},
-      reason: '',
-      results: 0,
-    },
+    }),
     data: bytes,
   };
   assert.equal((await inbox.publish(start, 0)).type, 'stored');

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { connect } from '@nats-io/transport-node';
 import { EMBEDDED_NATS_SYNC_MS } from '../../src/chat/limits.ts';
-import type { Logger } from '../../src/chat/logger.ts';
+import type { Logger } from '../../src/chat/ports/logger.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { openNats } from '../../src/nats/adapter.ts';
-import type { EmbeddedNats } from '../../src/nats/embedded-server.ts';
-import { startEmbeddedNats } from '../../src/nats/embedded-server.ts';
+import type { EmbeddedNats } from '../../src/nats/embedded/embedded-server.ts';
+import { startEmbeddedNats } from '../../src/nats/embedded/embedded-server.ts';
 import type { StoreLimits } from '../../src/nats/store-gauge.ts';
 import { setUp } from './needs.ts';
 

@@ -8,12 +8,13 @@ import * as fc from 'fast-check';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import type { ChangeFeed, ChatChange, ListFilter } from '../../src/chat/chat-list.ts';
+import type { ChangeFeed, ChatChange, ListFilter } from '../../src/chat/ports/chat-list.ts';
 import { LIST_KEEP_EXPIRED_MS } from '../../src/chat/limits.ts';
 import { MEMORY, openList, type SqliteList } from '../../src/list/sqlite-list.ts';
 import { testMark } from '../support/claims.ts';
 import { SILENT, temporaryFolder } from '../support/nats.ts';
 import { until } from '../support/until.ts';
+import { testMeta } from '../support/test-meta.ts';
 
 interface Chat {
   readonly tenant: string;
@@ -60,19 +61,7 @@ function changesOf(chat: Chat, place: number): ChatChange[] {
   const expiresAtMs = Date.now() + (chat.expired ? -LATER_MS : LATER_MS);
   const sequence = place * 3 + 1;
   const model = 'm';
-  const meta = {
-    appendId: '',
-    createdAtMs,
-    expiresAtMs,
-    correlationId,
-    traceparent: '',
-    model,
-    runTimeoutMs: RUN_TIMEOUT_MS,
-    requestHash: '',
-    metadata,
-    reason: '',
-    results: 0,
-  };
+  const meta = testMeta({ createdAtMs, expiresAtMs, correlationId, model, metadata });
   const changes: ChatChange[] = [{ kind: 'start', sequence, chat: key, priority: 5, meta }];
   if (status !== PENDING) {
     const mark = testMark({
