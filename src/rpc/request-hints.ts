@@ -11,7 +11,7 @@ import {
 } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ChatStreamStatusSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ContentBlockSchema, RoleSchema } from '../../gen/tailrace/v1/content_pb.ts';
-import { nearest } from './near-names.ts';
+import { nearest } from '../chat/near-names.ts';
 import { exampleOf } from './request-forms.ts';
 
 const SYSTEM_TEXT = 'there is no such role: its text belongs in request.system.text';

@@ -244,7 +244,7 @@ test('a request that breaks rules is refused with each field and what would be r
 test('a file that cannot be read, or is no JSON or YAML, is told by its name and place', async () => {
   const missing = await run(['initiate', '-f', '/no/such/file']);
   assert.equal(missing.code, 2);
-  assert.match(missing.stderr, /\/no\/such\/file cannot be read: ENOENT/);
+  assert.match(missing.stderr, /\/no\/such\/file cannot be read: there is no such file\.\n/);
   const broken = await run(['initiate', '-f', '-'], { stdin: 'request:\n  - [' });
   assert.equal(broken.code, 2);
   assert.match(broken.stderr, /stdin is no YAML: line \d+:\d+: /);
