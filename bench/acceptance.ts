@@ -7,9 +7,9 @@ import { InitiateChatStreamRequestSchema } from '../gen/tailrace/v1/chat_stream_
 import { Role } from '../gen/tailrace/v1/content_pb.ts';
 import { traceparentOf } from '../src/chat/trace.ts';
 import { createSealing } from '../src/ops/sealing.ts';
-import { initiateChatStream } from '../src/rpc/initiate-chat-stream.ts';
-import { messageFromBinary, messageFromJson } from '../src/rpc/request-checks.ts';
-import { boundBinaryValues, boundJsonValues } from '../src/rpc/request-values.ts';
+import { initiateChatStream } from '../src/rpc/calls/initiate-chat-stream.ts';
+import { messageFromBinary, messageFromJson } from '../src/rpc/request/request-checks.ts';
+import { boundBinaryValues, boundJsonValues } from '../src/rpc/request/request-values.ts';
 import { memoryLog } from '../test/support/memory-log.ts';
 import { TEST_MODEL_INFO } from '../test/support/test-model.ts';
 

@@ -4,9 +4,9 @@
 import { create } from '@bufbuild/protobuf';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { ChatRequestSchema } from '../gen/tailrace/v1/chat_request_pb.ts';
-import type { Embedder } from '../src/chat/embedding-port.ts';
+import type { Embedder } from '../src/chat/ports/embedding.ts';
 import { EMBEDDINGS_BATCH } from '../src/chat/limits.ts';
-import type { ServerTool } from '../src/chat/tool-port.ts';
+import type { ServerTool } from '../src/chat/ports/tool.ts';
 import { documentSearchTool } from '../src/tools/search/document-search.ts';
 import { summary } from './stats.ts';
 import { traceparentOf } from '../src/chat/trace.ts';

@@ -14,11 +14,11 @@ import {
 } from '../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { ChatError } from '../src/chat/errors.ts';
 import { EMBEDDED_NATS_SYNC_MS } from '../src/chat/limits.ts';
-import type { Logger } from '../src/chat/logger.ts';
+import type { Logger } from '../src/chat/ports/logger.ts';
 import { openList } from '../src/list/sqlite-list.ts';
 import type { NatsAdapter } from '../src/nats/adapter.ts';
 import { openNats } from '../src/nats/adapter.ts';
-import { startEmbeddedNats } from '../src/nats/embedded-server.ts';
+import { startEmbeddedNats } from '../src/nats/embedded/embedded-server.ts';
 import { writeManyChats } from './many-chats.ts';
 import { memoryMibOf, startTailraceProcess } from './processes.ts';
 import type { Summary } from './stats.ts';

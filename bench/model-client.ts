@@ -10,10 +10,10 @@ import OpenAI from 'openai';
 import { create } from '@bufbuild/protobuf';
 import { ChatRequestSchema } from '../gen/tailrace/v1/chat_request_pb.ts';
 import { MessageSchema, Role } from '../gen/tailrace/v1/content_pb.ts';
-import { untracedSpan } from '../src/chat/span.ts';
+import { untracedSpan } from '../src/chat/ports/span.ts';
 import { traceparentOf } from '../src/chat/trace.ts';
 import { createRegistry } from '../src/model/registry.ts';
-import { oneServer } from '../src/model/registry-spec.ts';
+import { oneServer } from '../src/model/settings/registry-spec.ts';
 
 interface Load {
   readonly chats: number;

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
 import { ChatStreamStatus } from '../gen/tailrace/v1/chat_stream_pb.ts';
 import { RUN_TIMEOUT_MS } from '../src/chat/limits.ts';
-import type { StatusMark } from '../src/chat/event-log.ts';
+import type { StatusMark } from '../src/chat/ports/event-log.ts';
 import { openNats } from '../src/nats/adapter.ts';
 import { createNatsNodes } from '../test/chaos/nats-nodes.ts';
 import { SILENT, temporaryFolder } from '../test/support/nats.ts';

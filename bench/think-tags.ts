@@ -1,8 +1,8 @@
 // What it costs a token that the text is looked at for reasoning between tags: the answer is read with
 // and without, from the same events.
-import type { ModelSink } from '../src/chat/model-port.ts';
-import { createAnswer } from '../src/model/answer.ts';
-import { THINK_TAGS, type ThinkTags } from '../src/model/think-tags.ts';
+import type { ModelSink } from '../src/chat/ports/model.ts';
+import { createAnswer } from '../src/model/answer/answer.ts';
+import { THINK_TAGS, type ThinkTags } from '../src/model/dialects/think-tags.ts';
 
 export interface TagFigures {
   /** Reading an event of one token, µs. */

@@ -5,7 +5,7 @@
 //
 //   node bench/tool-steps.ts
 import { StopReason } from '../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ModelClient } from '../src/chat/model-port.ts';
+import type { ModelClient } from '../src/chat/ports/model.ts';
 import { runWorker, untilOver } from '../test/support/chat-fixtures.ts';
 import { startNats } from '../test/support/nats.ts';
 import { ownTool, startWithTools } from '../test/support/own-tools.ts';

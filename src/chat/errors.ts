@@ -1,5 +1,5 @@
 // The closed set of errors that a call may end with. Codes and wire details are made of them in one
-// place, src/rpc/errors.ts; causes and driver texts stay in `cause`, for the log.
+// place, src/rpc/edge/errors.ts; causes and driver texts stay in `cause`, for the log.
 
 /** ErrorReason of the contract without its prefix. */
 export type ChatErrorReason =

@@ -168,6 +168,8 @@ export const MAX_EMBEDDINGS_ANSWER_BYTES = 32 * MiB;
 export const MAX_EMBEDDING_DIMENSIONS = 8_192;
 /** Of the vectors of one run, which are 4 bytes for each dimension of each passage. */
 export const MAX_VECTOR_BYTES = 32 * MiB;
+/** Of the vectors that a process keeps for the searches to come, those that are being made included. */
+export const KEPT_VECTOR_BYTES = 256 * MiB;
 /** Passages of one run that are embedded; where there are more, none is. */
 export const MAX_EMBEDDED_PASSAGES = 8_192;
 /** Passages of each ranking that are fused. */

@@ -2,33 +2,33 @@
 // src/main by name. One file for each command; here they are put together. May not live here: anything that a
 // program in another language could not do as well, but for serve, demo, token, config check and doctor.
 import { Command } from 'commander';
-import { EXIT, EXIT_MEANINGS } from './exit-codes.ts';
-import { note, onErr, onOut } from './terminal.ts';
+import { EXIT, EXIT_MEANINGS } from './outcome/exit-codes.ts';
+import { note, onErr, onOut } from './terminal/terminal.ts';
 import { packageVersion } from './version.ts';
 
 type Commands = Readonly<Record<string, () => Promise<Command>>>;
 
 const CHATS: Commands = {
-  chat: async () => (await import('./chat.ts')).chatCommand(),
-  initiate: async () => (await import('./initiate.ts')).initiateCommand(),
-  observe: async () => (await import('./observe.ts')).observeCommand(),
-  wait: async () => (await import('./wait.ts')).waitCommand(),
-  get: async () => (await import('./get.ts')).getCommand(),
-  list: async () => (await import('./list.ts')).listCommand(),
-  cancel: async () => (await import('./end-chats.ts')).cancelCommand(),
-  delete: async () => (await import('./end-chats.ts')).deleteCommand(),
-  submit: async () => (await import('./submit.ts')).submitCommand(),
-  models: async () => (await import('./models.ts')).modelsCommand(),
+  chat: async () => (await import('./commands/chat.ts')).chatCommand(),
+  initiate: async () => (await import('./commands/initiate.ts')).initiateCommand(),
+  observe: async () => (await import('./commands/observe.ts')).observeCommand(),
+  wait: async () => (await import('./commands/wait.ts')).waitCommand(),
+  get: async () => (await import('./commands/get.ts')).getCommand(),
+  list: async () => (await import('./commands/list.ts')).listCommand(),
+  cancel: async () => (await import('./commands/end-chats.ts')).cancelCommand(),
+  delete: async () => (await import('./commands/end-chats.ts')).deleteCommand(),
+  submit: async () => (await import('./commands/submit.ts')).submitCommand(),
+  models: async () => (await import('./commands/models.ts')).modelsCommand(),
 };
 
 const RUNNING: Commands = {
-  serve: async () => (await import('./serve.ts')).serveCommand(),
-  api: async () => (await import('./serve.ts')).apiCommand(),
-  worker: async () => (await import('./serve.ts')).workerCommand(),
-  demo: async () => (await import('./demo.ts')).demoCommand(),
-  token: async () => (await import('./token.ts')).tokenCommand(),
-  config: async () => (await import('./config.ts')).configCommand(),
-  doctor: async () => (await import('./doctor.ts')).doctorCommand(),
+  serve: async () => (await import('./commands/serve.ts')).serveCommand(),
+  api: async () => (await import('./commands/serve.ts')).apiCommand(),
+  worker: async () => (await import('./commands/serve.ts')).workerCommand(),
+  demo: async () => (await import('./commands/demo.ts')).demoCommand(),
+  token: async () => (await import('./commands/token.ts')).tokenCommand(),
+  config: async () => (await import('./commands/config.ts')).configCommand(),
+  doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(),
 };
 
 const GROUPS: Readonly<Record<string, Commands>> = {
@@ -58,7 +58,7 @@ export async function createProgram(args: readonly string[]): Promise<Command> {
     }
   }
   if (!alone) {
-    const { completeCommand, completionCommand } = await import('./completion.ts');
+    const { completeCommand, completionCommand } = await import('./commands/completion.ts');
     program
       .addCommand(completionCommand().helpGroup(ELSE))
       .addCommand(completeCommand(program), { hidden: true })

@@ -1,8 +1,8 @@
 // `tailrace`: what bin/tailrace.mjs starts. Reads the arguments, runs the command, ends with its exit code.
 import { type Command, CommanderError } from 'commander';
-import { EXIT } from './exit-codes.ts';
+import { EXIT } from './outcome/exit-codes.ts';
 import { createProgram } from './program.ts';
-import { note } from './terminal.ts';
+import { note } from './terminal/terminal.ts';
 
 // `tailrace list | head` has all that it wants: that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -2,7 +2,7 @@
 // of a process of their own, bounded in time and memory. May not live here: what a request may hold, and what becomes of the text.
 import { fileURLToPath } from 'node:url';
 import type { ChatKey } from '../chat/chat-key.ts';
-import type { DocumentReader, DocumentReading, DocumentToRead } from '../chat/document-port.ts';
+import type { DocumentReader, DocumentReading, DocumentToRead } from '../chat/ports/document.ts';
 import { ChatError } from '../chat/errors.ts';
 import {
   DOCUMENT_READ_MS,
@@ -12,7 +12,7 @@ import {
   DOCUMENT_READERS,
   MAX_WAITING_DOCUMENT_BYTES,
 } from '../chat/limits.ts';
-import type { Logger } from '../chat/logger.ts';
+import type { Logger } from '../chat/ports/logger.ts';
 import type { DocumentKind } from '../chat/media-type.ts';
 import { createProcessPool, type Place, ProcessFailure } from '../processes/process-pool.ts';
 import { decodeText } from './decode-text.ts';

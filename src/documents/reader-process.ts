@@ -1,7 +1,7 @@
 // The process that reads documents. Its thread reads; this side only watches time and memory, so that a
 // document which holds the thread in a loop or fills its buffers is ended all the same.
 import { Worker } from 'node:worker_threads';
-import type { DocumentReading } from '../chat/document-port.ts';
+import type { DocumentReading } from '../chat/ports/document.ts';
 import type { ReaderBounds, ReadJob, ReadReply } from './reader-protocol.ts';
 import { tooLong, tooMuchMemory } from './unreadable.ts';
 

@@ -1,5 +1,5 @@
 // What the api process, the process that reads documents and its thread say to each other.
-import type { DocumentReading } from '../chat/document-port.ts';
+import type { DocumentReading } from '../chat/ports/document.ts';
 import type { DocumentKind } from '../chat/media-type.ts';
 
 export interface ReadJob {

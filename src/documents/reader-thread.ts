@@ -1,6 +1,6 @@
 // The thread that reads documents: bytes in, text or why not out.
 import { parentPort } from 'node:worker_threads';
-import type { DocumentReading } from '../chat/document-port.ts';
+import type { DocumentReading } from '../chat/ports/document.ts';
 import { decodeText } from './decode-text.ts';
 import { docxText } from './docx.ts';
 import { htmlText } from './html.ts';

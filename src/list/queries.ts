@@ -6,9 +6,9 @@ import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatStreamSchema, ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ToolUseBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import { AnswerFold } from '../chat/answer.ts';
-import type { ChatList, ListFilter, ListPlace } from '../chat/chat-list.ts';
-import { applyFold } from '../chat/chat-view.ts';
+import { AnswerFold } from '../chat/fold/answer.ts';
+import type { ChatList, ListFilter, ListPlace } from '../chat/ports/chat-list.ts';
+import { applyFold } from '../chat/fold/chat-view.ts';
 
 /** Counting thousands of rows for each start would cost more than the start. */
 const COUNT_FRESH_MS = 100;

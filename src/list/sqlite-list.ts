@@ -6,8 +6,8 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { SQLInputValue } from 'node:sqlite';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import type { ChangeFeed, ChatChange, ChatList, ListPosition } from '../chat/chat-list.ts';
-import { runDueMs } from '../chat/deadlines.ts';
+import type { ChangeFeed, ChatChange, ChatList, ListPosition } from '../chat/ports/chat-list.ts';
+import { runDueMs } from '../chat/decisions/deadlines.ts';
 import { ChatError } from '../chat/errors.ts';
 import {
   LIST_CATCH_UP_MS,
@@ -16,7 +16,7 @@ import {
   LIST_FLUSH_MS,
   LIST_KEEP_EXPIRED_MS,
 } from '../chat/limits.ts';
-import type { Logger } from '../chat/logger.ts';
+import type { Logger } from '../chat/ports/logger.ts';
 import type { PendingCall } from './queries.ts';
 import { openQueries } from './queries.ts';
 import type { QueuePlaces } from './queue-places.ts';

@@ -5,7 +5,7 @@ import { APART_ALIVE_MS, HAND_BACK_MS } from '../chat/limits.ts';
 import { createLogger } from '../ops/logging.ts';
 import type { ApartReport } from '../worker/apart.ts';
 import { commandFeed } from '../worker/apart.ts';
-import type { ApartOrder } from './apart-protocol.ts';
+import type { ApartOrder } from './apart/apart-protocol.ts';
 import type { SetupFindings } from './findings.ts';
 import { startTailrace } from './tailrace.ts';
 

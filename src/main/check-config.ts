@@ -1,6 +1,6 @@
 // What a start would read: the environment and the files that it names. Nothing is started here, and
 // nothing printed.
-import type { RegistrySpec } from '../model/registry-spec.ts';
+import type { RegistrySpec } from '../model/settings/registry-spec.ts';
 import { type Config, ConfigError, readConfig } from '../ops/config.ts';
 import { mcpServersInFile } from './mcp-servers.ts';
 import { checkEmbedded, promptInFile, specInFiles } from './models.ts';

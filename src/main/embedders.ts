@@ -1,8 +1,8 @@
 // The embeddings endpoint of the operator's file as it is now. A run keeps to the one that it began with.
-import type { Embedder } from '../chat/embedding-port.ts';
-import type { Tracer } from '../chat/span.ts';
-import { type ClosableEmbedder, createEmbedder } from '../model/openai-embedder.ts';
-import type { RegistrySpec } from '../model/registry-spec.ts';
+import type { Embedder } from '../chat/ports/embedding.ts';
+import type { Tracer } from '../chat/ports/span.ts';
+import { type ClosableEmbedder, createEmbedder } from '../model/calls/openai-embedder.ts';
+import type { RegistrySpec } from '../model/settings/registry-spec.ts';
 
 export interface Embedders {
   readonly embedder: () => Embedder | undefined;

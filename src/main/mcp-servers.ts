@@ -1,6 +1,6 @@
 // The operator's own MCP servers, as his file has them: read at the start, and again on SIGHUP.
 import { readFile } from 'node:fs/promises';
-import type { Logger } from '../chat/logger.ts';
+import type { Logger } from '../chat/ports/logger.ts';
 import { OperatorFileError } from '../operator/operator-file.ts';
 import type { Config } from '../ops/config.ts';
 import { ConfigError } from '../ops/config.ts';

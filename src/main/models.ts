@@ -1,17 +1,17 @@
 // Which models there are: by the operator's file, by one server's address, or the embedded one.
 import { readFile } from 'node:fs/promises';
-import type { Logger } from '../chat/logger.ts';
-import type { ModelClient } from '../chat/model-port.ts';
-import { parseTemplate } from '../chat/prompt-template.ts';
-import type { DefaultPrompt } from '../chat/system-text.ts';
+import type { Logger } from '../chat/ports/logger.ts';
+import type { ModelClient } from '../chat/ports/model.ts';
+import { parseTemplate } from '../chat/prompt/prompt-template.ts';
+import type { DefaultPrompt } from '../chat/prompt/system-text.ts';
 import { startEmbeddedModel } from '../model/embedded/embedded-model.ts';
-import { readModelsFile } from '../model/models-file.ts';
+import { readModelsFile } from '../model/settings/models-file.ts';
 import { OperatorFileError } from '../operator/operator-file.ts';
-import { createAdmission } from '../model/admission.ts';
-import { retryPolicyOf } from '../model/openai-client.ts';
+import { createAdmission } from '../model/calls/admission.ts';
+import { retryPolicyOf } from '../model/calls/openai-client.ts';
 import { createRegistry } from '../model/registry.ts';
-import type { RegistrySpec } from '../model/registry-spec.ts';
-import { oneServer } from '../model/registry-spec.ts';
+import type { RegistrySpec } from '../model/settings/registry-spec.ts';
+import { oneServer } from '../model/settings/registry-spec.ts';
 import type { Config } from '../ops/config.ts';
 import { ConfigError } from '../ops/config.ts';
 import type { SetupFindings } from './findings.ts';

@@ -2,7 +2,7 @@
 import { writeSync } from 'node:fs';
 import type { Tailrace } from './tailrace.ts';
 import { startTailrace } from './tailrace.ts';
-import type { Logger } from '../chat/logger.ts';
+import type { Logger } from '../chat/ports/logger.ts';
 import type { Config } from '../ops/config.ts';
 import { readConfig, ConfigError } from '../ops/config.ts';
 import { createLogger } from '../ops/logging.ts';

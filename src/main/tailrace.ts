@@ -6,12 +6,11 @@ import { sealKeysIn } from '../ops/seal-keys-file.ts';
 import { createSealing } from '../ops/sealing.ts';
 import { readTracing } from '../ops/tracing-settings.ts';
 import { openTracing } from '../ops/tracing.ts';
-import type { WorkQueue } from '../chat/commands.ts';
-import type { Logger } from '../chat/logger.ts';
+import type { WorkQueue } from '../chat/ports/commands.ts';
+import type { Logger } from '../chat/ports/logger.ts';
 import type { NatsAdapter } from '../nats/adapter.ts';
 import { openNats } from '../nats/adapter.ts';
-import { startEmbeddedNats } from '../nats/embedded-server.ts';
-import type { RegistrySpec } from '../model/registry-spec.ts';
+import { startEmbeddedNats } from '../nats/embedded/embedded-server.ts';
 import { startControlLoop } from '../worker/control-loop.ts';
 import { startWorker } from '../worker/worker.ts';
 import { createAddressGuard } from '../tools/fetch/address-guard.ts';
@@ -20,9 +19,9 @@ import { toolOpener } from '../tools/open-tools.ts';
 import { createDocumentReader } from '../documents/document-reader.ts';
 import { listOf } from '../ops/address-ranges.ts';
 import { createGuardedFetch } from '../tools/fetch/guarded-fetch.ts';
-import type { OwnMcpServer } from '../tools/mcp/own-servers.ts';
 import { serverTools } from '../tools/server-tools.ts';
-import { apartProcesses } from './apart-processes.ts';
+import { apartProcesses } from './apart/apart-processes.ts';
+import type { Given } from './apart/apart-protocol.ts';
 import { startApi } from './api.ts';
 import { embedders } from './embedders.ts';
 import type { SetupFindings } from './findings.ts';
@@ -42,12 +41,6 @@ const STILL_CONNECTING_MS = 5_000;
 export interface Only {
   readonly queue: (work: WorkQueue) => WorkQueue;
   readonly given: Given;
-}
-
-/** What it has read for all of them. */
-export interface Given {
-  readonly models: RegistrySpec;
-  readonly mcpServers: readonly OwnMcpServer[];
 }
 
 export async function startTailrace(

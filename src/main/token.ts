@@ -1,6 +1,6 @@
 // A new token for a tenant: shown once, and its line added to the tokens file if there is one.
 import { open } from 'node:fs/promises';
-import { makeToken, TENANT_PATTERN } from '../rpc/auth.ts';
+import { makeToken, TENANT_PATTERN } from '../rpc/edge/auth.ts';
 
 export interface NewToken {
   readonly token: string;

@@ -5,11 +5,11 @@ import { ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { UNTRACED } from '../chat/span.ts';
-import { DEFAULT_TENANT, makeToken, tenantsByToken } from '../rpc/auth.ts';
+import { UNTRACED } from '../chat/ports/span.ts';
+import { DEFAULT_TENANT, makeToken, tenantsByToken } from '../rpc/edge/auth.ts';
 import { createHttpHandler, type HttpHandlerOptions } from '../rpc/http-handler.ts';
-import { listen } from '../rpc/listener.ts';
-import { parseTokens } from '../rpc/tokens-file.ts';
+import { listen } from '../rpc/edge/listener.ts';
+import { parseTokens } from '../rpc/edge/tokens-file.ts';
 
 const ROUNDS = 20;
 /** A model server that does not answer holds the port up no longer than this. */

@@ -1,5 +1,5 @@
 // What a call has cost, by the operator's prices. Nothing is said where the model server did not count.
-import type { ModelCost, ModelPrices, ModelUsage } from '../chat/model-port.ts';
+import type { ModelCost, ModelPrices, ModelUsage } from '../chat/ports/model.ts';
 
 const PRICED_TOKENS = 1_000_000;
 

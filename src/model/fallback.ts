@@ -2,8 +2,8 @@
 // the chat is told. After the first token nobody else is asked: an answer is one model's.
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
-import type { ModelOutcome, ModelSink, ModelWarning } from '../chat/model-port.ts';
-import { ModelFailure } from '../chat/model-port.ts';
+import type { ModelOutcome, ModelSink, ModelWarning } from '../chat/ports/model.ts';
+import { ModelFailure } from '../chat/ports/model.ts';
 
 /** What another model may do better. */
 const DOWN: ReadonlySet<FailureReason> = new Set([

@@ -1,9 +1,9 @@
-// src/model: model servers, behind the port in src/chat/model-port.ts. Here: which models there are,
+// src/model: model servers, behind the port in src/chat/ports/model.ts. Here: which models there are,
 // which server has each, and what of a request is sent there. May not live here: anything of NATS, rpcs,
 // or a chat's life.
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { MODEL_LIST_FRESH_MS, MODEL_LIST_RETRY_MS } from '../chat/limits.ts';
-import { fitViolations } from '../chat/model-fit.ts';
+import { fitViolations } from '../chat/request/model-fit.ts';
 import type {
   ModelCall,
   ModelClient,
@@ -11,26 +11,26 @@ import type {
   ModelOutcome,
   ModelSink,
   ModelWarning,
-} from '../chat/model-port.ts';
-import { ModelFailure } from '../chat/model-port.ts';
-import type { Admission } from './admission.ts';
-import { createAdmission } from './admission.ts';
-import { chatBody } from './chat-body.ts';
+} from '../chat/ports/model.ts';
+import { ModelFailure } from '../chat/ports/model.ts';
+import type { Admission } from './calls/admission.ts';
+import { createAdmission } from './calls/admission.ts';
+import { chatBody } from './body/chat-body.ts';
 import { costOf } from './cost.ts';
-import { unreadable } from './failure.ts';
+import { unreadable } from './answer/failure.ts';
 import type { Candidate } from './fallback.ts';
 import { answerByFirst } from './fallback.ts';
-import type { FirstTokenClock } from './first-token.ts';
-import { createFirstTokenClock } from './first-token.ts';
-import type { KnownServer } from './known-model.ts';
-import { infoOf, saysMore, sendingOf } from './known-model.ts';
-import { createModelList } from './model-list.ts';
-import type { ListedModel } from './listed-model.ts';
-import type { ModelCallPolicy, ServerClient } from './openai-client.ts';
-import { createServerClient, retryPolicyOf } from './openai-client.ts';
-import type { ModelSpec, RegistrySpec } from './registry-spec.ts';
-import { bareModel } from './registry-spec.ts';
-import { budgetStop } from './token-budget.ts';
+import type { FirstTokenClock } from './calls/first-token.ts';
+import { createFirstTokenClock } from './calls/first-token.ts';
+import type { KnownServer } from './known/known-model.ts';
+import { infoOf, saysMore, sendingOf } from './known/known-model.ts';
+import { createModelList } from './known/model-list.ts';
+import type { ListedModel } from './known/listed-model.ts';
+import type { ModelCallPolicy, ServerClient } from './calls/openai-client.ts';
+import { createServerClient, retryPolicyOf } from './calls/openai-client.ts';
+import type { ModelSpec, RegistrySpec } from './settings/registry-spec.ts';
+import { bareModel } from './settings/registry-spec.ts';
+import { budgetStop } from './body/token-budget.ts';
 
 export interface RegistryPolicy extends ModelCallPolicy {
   readonly listFreshMs?: number;

@@ -1,11 +1,11 @@
 // src/nats: the only place that knows NATS. Everything above it sees the ports of src/chat. What does
 // not belong here: any decision about a chat; those are in src/chat.
-import type { ChangeFeed } from '../chat/chat-list.ts';
-import type { CommandInbox, ControlQueue, WorkQueue } from '../chat/commands.ts';
-import type { EventLog, LiveFeed, LogEraser } from '../chat/event-log.ts';
+import type { ChangeFeed } from '../chat/ports/chat-list.ts';
+import type { CommandInbox, ControlQueue, WorkQueue } from '../chat/ports/commands.ts';
+import type { EventLog, LiveFeed, LogEraser } from '../chat/ports/event-log.ts';
 import { MAX_REQUEST_BYTES, NATS_REQUEST_MS } from '../chat/limits.ts';
-import type { Logger } from '../chat/logger.ts';
-import { inboxWithin, logWithin, queueWithin } from '../chat/store-room.ts';
+import type { Logger } from '../chat/ports/logger.ts';
+import { inboxWithin, logWithin, queueWithin } from '../chat/log/store-room.ts';
 import { natsChangeFeed } from './change-feed.ts';
 import { natsCommandInbox } from './command-inbox.ts';
 import type { NatsOptions } from './connection.ts';

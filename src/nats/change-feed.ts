@@ -2,7 +2,7 @@
 import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import type { ChangeFeed, ChatChange, ListPosition } from '../chat/chat-list.ts';
+import type { ChangeFeed, ChatChange, ListPosition } from '../chat/ports/chat-list.ts';
 import { CHANGES_PULL_MS, CHANGES_SILENT_MS } from '../chat/limits.ts';
 import type { Exchange } from './exchange.ts';
 import { commandMetaIn, markIn } from './headers.ts';

@@ -1,6 +1,6 @@
 // The inbox of commands on the stream COMMANDS, as callers write and read it.
 import type { ChatKey } from '../chat/chat-key.ts';
-import type { Command, CommandInbox } from '../chat/commands.ts';
+import type { Command, CommandInbox } from '../chat/ports/commands.ts';
 import type { Exchange } from './exchange.ts';
 import { commandHeaders, commandMetaIn } from './headers.ts';
 import type { StoredMessage } from './leader.ts';

@@ -3,9 +3,9 @@ import type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/transp
 import { createInbox } from '@nats-io/transport-node';
 import type { ChatKey } from '../chat/chat-key.ts';
 import { ChatError } from '../chat/errors.ts';
-import type { EventLog, LogEraser, LogRecord, LogTail } from '../chat/event-log.ts';
+import type { EventLog, LogEraser, LogRecord, LogTail } from '../chat/ports/event-log.ts';
 import { MAX_CATCH_UP_RECORDS, NATS_REQUEST_MS } from '../chat/limits.ts';
-import { sequenceRange } from '../chat/record.ts';
+import { sequenceRange } from '../chat/log/record.ts';
 import type { Exchange } from './exchange.ts';
 import { appendIdIn, markIn, recordHeaders, storeSequenceIn } from './headers.ts';
 import type { StoredMessage } from './leader.ts';

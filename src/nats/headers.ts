@@ -3,8 +3,8 @@
 // commands, readable by people and by the list without decoding an event.
 import type { MsgHdrs } from '@nats-io/transport-node';
 import { headers } from '@nats-io/transport-node';
-import type { Command, CommandMeta } from '../chat/commands.ts';
-import type { StatusMark } from '../chat/event-log.ts';
+import type { Command, CommandMeta } from '../chat/ports/commands.ts';
+import type { StatusMark } from '../chat/ports/event-log.ts';
 
 const APPEND_ID = 'Tailrace-Append';
 const MARK = 'Tailrace-Mark';

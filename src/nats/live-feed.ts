@@ -1,6 +1,6 @@
 // The live edge of logs: core NATS, republished after it was stored, at most once.
 import type { NatsConnection } from '@nats-io/transport-node';
-import type { LiveFeed } from '../chat/event-log.ts';
+import type { LiveFeed } from '../chat/ports/event-log.ts';
 import { NATS_REQUEST_MS } from '../chat/limits.ts';
 import { recordOf } from './event-log.ts';
 import { logUnavailable } from './leader.ts';

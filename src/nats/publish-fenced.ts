@@ -1,6 +1,6 @@
 // The one way in: every write to COMMANDS and EVENTS is a conditional publish under a fence (law 2).
 import type { MsgHdrs } from '@nats-io/transport-node';
-import type { AppendOutcome } from '../chat/event-log.ts';
+import type { AppendOutcome } from '../chat/ports/event-log.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { ConnectionClosed } from './exchange.ts';
 

@@ -1,7 +1,7 @@
 // Pulling from one durable consumer: what is there now, as many as asked for, in one request.
 import type { Msg, Subscription } from '@nats-io/transport-node';
 import { createInbox } from '@nats-io/transport-node';
-import type { Delivery } from '../chat/commands.ts';
+import type { Delivery } from '../chat/ports/commands.ts';
 import { PULL_BYTES } from '../chat/limits.ts';
 import type { Exchange } from './exchange.ts';
 import { commandMetaIn } from './headers.ts';

@@ -1,10 +1,10 @@
 // How full the store is. What bounds it is looked at each second, what this process wrote since is
 // added: a burst cannot run past the mark between two looks. Each change is logged once.
-import type { AppendOutcome } from '../chat/event-log.ts';
+import type { AppendOutcome } from '../chat/ports/event-log.ts';
 import { STORE_LOOK_EVERY_MS } from '../chat/limits.ts';
-import type { Logger } from '../chat/logger.ts';
-import type { Fullness, StoreBound, StoreRoom } from '../chat/store-room.ts';
-import { fullnessOf, reserveBytes } from '../chat/store-room.ts';
+import type { Logger } from '../chat/ports/logger.ts';
+import type { Fullness, StoreBound, StoreRoom } from '../chat/log/store-room.ts';
+import { fullnessOf, reserveBytes } from '../chat/log/store-room.ts';
 import type { Exchange } from './exchange.ts';
 import { asText } from './publish-fenced.ts';
 import { COMMANDS, EVENTS } from './subjects.ts';

@@ -2,7 +2,7 @@
 // each, and a fence is one string, made by one function: replicated servers compare the fences of
 // writes in flight as strings, so two spellings would let two writers pass (law 2).
 import type { ChatKey } from '../chat/chat-key.ts';
-import type { Verb } from '../chat/commands.ts';
+import type { Verb } from '../chat/ports/commands.ts';
 
 export const COMMANDS = 'COMMANDS';
 export const EVENTS = 'EVENTS';

@@ -1,7 +1,7 @@
 // The queues of commands as workers and control loops take them, and the bell that wakes them.
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { ChatKey } from '../chat/chat-key.ts';
-import type { Command, ControlQueue, Delivery, WorkQueue } from '../chat/commands.ts';
+import type { Command, ControlQueue, Delivery, WorkQueue } from '../chat/ports/commands.ts';
 import { OWNER_QUESTION_MS, PRIORITY_LEVELS } from '../chat/limits.ts';
 import { startAtLeader } from './command-inbox.ts';
 import type { Exchange } from './exchange.ts';

@@ -27,11 +27,15 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
 import { SPAN_FIELD_CHARS, SPAN_FLUSH_MS } from '../chat/limits.ts';
-import type { Logger } from '../chat/logger.ts';
-import type { Span, SpanFields, SpanKind } from '../chat/span.ts';
+import type { Logger } from '../chat/ports/logger.ts';
+import type { Span, SpanFields, SpanKind, Tracer } from '../chat/ports/span.ts';
 import { readTraceparent, writeTraceparent } from '../chat/trace.ts';
-import type { Tracing } from './tracing.ts';
 import type { TracingSettings } from './tracing-settings.ts';
+
+/** Disposing it sends what is left, within a bound. */
+export interface Tracing extends AsyncDisposable {
+  readonly tracer: Tracer;
+}
 
 export async function openOtlpTracing(settings: TracingSettings, logger: Logger): Promise<Tracing> {
   sayThrough(logger);

@@ -4,7 +4,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { link, open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SEAL_KEY_BYTES } from '../chat/limits.ts';
-import type { Logger } from '../chat/logger.ts';
+import type { Logger } from '../chat/ports/logger.ts';
 import { ConfigError } from './config.ts';
 import type { SealKey } from './seal-keys.ts';
 import { parseSealKeys, sealKeyText } from './seal-keys.ts';

@@ -11,8 +11,8 @@ import {
 } from 'node:crypto';
 import type { ChatKey } from '../chat/chat-key.ts';
 import { ChatError } from '../chat/errors.ts';
-import type { Opener, Sealer, SecretPlace } from '../chat/sealing-port.ts';
-import { OpenError } from '../chat/sealing-port.ts';
+import type { Opener, Sealer, SecretPlace } from '../chat/ports/sealing.ts';
+import { OpenError } from '../chat/ports/sealing.ts';
 import type { SealKey } from './seal-keys.ts';
 
 const CIPHER = 'aes-256-gcm';

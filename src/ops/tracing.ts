@@ -1,13 +1,8 @@
 // Tracing as the rest of the house gets it. Without a collector to send to, nothing of the SDK is loaded.
-import type { Logger } from '../chat/logger.ts';
-import type { Tracer } from '../chat/span.ts';
-import { UNTRACED } from '../chat/span.ts';
+import type { Logger } from '../chat/ports/logger.ts';
+import { UNTRACED } from '../chat/ports/span.ts';
+import type { Tracing } from './otlp-tracing.ts';
 import type { TracingSettings } from './tracing-settings.ts';
-
-/** Disposing it sends what is left, within a bound. */
-export interface Tracing extends AsyncDisposable {
-  readonly tracer: Tracer;
-}
 
 export async function openTracing(
   settings: TracingSettings | undefined,

@@ -1,28 +1,28 @@
 // The rpcs of ChatStreamService that Connect serves, each a function of what it needs, in one file
 // each. ObserveChatStream has a writer of its own: observe-wire.ts.
-import type { ChatList } from '../chat/chat-list.ts';
-import type { CommandInbox, ControlQueue } from '../chat/commands.ts';
-import type { TokenCounter } from '../chat/context-fit.ts';
-import type { EventLog, LogEraser } from '../chat/event-log.ts';
+import type { ChatList } from '../chat/ports/chat-list.ts';
+import type { CommandInbox, ControlQueue } from '../chat/ports/commands.ts';
+import type { TokenCounter } from '../chat/request/context-fit.ts';
+import type { EventLog, LogEraser } from '../chat/ports/event-log.ts';
 import { DOCUMENTS_READ_MS } from '../chat/limits.ts';
-import type { Logger } from '../chat/logger.ts';
-import type { ModelClient } from '../chat/model-port.ts';
-import type { DatabaseChecker } from '../chat/tool-context.ts';
-import { type DocumentSources, readDocuments } from '../chat/read-documents.ts';
-import type { Sealer } from '../chat/sealing-port.ts';
+import type { Logger } from '../chat/ports/logger.ts';
+import type { ModelClient } from '../chat/ports/model.ts';
+import type { DatabaseChecker } from '../chat/rules/tool-context-rules.ts';
+import { type DocumentSources, readDocuments } from '../chat/request/read-documents.ts';
+import type { Sealer } from '../chat/ports/sealing.ts';
 import { traceparentOf } from '../chat/trace.ts';
-import { tenantOf } from './auth.ts';
-import { cancelChatStream } from './cancel-chat-stream.ts';
-import { deleteChatStream } from './delete-chat-stream.ts';
-import { getChatStream } from './get-chat-stream.ts';
+import { tenantOf } from './edge/auth.ts';
+import { cancelChatStream } from './calls/cancel-chat-stream.ts';
+import { deleteChatStream } from './calls/delete-chat-stream.ts';
+import { getChatStream } from './calls/get-chat-stream.ts';
 import type { ChatStreamHandlers } from './connect-routes.ts';
-import { initiateChatStream } from './initiate-chat-stream.ts';
-import { listChatStreams } from './list-chat-streams.ts';
-import { listModels, modelsOrUnavailable } from './list-models.ts';
-import type { ObserveHub } from './observe-hub.ts';
-import { submitToolResults } from './submit-tool-results.ts';
-import { spanOf } from './rpc-span.ts';
-import { waitChatStream } from './wait-chat-stream.ts';
+import { initiateChatStream } from './calls/initiate-chat-stream.ts';
+import { listChatStreams } from './calls/list-chat-streams.ts';
+import { listModels, modelsOrUnavailable } from './calls/list-models.ts';
+import type { ObserveHub } from './observe/observe-hub.ts';
+import { submitToolResults } from './calls/submit-tool-results.ts';
+import { spanOf } from './edge/rpc-span.ts';
+import { waitChatStream } from './calls/wait-chat-stream.ts';
 
 export interface ServiceDeps {
   readonly inbox: CommandInbox;

@@ -9,12 +9,12 @@ import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.
 import { file_tailrace_v1_error } from '../../gen/tailrace/v1/error_pb.ts';
 import { ChatError } from '../chat/errors.ts';
 import { MAX_CONTROL_REQUEST_BYTES } from '../chat/limits.ts';
-import { toConnectError } from './errors.ts';
+import { toConnectError } from './edge/errors.ts';
 import { healthService, type ServingStatus } from './health.ts';
 import { edgeInterceptor, refusalGate } from './interceptor.ts';
-import { shuttingDown } from './observe-wire.ts';
+import { shuttingDown } from './observe/observe-wire.ts';
 import { descriptorIndex, reflectionV1, reflectionV1Alpha } from './reflection.ts';
-import { COMPRESSIONS } from './request-reader.ts';
+import { COMPRESSIONS } from './request/request-reader.ts';
 
 /** The handlers there are; rpcs without one answer UNIMPLEMENTED. They throw ChatErrors. */
 export type ChatStreamHandlers = Partial<

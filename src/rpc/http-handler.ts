@@ -9,15 +9,15 @@ import {
 import { createAsyncIterable } from '@connectrpc/connect/protocol';
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import type { Tracer } from '../chat/span.ts';
-import { type Caller, setTenant, type Tenants } from './auth.ts';
-import { applyCors } from './cors.ts';
+import type { Tracer } from '../chat/ports/span.ts';
+import { type Caller, setTenant, type Tenants } from './edge/auth.ts';
+import { applyCors } from './edge/cors.ts';
 import { connectRoutes, type Route, type RouteOptions } from './connect-routes.ts';
-import { callerGone, callerLeft, grpcMessage, toConnectError } from './errors.ts';
+import { callerGone, callerLeft, grpcMessage, toConnectError } from './edge/errors.ts';
 import { setReading } from './interceptor.ts';
-import type { HttpHandler, HttpRequest, HttpResponse } from './listener.ts';
-import { handleObserve, type OpenObserve } from './observe-wire.ts';
-import { type Page, servePage } from './page.ts';
+import type { HttpHandler, HttpRequest, HttpResponse } from './edge/listener.ts';
+import { handleObserve, type OpenObserve } from './observe/observe-wire.ts';
+import { type Page, servePage } from './edge/page.ts';
 import {
   badRequest,
   frontPage,
@@ -25,12 +25,12 @@ import {
   wrongContentType,
   wrongMethod,
   wrongQuery,
-} from './plain-answers.ts';
-import { dropBody } from './request-body.ts';
-import { warmUpChecks } from './request-checks.ts';
-import { beginRpcSpan, type RpcSpan, setSpan } from './rpc-span.ts';
-import { formOfQuery, MAX_TIMER_MS, readRequest, timeoutMsOf } from './request-reader.ts';
-import { allowsGet, type WireForm, wireForm } from './wire-form.ts';
+} from './edge/plain-answers.ts';
+import { dropBody } from './request/request-body.ts';
+import { warmUpChecks } from './request/request-checks.ts';
+import { beginRpcSpan, type RpcSpan, setSpan } from './edge/rpc-span.ts';
+import { formOfQuery, MAX_TIMER_MS, readRequest, timeoutMsOf } from './request/request-reader.ts';
+import { allowsGet, type WireForm, wireForm } from './edge/wire-form.ts';
 
 export interface HttpHandlerOptions extends RouteOptions {
   readonly observe: OpenObserve;

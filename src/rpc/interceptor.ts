@@ -9,8 +9,8 @@ import {
   type HandlerContext,
   type Interceptor,
 } from '@connectrpc/connect';
-import { type LogError, toConnectError } from './errors.ts';
-import { spanOf } from './rpc-span.ts';
+import { type LogError, toConnectError } from './edge/errors.ts';
+import { spanOf } from './edge/rpc-span.ts';
 
 /** What became of a request before Connect saw it. */
 export type Reading =

@@ -1,6 +1,6 @@
 // The tools that are run here, opened for one run of a chat: Tailrace's own, and those of MCP servers.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import type { ServerTool, ToolOpener, ToolRunScope } from '../chat/tool-port.ts';
+import type { ServerTool, ToolOpener, ToolRunScope } from '../chat/ports/tool.ts';
 import type { McpParts } from './mcp/mcp-tools.ts';
 
 /** Those of Tailrace's own that a request asks for. */

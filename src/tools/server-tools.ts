@@ -1,8 +1,8 @@
 // Tailrace's own tools, by the names that a request asks for them by, each bound to what the request lets
 // it use. What does not belong here: how any of them works; each has a file of its own.
 import type { ChatRequest } from '../../gen/tailrace/v1/chat_request_pb.ts';
-import type { Embedder } from '../chat/embedding-port.ts';
-import type { ServerTool, ToolRunScope } from '../chat/tool-port.ts';
+import type { Embedder } from '../chat/ports/embedding.ts';
+import type { ServerTool, ToolRunScope } from '../chat/ports/tool.ts';
 import type { DatabaseEngine } from './databases/database-engine.ts';
 import { databaseQueryTool } from './databases/database-query.ts';
 import { documentSearchTool } from './search/document-search.ts';

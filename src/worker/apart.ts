@@ -1,7 +1,7 @@
 // Running a chat apart, alone in a process: what is said between a worker and that process. Whatever
 // kills a process cannot be asked about afterwards, so a chat that may be the cause runs where its end
 // takes no other chat along (decisions.ts, runsApart).
-import type { Command, Delivery, WorkQueue } from '../chat/commands.ts';
+import type { Command, Delivery, WorkQueue } from '../chat/ports/commands.ts';
 import { APART_NAK_DELAY_MS } from '../chat/limits.ts';
 
 /** What is done for the command's delivery; its worker sends it on for the newest one. */

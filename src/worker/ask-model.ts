@@ -1,18 +1,18 @@
 // One call of the model in a run: what it is asked with, and what its turn came to. What follows from that
 // is the run's.
 import { FailureReasonSchema, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { Command } from '../chat/commands.ts';
-import type { StatusMark } from '../chat/event-log.ts';
-import { fieldsOf } from '../chat/log-fields.ts';
-import type { Logger } from '../chat/logger.ts';
-import type { ModelClient, ModelSink } from '../chat/model-port.ts';
-import { ModelFailure } from '../chat/model-port.ts';
-import { nextCall } from '../chat/request-limits.ts';
-import type { Span } from '../chat/span.ts';
-import type { End } from '../chat/terminal.ts';
-import type { AnswerSink } from './answer-sink.ts';
+import type { Command } from '../chat/ports/commands.ts';
+import type { StatusMark } from '../chat/ports/event-log.ts';
+import { fieldsOf } from '../chat/ports/log-fields.ts';
+import type { Logger } from '../chat/ports/logger.ts';
+import type { ModelClient, ModelSink } from '../chat/ports/model.ts';
+import { ModelFailure } from '../chat/ports/model.ts';
+import { nextCall } from '../chat/rules/request-limits.ts';
+import type { Span } from '../chat/ports/span.ts';
+import type { End } from '../chat/decisions/terminal.ts';
+import type { AnswerSink } from './answer/answer-sink.ts';
 import { endByStop } from './run-stop.ts';
-import { checkTurn } from './tool-choice.ts';
+import { checkTurn } from './tools/tool-choice.ts';
 import type { OpenChat, Turn } from './turn.ts';
 
 /** What of a run a call of the model needs. */

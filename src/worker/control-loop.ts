@@ -1,13 +1,13 @@
 // Control commands never wait behind work: a loop in every process takes them. A cancel belongs to
 // the worker that runs the chat, a delete to the call that made it; what they have not done in time
 // the loop does itself (law 8). Any number of loops do no harm: the fence lets one of them through.
-import type { CarryOutDeps } from '../chat/carry-out.ts';
-import { carryOutCancel, carryOutDelete } from '../chat/carry-out.ts';
+import type { CarryOutDeps } from '../chat/log/carry-out.ts';
+import { carryOutCancel, carryOutDelete } from '../chat/log/carry-out.ts';
 import { keyOf } from '../chat/chat-key.ts';
-import type { Command, ControlQueue, Delivery } from '../chat/commands.ts';
+import type { Command, ControlQueue, Delivery } from '../chat/ports/commands.ts';
 import { CANCEL_TAKEOVER_MS, CONTROL_BATCH, WORKER_POLL_MS } from '../chat/limits.ts';
-import { fieldsOf } from '../chat/log-fields.ts';
-import type { Logger } from '../chat/logger.ts';
+import { fieldsOf } from '../chat/ports/log-fields.ts';
+import type { Logger } from '../chat/ports/logger.ts';
 
 export interface ControlLoopDeps extends Omit<CarryOutDeps, 'ring'> {
   readonly queue: ControlQueue;

@@ -3,8 +3,8 @@
 import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
-import type { Opener } from '../chat/sealing-port.ts';
-import { replaceSecrets } from '../chat/secrets.ts';
+import type { Opener } from '../chat/ports/sealing.ts';
+import { replaceSecrets } from '../chat/request/secrets.ts';
 
 /** Throws an OpenError where one is not sealed, was sealed by a key that is not here, or was changed. */
 export function openSecrets(

@@ -1,8 +1,8 @@
 // The span of one attempt, from its claim to what it came to.
 import { FailureReasonSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { Command } from '../chat/commands.ts';
-import type { Span, Tracer } from '../chat/span.ts';
-import { chatFields } from '../chat/span.ts';
+import type { Command } from '../chat/ports/commands.ts';
+import type { Span, Tracer } from '../chat/ports/span.ts';
+import { chatFields } from '../chat/ports/span.ts';
 import type { RunResult } from './run.ts';
 
 export async function inRunSpan(

@@ -1,6 +1,6 @@
 // Why a run is stopped before its model is done, and what that makes of its chat.
-import { runTimeout } from '../chat/deadlines.ts';
-import type { End } from '../chat/terminal.ts';
+import { runTimeout } from '../chat/decisions/deadlines.ts';
+import type { End } from '../chat/decisions/terminal.ts';
 
 /** Why a run is stopped before the model is done: the reason of its abort signal. */
 export class RunStop extends Error {

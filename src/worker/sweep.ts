@@ -1,12 +1,12 @@
 // Keeps the deadlines that nobody else may be alive to keep: each second it looks in the list for chats
 // that are past one, or lack the continue that a dead process left out, and decides from the leader's
 // log. It acts by fenced append or command, so that any number of sweeps do no harm.
-import type { ChatList, OverdueChat } from '../chat/chat-list.ts';
-import type { CommandInbox } from '../chat/commands.ts';
-import { continueChat } from '../chat/continue-chat.ts';
-import { overdueEnd } from '../chat/deadlines.ts';
-import { endChat } from '../chat/end-chat.ts';
-import type { EventLog } from '../chat/event-log.ts';
+import type { ChatList, OverdueChat } from '../chat/ports/chat-list.ts';
+import type { CommandInbox } from '../chat/ports/commands.ts';
+import { continueChat } from '../chat/log/continue-chat.ts';
+import { overdueEnd } from '../chat/decisions/deadlines.ts';
+import { endChat } from '../chat/log/end-chat.ts';
+import type { EventLog } from '../chat/ports/event-log.ts';
 import {
   CONTINUE_GRACE_MS,
   NATS_REQUEST_MS,
@@ -15,8 +15,8 @@ import {
   SWEEP_BATCH,
   SWEEP_EVERY_MS,
 } from '../chat/limits.ts';
-import { fieldsOf } from '../chat/log-fields.ts';
-import type { Logger } from '../chat/logger.ts';
+import { fieldsOf } from '../chat/ports/log-fields.ts';
+import type { Logger } from '../chat/ports/logger.ts';
 
 export interface SweepDeps {
   readonly log: EventLog;

@@ -1,6 +1,6 @@
 // Taking commands for free slots: the bell says which priority has work, a poll each second finds
 // what a lost bell left, and the order in which they get the slots is that of serving-order.ts.
-import type { Delivery, WorkQueue } from '../chat/commands.ts';
+import type { Delivery, WorkQueue } from '../chat/ports/commands.ts';
 import { PRIORITY_LEVELS, WORKER_POLL_MS, WORKER_PULL_BATCH } from '../chat/limits.ts';
 import type { Grant } from './serving-order.ts';
 import { ServingOrder } from './serving-order.ts';

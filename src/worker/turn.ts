@@ -6,24 +6,29 @@ import type { Usage } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import type { OpenCalls } from '../chat/answer.ts';
-import { AnswerFold } from '../chat/answer.ts';
-import { type CitedDocuments, citedDocuments } from '../chat/cited-documents.ts';
-import type { Command, WorkQueue } from '../chat/commands.ts';
-import { documentsById } from '../chat/context-documents.ts';
+import type { OpenCalls } from '../chat/fold/answer.ts';
+import { AnswerFold } from '../chat/fold/answer.ts';
+import { type CitedDocuments, citedDocuments } from '../chat/prompt/cited-documents.ts';
+import type { Command, WorkQueue } from '../chat/ports/commands.ts';
+import { documentsById } from '../chat/prompt/context-documents.ts';
 import { ChatError } from '../chat/errors.ts';
-import type { EventLog, StatusMark } from '../chat/event-log.ts';
+import type { EventLog, StatusMark } from '../chat/ports/event-log.ts';
 import { APPEND_SETTLE_MS } from '../chat/limits.ts';
-import type { LogReading } from '../chat/read-log.ts';
-import type { ChatLimits } from '../chat/request-limits.ts';
-import { limitsOf } from '../chat/request-limits.ts';
-import type { Opener } from '../chat/sealing-port.ts';
-import type { OpenTools, ToolOpener } from '../chat/tool-port.ts';
-import { type AnswerFormat, answerFormat, askedAgain, repairRequest } from './answer-format.ts';
-import type { AnswerSink, TurnStart } from './answer-sink.ts';
+import type { LogReading } from '../chat/log/read-log.ts';
+import type { ChatLimits } from '../chat/rules/request-limits.ts';
+import { limitsOf } from '../chat/rules/request-limits.ts';
+import type { Opener } from '../chat/ports/sealing.ts';
+import type { OpenTools, ToolOpener } from '../chat/ports/tool.ts';
+import {
+  type AnswerFormat,
+  answerFormat,
+  askedAgain,
+  repairRequest,
+} from './answer/answer-format.ts';
+import type { AnswerSink, TurnStart } from './answer/answer-sink.ts';
 import { openSecrets } from './open-secrets.ts';
-import { choiceOfTurn, choosable, correction } from './tool-choice.ts';
-import { toolSet } from './tool-set.ts';
+import { choiceOfTurn, choosable, correction } from './tools/tool-choice.ts';
+import { toolSet } from './tools/tool-set.ts';
 
 /** A chat in the hands of a run: what stays the same from turn to turn. */
 export interface OpenChat {

@@ -1,19 +1,19 @@
 // src/worker: takes work commands, claims their chats, runs them and keeps the claims alive. What a
-// worker does next is decided in src/chat/decisions.ts; here it is carried out. What does not belong
+// worker does next is decided in src/chat/decisions/decisions.ts; here it is carried out. What does not belong
 // here: anything about NATS or about one kind of model server.
 import { create } from '@bufbuild/protobuf';
 import { randomUUID } from 'node:crypto';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import { appendSettled } from '../chat/append.ts';
+import { appendSettled } from '../chat/log/append.ts';
 import type { ChatKey } from '../chat/chat-key.ts';
 import { keyOf } from '../chat/chat-key.ts';
-import type { Command, Delivery, WorkQueue } from '../chat/commands.ts';
-import type { Claim, ClaimDecision } from '../chat/decisions.ts';
-import { claimsUnread, decideClaim, runsApart, stillOwns } from '../chat/decisions.ts';
-import { endChat } from '../chat/end-chat.ts';
+import type { Command, Delivery, WorkQueue } from '../chat/ports/commands.ts';
+import type { Claim, ClaimDecision } from '../chat/decisions/decisions.ts';
+import { claimsUnread, decideClaim, runsApart, stillOwns } from '../chat/decisions/decisions.ts';
+import { endChat } from '../chat/log/end-chat.ts';
 import { ChatError } from '../chat/errors.ts';
-import type { EventLog, StatusMark } from '../chat/event-log.ts';
-import { preciseNowMs, timestampFromMillis } from '../chat/event-time.ts';
+import type { EventLog, StatusMark } from '../chat/ports/event-log.ts';
+import { preciseNowMs, timestampFromMillis } from '../chat/log/event-time.ts';
 import {
   APPEND_SETTLE_MS,
   HAND_BACK_MS,
@@ -23,14 +23,14 @@ import {
   READ_AGAIN_TRIES,
   RENEW_EVERY_MS,
 } from '../chat/limits.ts';
-import { fieldsOf } from '../chat/log-fields.ts';
-import type { ModelClient } from '../chat/model-port.ts';
-import { encodeBatch } from '../chat/record.ts';
-import type { Tracer } from '../chat/span.ts';
+import { fieldsOf } from '../chat/ports/log-fields.ts';
+import type { ModelClient } from '../chat/ports/model.ts';
+import { encodeBatch } from '../chat/log/record.ts';
+import type { Tracer } from '../chat/ports/span.ts';
 import type { Apart } from './apart.ts';
 import { runApart } from './apart.ts';
-import { claimMark, claimPayload } from './claim.ts';
-import { isFull, LogWriter } from './log-writer.ts';
+import { claimMark, claimPayload } from './log/claim.ts';
+import { isFull, LogWriter } from './log/log-writer.ts';
 import type { RunDeps, RunResult } from './run.ts';
 import { RunStop } from './run-stop.ts';
 import { lossBy, runChat } from './run.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import axe from 'axe-core';
 import type { BrowserContextOptions, Page } from 'playwright-core';
-import { makeToken } from '../../src/rpc/auth.ts';
+import { makeToken } from '../../src/rpc/edge/auth.ts';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 import { startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
 import { needs, notInCi } from '../support/needs.ts';

@@ -2,7 +2,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind, EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import { timeMs } from '../../src/chat/answer.ts';
+import { timeMs } from '../../src/chat/fold/answer.ts';
 import { COUNTER } from './counting-tools.ts';
 import type { Observation } from './history.ts';
 

@@ -1,7 +1,7 @@
 // Attempts are visible, and each has its cause: a chat changes its worker, or ends in ERROR, only where
 // the history shows what happened to the worker that had it.
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { timeMs } from '../../src/chat/answer.ts';
+import { timeMs } from '../../src/chat/fold/answer.ts';
 import { MAX_ATTEMPTS } from '../../src/chat/limits.ts';
 import type { ChatHistory } from './chat-history.ts';
 import type { Fault, History } from './history.ts';

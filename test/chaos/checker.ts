@@ -2,7 +2,7 @@
 // name, and test/unit/checker.test.ts feeds a false history to each.
 import { createHash } from 'node:crypto';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { isTerminal } from '../../src/chat/status.ts';
+import { isTerminal } from '../../src/chat/decisions/status.ts';
 import type { ChatHistory } from './chat-history.ts';
 import { chatsOf } from './chat-history.ts';
 import { strayProgressIn, textOf, toolResultsOf } from './chat-log.ts';

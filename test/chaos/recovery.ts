@@ -1,6 +1,6 @@
 // How long things took after a fault, read from a history.
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { timeMs } from '../../src/chat/answer.ts';
+import { timeMs } from '../../src/chat/fold/answer.ts';
 import { ACK_WAIT_MS, RENEW_EVERY_MS } from '../../src/chat/limits.ts';
 import { isNatsFault, isWorkerFault, lossOf } from './check-attempts.ts';
 import type { ChatHistory } from './chat-history.ts';

@@ -10,7 +10,7 @@ import {
   type Event,
   EventSchema,
 } from '../../clients/typescript/src/gen/tailrace/v1/event_pb.ts';
-import { createAnswerPrinter } from '../../src/cli/answer-printer.ts';
+import { createAnswerPrinter } from '../../src/cli/terminal/answer-printer.ts';
 
 type Payload = NonNullable<Exclude<MessageInitShape<typeof EventSchema>, Event>['payload']>;
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Command } from 'commander';
-import { EXIT_MEANINGS } from '../../src/cli/exit-codes.ts';
+import { EXIT_MEANINGS } from '../../src/cli/outcome/exit-codes.ts';
 import { createProgram } from '../../src/cli/program.ts';
 
 const DOCS = readFileSync(join(import.meta.dirname, '../../docs/CLI.md'), 'utf8');

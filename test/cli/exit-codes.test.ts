@@ -1,12 +1,12 @@
-// What the exit code says, as a table: src/cli/exit-codes.ts has the meanings, docs/CLI.md the same ones.
+// What the exit code says, as a table: src/cli/outcome/exit-codes.ts has the meanings, docs/CLI.md the same ones.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EXIT, EXIT_MEANINGS } from '../../src/cli/exit-codes.ts';
-import { makeToken } from '../../src/rpc/auth.ts';
+import { EXIT, EXIT_MEANINGS } from '../../src/cli/outcome/exit-codes.ts';
+import { makeToken } from '../../src/rpc/edge/auth.ts';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 import { startCli, tailrace } from '../support/cli.ts';
 import { startNats, temporaryFolder, type TestNats } from '../support/nats.ts';

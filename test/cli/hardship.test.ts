@@ -7,7 +7,7 @@ import { closeSync, existsSync, openSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { EXIT } from '../../src/cli/exit-codes.ts';
+import { EXIT } from '../../src/cli/outcome/exit-codes.ts';
 import { BIN, tailrace } from '../support/cli.ts';
 import { startNats, temporaryFolder } from '../support/nats.ts';
 import { startModelServer } from '../model-server/model-server.ts';

@@ -20,7 +20,7 @@ import {
   ToolUseBlockSchema,
 } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
-import { AnswerFold } from '../../src/chat/answer.ts';
+import { AnswerFold } from '../../src/chat/fold/answer.ts';
 
 type Payload = NonNullable<MessageInitShape<typeof EventSchema>['payload']>;
 

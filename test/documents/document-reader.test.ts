@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { DocumentReading } from '../../src/chat/document-port.ts';
+import type { DocumentReading } from '../../src/chat/ports/document.ts';
 import type { DocumentKind } from '../../src/chat/media-type.ts';
 import { createDocumentReader } from '../../src/documents/document-reader.ts';
 import { chatKey } from '../support/chat-fixtures.ts';

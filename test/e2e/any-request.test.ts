@@ -9,7 +9,7 @@ import * as fc from 'fast-check';
 import type { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { canonicalRequest } from '../../src/chat/canonical.ts';
+import { canonicalRequest } from '../../src/chat/request/canonical.ts';
 import { chatClient, PROTOCOLS } from '../support/clients.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
 import { refused } from '../support/refusal.ts';

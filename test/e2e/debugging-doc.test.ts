@@ -5,7 +5,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
-import { makeToken } from '../../src/rpc/auth.ts';
+import { makeToken } from '../../src/rpc/edge/auth.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import { differences, docBlocks, runInShell } from '../support/doc-blocks.ts';
 import { temporaryFolder } from '../support/nats.ts';

@@ -8,7 +8,7 @@ import {
   StopReason,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { createRegistry } from '../../src/model/registry.ts';
-import { oneServer } from '../../src/model/registry-spec.ts';
+import { oneServer } from '../../src/model/settings/registry-spec.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { initiateRequest, runWorker } from '../support/chat-fixtures.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';

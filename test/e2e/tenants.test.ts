@@ -9,7 +9,7 @@ import {
   Health,
   HealthCheckResponse_ServingStatus as Serving,
 } from '../../gen/grpc/health/v1/health_pb.ts';
-import { makeToken } from '../../src/rpc/auth.ts';
+import { makeToken } from '../../src/rpc/edge/auth.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
 import { chatClient, type ChatClient, grpcClient, PROTOCOLS } from '../support/clients.ts';
 import { temporaryFolder } from '../support/nats.ts';

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { MAX_ATTEMPTS } from '../../src/chat/limits.ts';
-import { ToolFailure } from '../../src/chat/tool-port.ts';
+import { ToolFailure } from '../../src/chat/ports/tool.ts';
 import { openTracing } from '../../src/ops/tracing.ts';
 import { readTracing } from '../../src/ops/tracing-settings.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';

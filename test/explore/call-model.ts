@@ -1,6 +1,6 @@
 // Calls between two decisions: mirrors src/rpc/initiate-, cancel-, delete- and get-chat-stream.ts and
-// readBoth in src/chat/read-chat.ts. The start is read together with what is read last.
-import type { ChatAtLeader, ChatReading } from '../../src/chat/decisions.ts';
+// readBoth in src/chat/log/read-chat.ts. The start is read together with what is read last.
+import type { ChatAtLeader, ChatReading } from '../../src/chat/decisions/decisions.ts';
 import {
   afterStartFailed,
   chatAt,
@@ -8,10 +8,10 @@ import {
   decideDeleteCall,
   decideId,
   statusOf,
-} from '../../src/chat/decisions.ts';
-import { resultsMark } from '../../src/chat/marks.ts';
-import type { End } from '../../src/chat/terminal.ts';
-import { decideSubmit } from '../../src/chat/tool-decisions.ts';
+} from '../../src/chat/decisions/decisions.ts';
+import { resultsMark } from '../../src/chat/decisions/marks.ts';
+import type { End } from '../../src/chat/decisions/terminal.ts';
+import { decideSubmit } from '../../src/chat/decisions/tool-decisions.ts';
 import { carriedId, carrySteps, continueOf, nextContinue } from './control-model.ts';
 import { appendSteps, forget, freshId, publishSteps, spend } from './jetstream.ts';
 import type { CallSetup, Setup } from './setup.ts';

@@ -1,14 +1,14 @@
 // Control loops and sweeps between two decisions: mirrors src/worker/control-loop.ts,
-// src/chat/carry-out.ts and src/worker/sweep.ts. The second in which a loop waits for the worker is
+// src/chat/log/carry-out.ts and src/worker/sweep.ts. The second in which a loop waits for the worker is
 // not kept: it may act at any time, which is more than it does.
-import { decideCancel, decideDelete } from '../../src/chat/decisions.ts';
-import { overdueEnd } from '../../src/chat/deadlines.ts';
-import type { LogTail } from '../../src/chat/event-log.ts';
+import { decideCancel, decideDelete } from '../../src/chat/decisions/decisions.ts';
+import { overdueEnd } from '../../src/chat/decisions/deadlines.ts';
+import type { LogTail } from '../../src/chat/ports/event-log.ts';
 import { CLIENT_TOOL_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import { tombstoneMark } from '../../src/chat/marks.ts';
-import type { End } from '../../src/chat/terminal.ts';
-import type { ContinueDecision } from '../../src/chat/tool-decisions.ts';
-import { decideContinue } from '../../src/chat/tool-decisions.ts';
+import { tombstoneMark } from '../../src/chat/decisions/marks.ts';
+import type { End } from '../../src/chat/decisions/terminal.ts';
+import type { ContinueDecision } from '../../src/chat/decisions/tool-decisions.ts';
+import { decideContinue } from '../../src/chat/decisions/tool-decisions.ts';
 import { appendSteps, forget, freshId, logViews, publishSteps, spend } from './jetstream.ts';
 import type { Setup } from './setup.ts';
 import type {
@@ -245,7 +245,7 @@ export function nextContinue(
   return decideContinue(tailOf(log), commandOf(world, held(seen)));
 }
 
-/** What continueChat in src/chat/continue-chat.ts publishes. */
+/** What continueChat in src/chat/log/continue-chat.ts publishes. */
 export function continueOf(
   setup: Setup,
   world: World,

@@ -1,7 +1,7 @@
 // The walk: breadth first over every state that a setup can come to, with the laws held against each,
 // and backwards from the states of rest to see that from every state an end can be reached.
 import { COMMANDS_MAX_AGE_MS, EVENTS_MAX_AGE_MS } from '../../src/chat/limits.ts';
-import { isOver } from '../../src/chat/status.ts';
+import { isOver } from '../../src/chat/decisions/status.ts';
 import { callSteps } from './call-model.ts';
 import { loopSteps, sweepSteps } from './control-model.ts';
 import { networkSteps, spend } from './jetstream.ts';

@@ -1,6 +1,6 @@
 // The abstract JetStream: what is stored under a fence, what is in flight, who was handed what. And
-// the settled append over it, which mirrors appendSettled in src/chat/append.ts step by step.
-import { readRefusal } from '../../src/chat/decisions.ts';
+// the settled append over it, which mirrors appendSettled in src/chat/log/append.ts step by step.
+import { readRefusal } from '../../src/chat/decisions/decisions.ts';
 import { brokenByCommand, brokenByRecord } from './laws.ts';
 import type { Setup } from './setup.ts';
 import type { Draft, Emit, Flight, Job, Pending, StoredRecord, World } from './state.ts';

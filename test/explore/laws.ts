@@ -2,8 +2,8 @@
 // in docs/ARCHITECTURE.md.
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { COMMANDS_MAX_AGE_MS, DEFAULT_TTL_MS } from '../../src/chat/limits.ts';
-import { isOver, isTerminal } from '../../src/chat/status.ts';
-import type { GivenResult } from '../../src/chat/tool-decisions.ts';
+import { isOver, isTerminal } from '../../src/chat/decisions/status.ts';
+import type { GivenResult } from '../../src/chat/decisions/tool-decisions.ts';
 import type { Setup } from './setup.ts';
 import type { Draft, HeldJob, Job, World } from './state.ts';
 import { askedIn, finishedSteps, isWork, nowMs, tailOf } from './values.ts';

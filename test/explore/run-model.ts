@@ -1,16 +1,16 @@
 // A run between its claim and its last record: mirrors runChat in src/worker/run.ts, LogWriter's
-// #append in src/worker/log-writer.ts and `conclude` in src/worker/worker.ts.
-import { runTimeout, toolDeadlineMs } from '../../src/chat/deadlines.ts';
+// #append in src/worker/log/log-writer.ts and `conclude` in src/worker/worker.ts.
+import { runTimeout, toolDeadlineMs } from '../../src/chat/decisions/deadlines.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import type { MarkChange } from '../../src/chat/marks.ts';
+import type { MarkChange } from '../../src/chat/decisions/marks.ts';
 import {
   changedMark,
   runEnds,
   runHandsBack,
   runSteps as runFinishesStep,
   runWaits,
-} from '../../src/chat/marks.ts';
-import type { End } from '../../src/chat/terminal.ts';
+} from '../../src/chat/decisions/marks.ts';
+import type { End } from '../../src/chat/decisions/terminal.ts';
 import { appendSteps, freshId } from './jetstream.ts';
 import { brokenByCall, brokenByTurn } from './laws.ts';
 import { toolUseId } from './setup.ts';
@@ -68,7 +68,7 @@ export function runSteps(turn: Turn, writer: Writer): void {
   }
 }
 
-/** Mirrors runTools in src/worker/run-tools.ts, for one call that must not be made twice. */
+/** Mirrors runTools in src/worker/tools/run-tools.ts, for one call that must not be made twice. */
 function toolSteps(turn: Turn, writer: Writer): void {
   const { setup, world, emit, who } = turn;
   const { broken } = setup;

@@ -6,7 +6,7 @@ import {
   MAX_ATTEMPTS,
   START_DEADLINE_MS,
 } from '../../src/chat/limits.ts';
-import type { GivenResult } from '../../src/chat/tool-decisions.ts';
+import type { GivenResult } from '../../src/chat/decisions/tool-decisions.ts';
 import type { Faults } from './state.ts';
 
 export interface CallSetup {

@@ -1,9 +1,9 @@
 // What one state of the exploration holds: an abstract JetStream, and where each actor stands between
 // two steps. Everything is immutable, so that states share what did not change.
-import type { AppendView } from '../../src/chat/append.ts';
-import type { Verb } from '../../src/chat/commands.ts';
-import type { StatusMark } from '../../src/chat/event-log.ts';
-import type { GivenResult } from '../../src/chat/tool-decisions.ts';
+import type { AppendView } from '../../src/chat/log/append.ts';
+import type { Verb } from '../../src/chat/ports/commands.ts';
+import type { StatusMark } from '../../src/chat/ports/event-log.ts';
+import type { GivenResult } from '../../src/chat/decisions/tool-decisions.ts';
 import type { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 
 /** A command as it is published. */

@@ -1,9 +1,9 @@
 // The abstract state as the values that the real decision functions take.
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import type { Command, Verb } from '../../src/chat/commands.ts';
-import type { LogRecord, LogTail } from '../../src/chat/event-log.ts';
+import type { Command, Verb } from '../../src/chat/ports/commands.ts';
+import type { LogRecord, LogTail } from '../../src/chat/ports/event-log.ts';
 import { DEFAULT_TTL_MS } from '../../src/chat/limits.ts';
-import type { AskedCall } from '../../src/chat/tool-decisions.ts';
+import type { AskedCall } from '../../src/chat/decisions/tool-decisions.ts';
 import type { Setup } from './setup.ts';
 import type { Draft, HeldJob, Job, StoredRecord, World } from './state.ts';
 
@@ -96,7 +96,7 @@ export function held(job: Job & { readonly seq: number }): HeldJob {
   return { verb, id, request, results, atMs, seq };
 }
 
-/** What AskedCalls in src/chat/asked-calls.ts makes of the log. */
+/** What AskedCalls in src/chat/fold/asked-calls.ts makes of the log. */
 export function askedIn(log: readonly StoredRecord[]): AskedCall[] {
   const answers = new Map<string, string>();
   for (const record of log) {
@@ -111,7 +111,7 @@ export function finishedSteps(log: readonly StoredRecord[]): number {
   return log.filter(({ asks, tool }) => asks !== undefined || tool === 'called').length;
 }
 
-/** What openCalls in src/chat/answer.ts makes of the log: how far the newest call is. */
+/** What openCalls in src/chat/fold/answer.ts makes of the log: how far the newest call is. */
 export function openTool(log: readonly StoredRecord[]): 'none' | 'called' | 'begun' {
   const newest = log.findLast(({ tool }) => tool !== undefined)?.tool;
   return newest === undefined || newest === 'result' ? 'none' : newest;

@@ -1,11 +1,11 @@
 // Workers between two decisions, up to the claim and after the last record: mirrors startWorker in
 // src/worker/worker.ts. What is decided is decided by the real functions.
-import type { Command } from '../../src/chat/commands.ts';
-import type { ClaimDecision, Takeover } from '../../src/chat/decisions.ts';
-import { claimsUnread, decideClaim, stillOwns } from '../../src/chat/decisions.ts';
-import { runDueMs } from '../../src/chat/deadlines.ts';
-import type { LogTail } from '../../src/chat/event-log.ts';
-import { claimMark } from '../../src/worker/claim.ts';
+import type { Command } from '../../src/chat/ports/commands.ts';
+import type { ClaimDecision, Takeover } from '../../src/chat/decisions/decisions.ts';
+import { claimsUnread, decideClaim, stillOwns } from '../../src/chat/decisions/decisions.ts';
+import { runDueMs } from '../../src/chat/decisions/deadlines.ts';
+import type { LogTail } from '../../src/chat/ports/event-log.ts';
+import { claimMark } from '../../src/worker/log/claim.ts';
 import { appendSteps, forget, freshId, logViews, nameOf, spend } from './jetstream.ts';
 import { brokenByWord } from './laws.ts';
 import { runSteps, sayRefused, writeSteps } from './run-model.ts';

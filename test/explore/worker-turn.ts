@@ -1,7 +1,7 @@
 // What the steps of a worker share: whose turn it is, and the worlds that come of a change to one
 // worker or one command.
-import { endMark } from '../../src/chat/marks.ts';
-import type { End } from '../../src/chat/terminal.ts';
+import { endMark } from '../../src/chat/decisions/marks.ts';
+import type { End } from '../../src/chat/decisions/terminal.ts';
 import { freshId } from './jetstream.ts';
 import type { Setup } from './setup.ts';
 import type { Emit, Pending, Run, RunPhase, StoredRecord, WorkerState, World } from './state.ts';
@@ -63,7 +63,7 @@ export function pendingOf(run: Run): Pending | undefined {
   return phase.at === 'append' || phase.at === 'write' ? phase.pending : undefined;
 }
 
-/** What endChat in src/chat/end-chat.ts appends. */
+/** What endChat in src/chat/log/end-chat.ts appends. */
 export function endPending(
   world: World,
   who: string,

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { CommandInbox } from '../../src/chat/commands.ts';
-import { endChat } from '../../src/chat/end-chat.ts';
+import type { CommandInbox } from '../../src/chat/ports/commands.ts';
+import { endChat } from '../../src/chat/log/end-chat.ts';
 import { ChatError } from '../../src/chat/errors.ts';
-import type { AppendOutcome } from '../../src/chat/event-log.ts';
+import type { AppendOutcome } from '../../src/chat/ports/event-log.ts';
 import { commandFence } from '../../src/nats/subjects.ts';
 import {
   assertTrueLog,

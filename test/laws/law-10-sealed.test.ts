@@ -13,14 +13,14 @@ import {
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import type { Command } from '../../src/chat/commands.ts';
+import type { Command } from '../../src/chat/ports/commands.ts';
 import { ChatError } from '../../src/chat/errors.ts';
-import { REDACTED } from '../../src/chat/secrets.ts';
+import { REDACTED } from '../../src/chat/request/secrets.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import type { SealKey } from '../../src/ops/seal-keys.ts';
 import { sealKeyText } from '../../src/ops/seal-keys.ts';
 import { createSealing } from '../../src/ops/sealing.ts';
-import { toConnectError } from '../../src/rpc/errors.ts';
+import { toConnectError } from '../../src/rpc/edge/errors.ts';
 import { openChat } from '../../src/worker/turn.ts';
 import { chatKey, runWorker, startCommandOf, untilOver } from '../support/chat-fixtures.ts';
 import { grpcClient } from '../support/clients.ts';

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { Delivery, WorkQueue } from '../../src/chat/commands.ts';
+import type { Delivery, WorkQueue } from '../../src/chat/ports/commands.ts';
 import { ChatError } from '../../src/chat/errors.ts';
-import type { EventLog } from '../../src/chat/event-log.ts';
+import type { EventLog } from '../../src/chat/ports/event-log.ts';
 import {
   assertTrueLog,
   casesOf,

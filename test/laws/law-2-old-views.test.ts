@@ -2,8 +2,8 @@
 // what rests on it, and the leader's log says what became of it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EventLog } from '../../src/chat/event-log.ts';
-import { deleteChatStream } from '../../src/rpc/delete-chat-stream.ts';
+import type { EventLog } from '../../src/chat/ports/event-log.ts';
+import { deleteChatStream } from '../../src/rpc/calls/delete-chat-stream.ts';
 import { RunStop } from '../../src/worker/run-stop.ts';
 import {
   assertTrueLog,

@@ -8,9 +8,9 @@ import {
   UsageSchema,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { create } from '@bufbuild/protobuf';
-import type { Append, EventLog } from '../../src/chat/event-log.ts';
+import type { Append, EventLog } from '../../src/chat/ports/event-log.ts';
 import { MAX_ATTEMPTS } from '../../src/chat/limits.ts';
-import { endChat } from '../../src/chat/end-chat.ts';
+import { endChat } from '../../src/chat/log/end-chat.ts';
 import {
   assertTrueLog,
   casesOf,

@@ -7,7 +7,7 @@ import * as fc from 'fast-check';
 import { UsageSchema } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_DELTA_CHARS, MAX_EVENT_BYTES } from '../../src/chat/limits.ts';
-import { AnswerSink } from '../../src/worker/answer-sink.ts';
+import { AnswerSink } from '../../src/worker/answer/answer-sink.ts';
 import {
   assertTrueLog,
   casesOf,

@@ -2,7 +2,7 @@
 // workers, hand-backs and new attempts make no gap.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sequenceRange } from '../../src/chat/record.ts';
+import { sequenceRange } from '../../src/chat/log/record.ts';
 import {
   assertTrueLog,
   casesOf,

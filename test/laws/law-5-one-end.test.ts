@@ -10,9 +10,9 @@ import {
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import type { CommandInbox } from '../../src/chat/commands.ts';
-import { ModelFailure } from '../../src/chat/model-port.ts';
-import { getChatStream } from '../../src/rpc/get-chat-stream.ts';
+import type { CommandInbox } from '../../src/chat/ports/commands.ts';
+import { ModelFailure } from '../../src/chat/ports/model.ts';
+import { getChatStream } from '../../src/rpc/calls/get-chat-stream.ts';
 import {
   assertTrueLog,
   cancel,

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { connect } from '@nats-io/transport-node';
 import { test } from 'node:test';
-import { readChat } from '../../src/chat/read-chat.ts';
+import { readChat } from '../../src/chat/log/read-chat.ts';
 import { openList } from '../../src/list/sqlite-list.ts';
 import { openNats } from '../../src/nats/adapter.ts';
 import { createNatsNodes } from '../chaos/nats-nodes.ts';

@@ -9,7 +9,7 @@ import {
   AttachMode,
   ObserveChatStreamResponseSchema,
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import type { LiveFeed, LogRecord } from '../../src/chat/event-log.ts';
+import type { LiveFeed, LogRecord } from '../../src/chat/ports/event-log.ts';
 import { MAX_FRAME_BYTES } from '../../src/chat/limits.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { runWorker, startChat, untilOver } from '../support/chat-fixtures.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { ContentBlock } from '../../gen/tailrace/v1/content_pb.ts';
-import { AnswerFold } from '../../src/chat/answer.ts';
+import { AnswerFold } from '../../src/chat/fold/answer.ts';
 import {
   assertTrueLog,
   eventsOf,

@@ -7,9 +7,9 @@ import type { Message } from '../../gen/tailrace/v1/content_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
-import type { EventLog } from '../../src/chat/event-log.ts';
+import type { EventLog } from '../../src/chat/ports/event-log.ts';
 import { MAX_TOOL_RESULT_CHARS } from '../../src/chat/limits.ts';
-import { ToolFailure } from '../../src/chat/tool-port.ts';
+import { ToolFailure } from '../../src/chat/ports/tool.ts';
 import {
   assertTrueLog,
   cancel,

@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { ChatStreamStatus, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatError } from '../../src/chat/errors.ts';
-import type { ModelClient } from '../../src/chat/model-port.ts';
-import { deleteChatStream } from '../../src/rpc/delete-chat-stream.ts';
+import type { ModelClient } from '../../src/chat/ports/model.ts';
+import { deleteChatStream } from '../../src/rpc/calls/delete-chat-stream.ts';
 import { RunStop } from '../../src/worker/run-stop.ts';
 import {
   assertTrueLog,

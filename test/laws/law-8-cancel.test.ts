@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { createInbox } from '@nats-io/transport-node';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { CANCEL_TAKEOVER_MS, CONTROL_ACK_WAIT_MS } from '../../src/chat/limits.ts';
-import type { CommandInbox } from '../../src/chat/commands.ts';
+import type { CommandInbox } from '../../src/chat/ports/commands.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { COMMANDS, CONTROL_CONSUMER } from '../../src/nats/subjects.ts';
 import { RunStop } from '../../src/worker/run-stop.ts';

@@ -5,16 +5,16 @@ import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ObserveChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import type { CarryOutDeps } from '../../src/chat/carry-out.ts';
-import { carryOutDelete } from '../../src/chat/carry-out.ts';
+import type { CarryOutDeps } from '../../src/chat/log/carry-out.ts';
+import { carryOutDelete } from '../../src/chat/log/carry-out.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import type { Command } from '../../src/chat/commands.ts';
-import { controlCommand } from '../../src/chat/next-command.ts';
+import type { Command } from '../../src/chat/ports/commands.ts';
+import { controlCommand } from '../../src/chat/decisions/next-command.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
-import { createObserveHub } from '../../src/rpc/observe-hub.ts';
-import { deleteChatStream } from '../../src/rpc/delete-chat-stream.ts';
-import { getChatStream } from '../../src/rpc/get-chat-stream.ts';
+import { createObserveHub } from '../../src/rpc/observe/observe-hub.ts';
+import { deleteChatStream } from '../../src/rpc/calls/delete-chat-stream.ts';
+import { getChatStream } from '../../src/rpc/calls/get-chat-stream.ts';
 import {
   chatKey,
   NO_LIST,

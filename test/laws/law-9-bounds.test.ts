@@ -9,8 +9,8 @@ import {
   FailureReason,
   UsageSchema,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { appendSettled } from '../../src/chat/append.ts';
-import type { EventLog } from '../../src/chat/event-log.ts';
+import { appendSettled } from '../../src/chat/log/append.ts';
+import type { EventLog } from '../../src/chat/ports/event-log.ts';
 import {
   HAND_BACK_MS,
   MAX_DELTA_CHARS,
@@ -23,9 +23,9 @@ import {
   MAX_TOOL_USE_ID_CHARS,
   MAX_UNSTORED_CHARS,
 } from '../../src/chat/limits.ts';
-import type { ModelClient } from '../../src/chat/model-port.ts';
-import { ModelFailure } from '../../src/chat/model-port.ts';
-import { AnswerSink } from '../../src/worker/answer-sink.ts';
+import type { ModelClient } from '../../src/chat/ports/model.ts';
+import { ModelFailure } from '../../src/chat/ports/model.ts';
+import { AnswerSink } from '../../src/worker/answer/answer-sink.ts';
 import {
   assertTrueLog,
   chatKey,

@@ -8,7 +8,7 @@ import type { ChatKey } from '../../src/chat/chat-key.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import { FULL_STORE_WAIT_MS, MAX_UNSTORED_CHARS, WORKER_POLL_MS } from '../../src/chat/limits.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
-import { deleteChatStream } from '../../src/rpc/delete-chat-stream.ts';
+import { deleteChatStream } from '../../src/rpc/calls/delete-chat-stream.ts';
 import {
   assertTrueLog,
   cancel,

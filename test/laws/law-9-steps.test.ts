@@ -13,8 +13,8 @@ import {
   MAX_TOOL_USE_ID_CHARS,
   TOOL_CALLS_AT_ONCE,
 } from '../../src/chat/limits.ts';
-import { AnswerSink } from '../../src/worker/answer-sink.ts';
-import type { LogWriter } from '../../src/worker/log-writer.ts';
+import { AnswerSink } from '../../src/worker/answer/answer-sink.ts';
+import type { LogWriter } from '../../src/worker/log/log-writer.ts';
 import { assertTrueLog, chatKey, runWorker, untilOver } from '../support/chat-fixtures.ts';
 import { claimedWriter, firstTurn } from '../support/claims.ts';
 import { handModel } from '../support/hand-model.ts';

@@ -2,10 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { ModelFailure } from '../../src/chat/model-port.ts';
-import { createAdmission, type Ticket } from '../../src/model/admission.ts';
+import { ModelFailure } from '../../src/chat/ports/model.ts';
+import { createAdmission, type Ticket } from '../../src/model/calls/admission.ts';
 import { createRegistry, type RegistryPolicy } from '../../src/model/registry.ts';
-import { bareModel, type ModelSpec, type ServerSpec } from '../../src/model/registry-spec.ts';
+import {
+  bareModel,
+  type ModelSpec,
+  type ServerSpec,
+} from '../../src/model/settings/registry-spec.ts';
 import { type ModelServer, startModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { until } from '../support/until.ts';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { chatBody } from '../../src/model/chat-body.ts';
-import { dialectOf } from '../../src/model/dialects.ts';
+import { chatBody } from '../../src/model/body/chat-body.ts';
+import { dialectOf } from '../../src/model/dialects/dialects.ts';
 import { modelCall, NEVER, recordingSink, type RequestInit, startPair } from './model-call.ts';
 
 const SAID = '{"tokens":1}';

@@ -1,5 +1,5 @@
 // The table of docs/DIALECTS.md, made of what the client is held to.
-import { DIALECTS } from '../../src/model/dialects.ts';
+import { DIALECTS } from '../../src/model/dialects/dialects.ts';
 import { EXPECTED, type Expected, type Source } from './dialect-sources.ts';
 
 export function dialectsDocument(): string {

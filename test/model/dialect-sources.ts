@@ -3,7 +3,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { ThinkingEffort, ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { type Message, MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
-import type { DialectName } from '../../src/model/dialects.ts';
+import type { DialectName } from '../../src/model/dialects/dialects.ts';
 import { scripted } from '../model-server/model-server.ts';
 import type { RequestInit } from './model-call.ts';
 

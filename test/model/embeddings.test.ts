@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { ModelFailure } from '../../src/chat/model-port.ts';
-import { UNTRACED } from '../../src/chat/span.ts';
+import { ModelFailure } from '../../src/chat/ports/model.ts';
+import { UNTRACED } from '../../src/chat/ports/span.ts';
 import { embedders } from '../../src/main/embedders.ts';
-import { type ClosableEmbedder, createEmbedder } from '../../src/model/openai-embedder.ts';
-import { oneServer, type RegistrySpec } from '../../src/model/registry-spec.ts';
+import { type ClosableEmbedder, createEmbedder } from '../../src/model/calls/openai-embedder.ts';
+import { oneServer, type RegistrySpec } from '../../src/model/settings/registry-spec.ts';
 import { type EmbeddingFault, testVector } from '../model-server/embeddings.ts';
 import { type ModelServer, startModelServer } from '../model-server/model-server.ts';
 import { API_KEY, NEVER, TRACEPARENT } from './model-call.ts';

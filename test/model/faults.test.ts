@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
 import { test } from 'node:test';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { ModelFailure } from '../../src/chat/model-port.ts';
+import { ModelFailure } from '../../src/chat/ports/model.ts';
 import type { RegistryPolicy } from '../../src/model/registry.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { API_KEY, modelCall, NEVER, recordingSink, startPair } from './model-call.ts';

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FailureReason, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { ModelFailure } from '../../src/chat/model-port.ts';
-import { stopReasonOf, type WireFinish } from '../../src/model/finish.ts';
+import { ModelFailure } from '../../src/chat/ports/model.ts';
+import { stopReasonOf, type WireFinish } from '../../src/model/answer/finish.ts';
 
 const STOPS = ['END', 'STOP'];
 const { END_TURN, STOP_SEQUENCE, MAX_TOKENS, TOOL_USE, CONTENT_FILTER, REFUSAL } = StopReason;

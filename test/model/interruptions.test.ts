@@ -4,7 +4,7 @@ import { createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { FailureReason, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { createRegistry } from '../../src/model/registry.ts';
-import { oneServer } from '../../src/model/registry-spec.ts';
+import { oneServer } from '../../src/model/settings/registry-spec.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { modelCall, NEVER, recordingSink, startPair } from './model-call.ts';
 

@@ -3,11 +3,11 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { FIRST_TOKEN_TIMEOUT_MS, IDLE_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import { untracedSpan } from '../../src/chat/span.ts';
-import type { ModelCall, ModelSink, ModelUsage, ModelWarning } from '../../src/chat/model-port.ts';
+import { untracedSpan } from '../../src/chat/ports/span.ts';
+import type { ModelCall, ModelSink, ModelUsage, ModelWarning } from '../../src/chat/ports/model.ts';
 import { createRegistry, type RegistryPolicy } from '../../src/model/registry.ts';
-import { oneServer } from '../../src/model/registry-spec.ts';
-import { toolSet } from '../../src/worker/tool-set.ts';
+import { oneServer } from '../../src/model/settings/registry-spec.ts';
+import { toolSet } from '../../src/worker/tools/tool-set.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { createModelList } from '../../src/model/model-list.ts';
-import type { ListedModel } from '../../src/model/listed-model.ts';
+import { createModelList } from '../../src/model/known/model-list.ts';
+import type { ListedModel } from '../../src/model/known/listed-model.ts';
 import { createRegistry } from '../../src/model/registry.ts';
-import { oneServer } from '../../src/model/registry-spec.ts';
+import { oneServer } from '../../src/model/settings/registry-spec.ts';
 import { startModelServer } from '../model-server/model-server.ts';
 import { NEVER, startPair } from './model-call.ts';
 

@@ -4,15 +4,15 @@ import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { MessageSchema, Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
-import type { DialectName } from '../../src/model/dialects.ts';
+import type { DialectName } from '../../src/model/dialects/dialects.ts';
 import { createRegistry } from '../../src/model/registry.ts';
 import {
   bareModel,
   type ModelSpec,
   oneServer,
   type ServerSpec,
-} from '../../src/model/registry-spec.ts';
-import { THINK_TAGS } from '../../src/model/think-tags.ts';
+} from '../../src/model/settings/registry-spec.ts';
+import { THINK_TAGS } from '../../src/model/dialects/think-tags.ts';
 import { type ModelServer, startModelServer } from '../model-server/model-server.ts';
 import { modelCall, NEVER, recordingSink, type RequestInit } from './model-call.ts';
 

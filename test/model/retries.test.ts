@@ -3,11 +3,11 @@ import { getEventListeners } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { FailureReason, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { ModelFailure } from '../../src/chat/model-port.ts';
-import { retryAfterOf } from '../../src/model/failure.ts';
+import { ModelFailure } from '../../src/chat/ports/model.ts';
+import { retryAfterOf } from '../../src/model/answer/failure.ts';
 import { createRegistry } from '../../src/model/registry.ts';
-import { oneServer } from '../../src/model/registry-spec.ts';
-import { retryWaitMs, wait } from '../../src/model/retry.ts';
+import { oneServer } from '../../src/model/settings/registry-spec.ts';
+import { retryWaitMs, wait } from '../../src/model/calls/retry.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { modelCall, NEVER, recordingSink, startPair } from './model-call.ts';
 

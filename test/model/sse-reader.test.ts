@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createSseReader } from '../../src/model/sse-reader.ts';
+import { createSseReader } from '../../src/model/http/sse-reader.ts';
 
 interface Read {
   readonly events: string[];

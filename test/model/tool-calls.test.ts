@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FailureReason, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { ModelFailure } from '../../src/chat/model-port.ts';
+import { ModelFailure } from '../../src/chat/ports/model.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { modelCall, NEVER, recordingSink, type RecordingSink, startPair } from './model-call.ts';
 

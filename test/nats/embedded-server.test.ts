@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { connect } from '@nats-io/transport-node';
 import { EMBEDDED_NATS_STOP_MS, EMBEDDED_NATS_SYNC_MS } from '../../src/chat/limits.ts';
-import { lockDataDir } from '../../src/nats/data-lock.ts';
-import { startEmbeddedNats } from '../../src/nats/embedded-server.ts';
+import { lockDataDir } from '../../src/nats/embedded/data-lock.ts';
+import { startEmbeddedNats } from '../../src/nats/embedded/embedded-server.ts';
 import { chatKey, recordsOf, startChat } from '../support/chat-fixtures.ts';
 import { testAppend, testMark } from '../support/claims.ts';
 import {
@@ -88,7 +88,7 @@ test('a data folder in use is refused, and whoever holds it is named', async () 
   await using _server = await embeddedNats(folder.path);
   await assert.rejects(embeddedNats(folder.path), new RegExp(`in use.*process ${process.pid}`));
   const script = `
-    import { lockDataDir } from ${JSON.stringify(join(import.meta.dirname, '../../src/nats/data-lock.ts'))};
+    import { lockDataDir } from ${JSON.stringify(join(import.meta.dirname, '../../src/nats/embedded/data-lock.ts'))};
     try { lockDataDir(process.argv[1]); console.log('locked'); } catch (error) { console.log(error.message); }`;
   const other = spawn(
     process.execPath,

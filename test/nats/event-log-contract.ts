@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import type { EventLog, LogRecord, StatusMark } from '../../src/chat/event-log.ts';
+import type { EventLog, LogRecord, StatusMark } from '../../src/chat/ports/event-log.ts';
 import { chatKey, recordsOf } from '../support/chat-fixtures.ts';
 import { testAppend, testMark } from '../support/claims.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toBinary } from '@bufbuild/protobuf';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import type { Command, Delivery } from '../../src/chat/commands.ts';
+import type { Command, Delivery } from '../../src/chat/ports/commands.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import { MAX_METADATA_BYTES, OWNER_QUESTION_MS } from '../../src/chat/limits.ts';
 import {
@@ -14,7 +14,7 @@ import {
   startCommandOf,
   untilOver,
 } from '../support/chat-fixtures.ts';
-import { continueCommand } from '../../src/chat/next-command.ts';
+import { continueCommand } from '../../src/chat/decisions/next-command.ts';
 import { promptModel } from '../support/hand-model.ts';
 import { startNats } from '../support/nats.ts';
 import { startProxy } from '../support/proxy.ts';

@@ -14,8 +14,8 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
-import { makeToken, tenantsByToken, type TokenRow } from '../../src/rpc/auth.ts';
-import { openTokensFile, parseTokens } from '../../src/rpc/tokens-file.ts';
+import { makeToken, tenantsByToken, type TokenRow } from '../../src/rpc/edge/auth.ts';
+import { openTokensFile, parseTokens } from '../../src/rpc/edge/tokens-file.ts';
 import { connectError, saying, startEdge, testSource, WAYS } from './edge.ts';
 
 const ACME = makeToken('acme');

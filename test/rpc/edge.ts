@@ -26,13 +26,13 @@ import type { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import type { ChatError } from '../../src/chat/errors.ts';
-import { UNTRACED } from '../../src/chat/span.ts';
-import { ONE_TENANT, tenantOf } from '../../src/rpc/auth.ts';
+import { UNTRACED } from '../../src/chat/ports/span.ts';
+import { ONE_TENANT, tenantOf } from '../../src/rpc/edge/auth.ts';
 import type { ChatStreamHandlers } from '../../src/rpc/connect-routes.ts';
 import { createHttpHandler, type HttpHandlerOptions } from '../../src/rpc/http-handler.ts';
-import { type Listener, listen } from '../../src/rpc/listener.ts';
-import { batchFrame, type Frame } from '../../src/rpc/observe-frames.ts';
-import type { ObserveSource } from '../../src/rpc/observe-wire.ts';
+import { type Listener, listen } from '../../src/rpc/edge/listener.ts';
+import { batchFrame, type Frame } from '../../src/rpc/observe/observe-frames.ts';
+import type { ObserveSource } from '../../src/rpc/observe/observe-wire.ts';
 
 export interface Edge extends AsyncDisposable {
   readonly url: string;

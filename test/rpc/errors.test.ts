@@ -10,7 +10,7 @@ import {
 } from '../../gen/google/rpc/error_details_pb.ts';
 import { ErrorReasonSchema } from '../../gen/tailrace/v1/error_pb.ts';
 import { ChatError, invalidRequest } from '../../src/chat/errors.ts';
-import { CODE_OF_REASON, toConnectError } from '../../src/rpc/errors.ts';
+import { CODE_OF_REASON, toConnectError } from '../../src/rpc/edge/errors.ts';
 
 function ignore(): void {}
 

@@ -4,7 +4,7 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { test } from 'node:test';
-import { type HttpHandler, type ListenOptions, listen } from '../../src/rpc/listener.ts';
+import { type HttpHandler, type ListenOptions, listen } from '../../src/rpc/edge/listener.ts';
 
 function says(text: string): HttpHandler {
   return (req, res) => {

@@ -16,15 +16,15 @@ import {
   ObserveChatStreamResponseSchema,
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { ChatError } from '../../src/chat/errors.ts';
-import { toConnectError } from '../../src/rpc/errors.ts';
-import { type Listener, listen } from '../../src/rpc/listener.ts';
+import { toConnectError } from '../../src/rpc/edge/errors.ts';
+import { type Listener, listen } from '../../src/rpc/edge/listener.ts';
 import {
   attachedFrame,
   batchFrame,
   type Frame,
   heartbeatFrame,
-} from '../../src/rpc/observe-frames.ts';
-import type { ObserveCall } from '../../src/rpc/observe-wire.ts';
+} from '../../src/rpc/observe/observe-frames.ts';
+import type { ObserveCall } from '../../src/rpc/observe/observe-wire.ts';
 import {
   connectError,
   definitionOf,

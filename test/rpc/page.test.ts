@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readPage } from '../../src/rpc/page.ts';
+import { readPage } from '../../src/rpc/edge/page.ts';
 import { temporaryFolder } from '../support/nats.ts';
 import { startEdge } from './edge.ts';
 

@@ -11,7 +11,7 @@ import {
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import { MAX_VIOLATIONS } from '../../src/chat/limits.ts';
-import { messageFromBinary, messageFromJson } from '../../src/rpc/request-checks.ts';
+import { messageFromBinary, messageFromJson } from '../../src/rpc/request/request-checks.ts';
 
 const MESSAGE = '{"role": "ROLE_USER", "content": [{"text": "…"}]}';
 const HI = { role: 'ROLE_USER', content: [{ text: 'hi' }] };

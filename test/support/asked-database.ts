@@ -1,7 +1,7 @@
 // Queries of a database as database_query makes them: through its engine, past the door.
 import assert from 'node:assert/strict';
 import { BlockList } from 'node:net';
-import { ToolFailure } from '../../src/chat/tool-port.ts';
+import { ToolFailure } from '../../src/chat/ports/tool.ts';
 import { createAddressGuard } from '../../src/tools/fetch/address-guard.ts';
 import { readConnectionString } from '../../src/tools/databases/connection-string.ts';
 import {

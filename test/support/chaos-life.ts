@@ -5,7 +5,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { createHash } from 'node:crypto';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { BlockKind, EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import { timestampFromMillis } from '../../src/chat/event-time.ts';
+import { timestampFromMillis } from '../../src/chat/log/event-time.ts';
 import { check } from '../chaos/checker.ts';
 import type {
   Attachment,

@@ -5,12 +5,12 @@ import { randomUUID } from 'node:crypto';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { BlockKind, EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import type { Settled } from '../../src/chat/append.ts';
+import type { Settled } from '../../src/chat/log/append.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import type { Append, EventLog, StatusMark } from '../../src/chat/event-log.ts';
-import { encodeBatch } from '../../src/chat/record.ts';
-import type { TurnStart } from '../../src/worker/answer-sink.ts';
-import { LogWriter } from '../../src/worker/log-writer.ts';
+import type { Append, EventLog, StatusMark } from '../../src/chat/ports/event-log.ts';
+import { encodeBatch } from '../../src/chat/log/record.ts';
+import type { TurnStart } from '../../src/worker/answer/answer-sink.ts';
+import { LogWriter } from '../../src/worker/log/log-writer.ts';
 import { until } from './until.ts';
 
 const NOW_MS = 1_800_000_000_000;

@@ -1,6 +1,11 @@
 // A model whose words the test gives by hand, through the port that every model is asked by.
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ModelCall, ModelClient, ModelOutcome, ModelSink } from '../../src/chat/model-port.ts';
+import type {
+  ModelCall,
+  ModelClient,
+  ModelOutcome,
+  ModelSink,
+} from '../../src/chat/ports/model.ts';
 import { TEST_MODEL_INFO } from './test-model.ts';
 import { within } from './until.ts';
 

@@ -3,8 +3,8 @@
 // above the log.
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import { keyOf } from '../../src/chat/chat-key.ts';
-import type { EventLog, LogRecord, LogTail } from '../../src/chat/event-log.ts';
-import { sequenceRange } from '../../src/chat/record.ts';
+import type { EventLog, LogRecord, LogTail } from '../../src/chat/ports/event-log.ts';
+import { sequenceRange } from '../../src/chat/log/record.ts';
 
 export function memoryLog(): EventLog {
   const logs = new Map<string, LogRecord[]>();

@@ -2,8 +2,8 @@
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import type { ServerTool } from '../../src/chat/tool-port.ts';
-import type { LogWriter } from '../../src/worker/log-writer.ts';
+import type { ServerTool } from '../../src/chat/ports/tool.ts';
+import type { LogWriter } from '../../src/worker/log/log-writer.ts';
 import type { ChatInit, Ports } from './chat-fixtures.ts';
 import { startedAt } from './chat-fixtures.ts';
 import type { HandCall } from './hand-model.ts';

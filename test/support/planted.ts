@@ -9,9 +9,9 @@ import { randomUUID } from 'node:crypto';
 import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { InitiateChatStreamRequest } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import type { Logger } from '../../src/chat/logger.ts';
-import type { Sealer } from '../../src/chat/sealing-port.ts';
-import { acceptChat } from '../../src/rpc/initiate-chat-stream.ts';
+import type { Logger } from '../../src/chat/ports/logger.ts';
+import type { Sealer } from '../../src/chat/ports/sealing.ts';
+import { acceptChat } from '../../src/rpc/calls/initiate-chat-stream.ts';
 import { initiateDeps, initiateRequest, type Ports, TENANT } from './chat-fixtures.ts';
 import { SILENT } from './nats.ts';
 

@@ -1,6 +1,6 @@
 // The one model of tests that make no model list of their own.
-import type { ModelInfo } from '../../src/chat/model-port.ts';
-import { SERVER_FIELDS } from '../../src/chat/model-port.ts';
+import type { ModelInfo } from '../../src/chat/ports/model.ts';
+import { SERVER_FIELDS } from '../../src/chat/ports/model.ts';
 
 export const TEST_MODEL = 'test-model';
 

@@ -1,6 +1,6 @@
 // A run for which MCP tools are opened, outside of any worker.
 import { SILENT } from './nats.ts';
-import type { ToolRunScope } from '../../src/chat/tool-port.ts';
+import type { ToolRunScope } from '../../src/chat/ports/tool.ts';
 import type { McpParts } from '../../src/tools/mcp/mcp-tools.ts';
 import type { AddressGuard } from '../../src/tools/fetch/address-guard.ts';
 import { traceparentOf } from '../../src/chat/trace.ts';

@@ -9,10 +9,10 @@ import { SubmitToolResultsRequestSchema } from '../../gen/tailrace/v1/chat_strea
 import { ToolUseBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import type { LogTail, StatusMark } from '../../src/chat/event-log.ts';
+import type { LogTail, StatusMark } from '../../src/chat/ports/event-log.ts';
 import { openList } from '../../src/list/sqlite-list.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
-import { submitToolResults } from '../../src/rpc/submit-tool-results.ts';
+import { submitToolResults } from '../../src/rpc/calls/submit-tool-results.ts';
 import { startSweep } from '../../src/worker/sweep.ts';
 import type { ChatInit, Ports } from './chat-fixtures.ts';
 import { startChat, startCommandOf, TENANT } from './chat-fixtures.ts';

@@ -6,7 +6,7 @@ import type { Attached, Heartbeat } from '../../gen/tailrace/v1/chat_stream_serv
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { toBinary } from '@bufbuild/protobuf';
-import { AnswerFold } from '../../src/chat/answer.ts';
+import { AnswerFold } from '../../src/chat/fold/answer.ts';
 import type { ChatClient } from './clients.ts';
 import { within } from './until.ts';
 

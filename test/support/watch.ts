@@ -3,9 +3,9 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import { keyOf } from '../../src/chat/chat-key.ts';
-import type { Delivery, WorkQueue } from '../../src/chat/commands.ts';
-import type { Append, AppendOutcome, EventLog } from '../../src/chat/event-log.ts';
-import type { Logger } from '../../src/chat/logger.ts';
+import type { Delivery, WorkQueue } from '../../src/chat/ports/commands.ts';
+import type { Append, AppendOutcome, EventLog } from '../../src/chat/ports/event-log.ts';
+import type { Logger } from '../../src/chat/ports/logger.ts';
 import { until } from './until.ts';
 
 export interface Line {

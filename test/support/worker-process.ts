@@ -3,7 +3,7 @@
 import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ModelClient } from '../../src/chat/model-port.ts';
+import type { ModelClient } from '../../src/chat/ports/model.ts';
 import { runWorker } from './chat-fixtures.ts';
 import { openAdapter } from './nats.ts';
 import { ownTool } from './own-tools.ts';

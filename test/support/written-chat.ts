@@ -7,13 +7,13 @@ import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import { FIRST_CLAIM } from '../../src/chat/decisions.ts';
-import { endChat } from '../../src/chat/end-chat.ts';
-import type { StatusMark } from '../../src/chat/event-log.ts';
-import { preciseNowMs, timestampFromMillis } from '../../src/chat/event-time.ts';
-import { encodeBatch } from '../../src/chat/record.ts';
-import type { End, EventPayload } from '../../src/chat/terminal.ts';
-import { claimMark, claimPayload } from '../../src/worker/claim.ts';
+import { FIRST_CLAIM } from '../../src/chat/decisions/decisions.ts';
+import { endChat } from '../../src/chat/log/end-chat.ts';
+import type { StatusMark } from '../../src/chat/ports/event-log.ts';
+import { preciseNowMs, timestampFromMillis } from '../../src/chat/log/event-time.ts';
+import { encodeBatch } from '../../src/chat/log/record.ts';
+import type { End, EventPayload } from '../../src/chat/decisions/terminal.ts';
+import { claimMark, claimPayload } from '../../src/worker/log/claim.ts';
 import { type ChatInit, type Ports, startChat, startCommandOf } from './chat-fixtures.ts';
 
 export interface WrittenChat {

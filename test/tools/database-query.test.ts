@@ -8,7 +8,7 @@ import { create } from '@bufbuild/protobuf';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { MAX_TOOL_LIST_CHARS } from '../../src/chat/limits.ts';
-import { type TextTool, ToolFailure } from '../../src/chat/tool-port.ts';
+import { type TextTool, ToolFailure } from '../../src/chat/ports/tool.ts';
 import { databaseQueryTool } from '../../src/tools/databases/database-query.ts';
 import { TRACEPARENT } from '../model/model-call.ts';
 import { asked, failure, NEVER, testEngine } from '../support/asked-database.ts';

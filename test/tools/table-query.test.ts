@@ -13,7 +13,7 @@ import {
   MAX_SQL_SHOWN_VALUE_CHARS,
   MAX_TOOL_LIST_CHARS,
 } from '../../src/chat/limits.ts';
-import { ToolFailure } from '../../src/chat/tool-port.ts';
+import { ToolFailure } from '../../src/chat/ports/tool.ts';
 import type { QueryAnswer } from '../../src/tools/sql/select.ts';
 import { openTables } from '../../src/tools/tables/table-database.ts';
 import { createTableEngine } from '../../src/tools/tables/table-engine.ts';

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import Papa from 'papaparse';
 import * as fc from 'fast-check';
 import { MAX_TABLE_COLUMNS, MAX_TABLES_CELLS } from '../../src/chat/limits.ts';
-import { sqlName } from '../../src/chat/sql-name.ts';
+import { sqlName } from '../../src/chat/rules/sql-name.ts';
 import { type Column, readTable, type Value } from '../../src/tools/tables/table-rows.ts';
 
 interface Read {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { fieldsNotHonoured } from '../../src/chat/conversation.ts';
+import { fieldsNotHonoured } from '../../src/chat/rules/conversation-rules.ts';
 import {
   MAX_CONTEXT_DATA_BYTES,
   MAX_DATABASES,
@@ -12,10 +12,10 @@ import {
   MAX_TABLES_BYTES,
   MAX_TABLES_CELLS,
 } from '../../src/chat/limits.ts';
-import { systemText } from '../../src/chat/system-text.ts';
-import { contextText } from '../../src/chat/tool-context-text.ts';
-import { toolContextViolations } from '../../src/chat/tool-context.ts';
-import { toolViolations } from '../../src/chat/tool-rules.ts';
+import { systemText } from '../../src/chat/prompt/system-text.ts';
+import { contextText } from '../../src/chat/prompt/tool-context-text.ts';
+import { toolContextViolations } from '../../src/chat/rules/tool-context-rules.ts';
+import { toolViolations } from '../../src/chat/rules/tool-rules.ts';
 import { databaseChecker } from '../../src/tools/databases/database-checks.ts';
 import { checkInputSchema } from '../../src/tools/schemas/json-schema.ts';
 import { SERVED_TOOLS } from '../../src/tools/server-tools.ts';

@@ -18,7 +18,7 @@ import {
   judge,
   repairRequest,
   askedAgain,
-} from '../../src/worker/answer-format.ts';
+} from '../../src/worker/answer/answer-format.ts';
 
 function formatOf(schema: object): AnswerFormat {
   const value = { name: 'answer', schema: JSON.stringify(schema) };

@@ -8,7 +8,7 @@ import * as fc from 'fast-check';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind, EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import { AnswerFold } from '../../src/chat/answer.ts';
+import { AnswerFold } from '../../src/chat/fold/answer.ts';
 
 type Payload = NonNullable<MessageInitShape<typeof EventSchema>['payload']>;
 

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { fromBinary, fromJson, toBinary, toJson } from '@bufbuild/protobuf';
 import * as fc from 'fast-check';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { canonicalRequest } from '../../src/chat/canonical.ts';
+import { canonicalRequest } from '../../src/chat/request/canonical.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
 
 const hashOf = (...given: Parameters<typeof initiateRequest>): string =>

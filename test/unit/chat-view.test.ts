@@ -8,12 +8,12 @@ import { ChatStreamSchema, ChatStreamStatus } from '../../gen/tailrace/v1/chat_s
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import { canonicalRequest } from '../../src/chat/canonical.ts';
-import { basicView, cutText, fullView } from '../../src/chat/chat-view.ts';
-import type { Command } from '../../src/chat/commands.ts';
+import { canonicalRequest } from '../../src/chat/request/canonical.ts';
+import { basicView, cutText, fullView } from '../../src/chat/fold/chat-view.ts';
+import type { Command } from '../../src/chat/ports/commands.ts';
 import { MAX_FULL_VIEW_BYTES, MAX_VIEW_DATA_BYTES } from '../../src/chat/limits.ts';
-import { foldLog } from '../../src/chat/read-log.ts';
-import { AnswerSink } from '../../src/worker/answer-sink.ts';
+import { foldLog } from '../../src/chat/log/read-log.ts';
+import { AnswerSink } from '../../src/worker/answer/answer-sink.ts';
 import type { ChatInit } from '../support/chat-fixtures.ts';
 import { chatKey, initiateRequest } from '../support/chat-fixtures.ts';
 import { claimedWriter, firstTurn } from '../support/claims.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { array, assert as holds, constantFrom, nat, property } from 'fast-check';
 import { MAX_CITATION_MARKER_CHARS } from '../../src/chat/limits.ts';
-import { CitationFilter } from '../../src/worker/citation-filter.ts';
+import { CitationFilter } from '../../src/worker/answer/citation-filter.ts';
 
 const IDS = new Set(['d1', 'd2', 'd12']);
 

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { array, assert as holds, constantFrom, nat, property } from 'fast-check';
 import { DocumentBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
-import { type CitedDocuments, citedDocuments } from '../../src/chat/cited-documents.ts';
+import { type CitedDocuments, citedDocuments } from '../../src/chat/prompt/cited-documents.ts';
 import { MAX_CITATION_MARKER_CHARS, MAX_DOCUMENT_TEXT_BYTES } from '../../src/chat/limits.ts';
 
 function citing(text: string): CitedDocuments {

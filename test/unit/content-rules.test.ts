@@ -5,7 +5,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { ContentBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { contentViolations } from '../../src/chat/content-rules.ts';
+import { contentViolations } from '../../src/chat/rules/content-rules.ts';
 import { MAX_IMAGE_BYTES } from '../../src/chat/limits.ts';
 import { imageTypeOf, parseMediaType } from '../../src/chat/media-type.ts';
 import { DOCX, GIF, JPEG, PNG, WEBP } from '../support/content.ts';

@@ -8,7 +8,11 @@ import * as cl100k from 'gpt-tokenizer/encoding/cl100k_base';
 import * as o200k from 'gpt-tokenizer/encoding/o200k_base';
 import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { boundTokens, contextViolation, type TokenCounter } from '../../src/chat/context-fit.ts';
+import {
+  boundTokens,
+  contextViolation,
+  type TokenCounter,
+} from '../../src/chat/request/context-fit.ts';
 import { countWithin } from '../../src/model/tokens/count-within.ts';
 import { createTokenCounter } from '../../src/model/tokens/token-counter.ts';
 import { tokenizerOf } from '../../src/model/tokens/tokenizer-names.ts';

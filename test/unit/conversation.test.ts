@@ -10,9 +10,12 @@ import {
   ToolChoiceMode,
 } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { chooseModel } from '../../src/chat/choose-model.ts';
-import { conversationViolations, fieldsNotHonoured } from '../../src/chat/conversation.ts';
-import { fitViolations } from '../../src/chat/model-fit.ts';
+import { chooseModel } from '../../src/chat/request/choose-model.ts';
+import {
+  conversationViolations,
+  fieldsNotHonoured,
+} from '../../src/chat/rules/conversation-rules.ts';
+import { fitViolations } from '../../src/chat/request/model-fit.ts';
 import { modelInfo } from '../support/test-model.ts';
 import { ChatError } from '../../src/chat/errors.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';

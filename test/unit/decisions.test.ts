@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { APART_PATIENCE_MS, RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import type { Command } from '../../src/chat/commands.ts';
+import type { Command } from '../../src/chat/ports/commands.ts';
 import {
   claimsUnread,
   decideCancel,
@@ -13,8 +13,8 @@ import {
   readRefusal,
   runsApart,
   stillOwns,
-} from '../../src/chat/decisions.ts';
-import type { LogRecord, LogTail, StatusMark } from '../../src/chat/event-log.ts';
+} from '../../src/chat/decisions/decisions.ts';
+import type { LogRecord, LogTail, StatusMark } from '../../src/chat/ports/event-log.ts';
 import { testMark } from '../support/claims.ts';
 
 const NOW_MS = 1_800_000_000_000;

@@ -136,6 +136,30 @@ test('imports point down only; adapters, rpc and worker do not know each other',
   );
 });
 
+/** Of files or of folders: what imports what, and none comes back to where it began. */
+function assertNoCircle(edges: readonly (readonly [string, string])[]): void {
+  const targets = Map.groupBy(edges, ([from]) => from);
+  const done = new Set<string>();
+  const walk = (at: string, way: readonly string[]): void => {
+    const begin = way.indexOf(at);
+    if (begin !== -1) assert.fail(`a circle: ${[...way.slice(begin), at].join(' imports ')}`);
+    if (done.has(at)) return;
+    for (const [, next] of targets.get(at) ?? []) walk(next, [...way, at]);
+    done.add(at);
+  };
+  for (const at of targets.keys()) walk(at, []);
+}
+
+test('no files import each other in a circle, and no folders of a floor', () => {
+  const files = IMPORTS.filter(({ target }) => isRelative(target)).map(
+    (found) => [found.file, resolved(found)] as const,
+  );
+  assertNoCircle(files);
+  const inOneFloor = files.filter(([from, to]) => floorOf(from) === floorOf(to));
+  const folders = inOneFloor.map(([from, to]) => [dirname(from), dirname(to)] as const);
+  assertNoCircle(folders.filter(([from, to]) => from !== to));
+});
+
 test('relative imports name a file that is there, with its ending', () => {
   const wrong = IMPORTS.filter(
     (found) => isRelative(found.target) && !existsSync(join(ROOT, resolved(found))),

@@ -12,7 +12,7 @@ import {
   EventSchema as ClientEventSchema,
 } from '../../clients/typescript/src/tailrace.ts';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import { AnswerFold } from '../../src/chat/answer.ts';
+import { AnswerFold } from '../../src/chat/fold/answer.ts';
 
 interface FoldCase {
   readonly name: string;

@@ -8,7 +8,7 @@ import * as fc from 'fast-check';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import type { ChangeFeed, ChatChange, ListFilter } from '../../src/chat/chat-list.ts';
+import type { ChangeFeed, ChatChange, ListFilter } from '../../src/chat/ports/chat-list.ts';
 import { LIST_KEEP_EXPIRED_MS } from '../../src/chat/limits.ts';
 import { MEMORY, openList, type SqliteList } from '../../src/list/sqlite-list.ts';
 import { testMark } from '../support/claims.ts';

@@ -1,7 +1,7 @@
 // The embeddings endpoint in the operator's file of models.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readModelsFile } from '../../src/model/models-file.ts';
+import { readModelsFile } from '../../src/model/settings/models-file.ts';
 import { OperatorFileError } from '../../src/operator/operator-file.ts';
 
 const SERVER = `servers:

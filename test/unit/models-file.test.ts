@@ -1,8 +1,8 @@
 // The operator's file of models: what is right is read, what is wrong is named with its line and path.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { usesVariable } from '../../src/chat/prompt-template.ts';
-import { readModelsFile } from '../../src/model/models-file.ts';
+import { usesVariable } from '../../src/chat/prompt/prompt-template.ts';
+import { readModelsFile } from '../../src/model/settings/models-file.ts';
 import { OperatorFileError } from '../../src/operator/operator-file.ts';
 
 const ENV = { GPU_KEY: 'secret-of-the-gpu', GATE_KEY: 'secret-of-the-gate' };

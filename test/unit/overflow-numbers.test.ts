@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { errorInStream } from '../../src/model/failure.ts';
-import { overflowNumbers } from '../../src/model/overflow-numbers.ts';
+import { errorInStream } from '../../src/model/answer/failure.ts';
+import { overflowNumbers } from '../../src/model/answer/overflow-numbers.ts';
 
 const SAID: readonly (readonly [string, object, string | undefined])[] = [
   [

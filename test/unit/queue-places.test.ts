@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ChangeFeed, ChatChange, ListPosition } from '../../src/chat/chat-list.ts';
+import type { ChangeFeed, ChatChange, ListPosition } from '../../src/chat/ports/chat-list.ts';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import { MEMORY, openList, type SqliteList } from '../../src/list/sqlite-list.ts';
 import { testMark } from '../support/claims.ts';

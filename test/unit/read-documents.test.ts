@@ -5,10 +5,10 @@ import { create } from '@bufbuild/protobuf';
 import { type ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
-import { documentsOf } from '../../src/chat/content-places.ts';
-import type { DocumentFetcher, DocumentReader } from '../../src/chat/document-port.ts';
+import { documentsOf } from '../../src/chat/rules/content-places.ts';
+import type { DocumentFetcher, DocumentReader } from '../../src/chat/ports/document.ts';
 import { ChatError } from '../../src/chat/errors.ts';
-import { type DocumentSources, readDocuments } from '../../src/chat/read-documents.ts';
+import { type DocumentSources, readDocuments } from '../../src/chat/request/read-documents.ts';
 
 function document(said: string) {
   const source = { case: 'data' as const, value: Buffer.from(said) };

@@ -5,7 +5,7 @@ import { create } from '@bufbuild/protobuf';
 import * as fc from 'fast-check';
 import { ThinkingBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
 import { MAX_THINKING_SIGNATURE_CHARS } from '../../src/chat/limits.ts';
-import { createDetailCollector, detailsOf } from '../../src/model/reasoning-details.ts';
+import { createDetailCollector, detailsOf } from '../../src/model/dialects/reasoning-details.ts';
 
 type Detail = Record<string, unknown>;
 

@@ -5,7 +5,7 @@ import { create, fromBinary } from '@bufbuild/protobuf';
 import * as fc from 'fast-check';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventBatchSchema, EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import { cutAfter, encodeBatch, sequenceRange } from '../../src/chat/record.ts';
+import { cutAfter, encodeBatch, sequenceRange } from '../../src/chat/log/record.ts';
 
 const MAX_INT32 = 2 ** 31 - 1;
 

@@ -5,7 +5,7 @@ import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { MAX_REQUEST_VALUES } from '../../src/chat/limits.ts';
-import { boundBinaryValues, boundJsonValues } from '../../src/rpc/request-values.ts';
+import { boundBinaryValues, boundJsonValues } from '../../src/rpc/request/request-values.ts';
 
 const SCHEMA = InitiateChatStreamRequestSchema;
 const TOO_LARGE = { reason: 'REQUEST_TOO_LARGE' };

@@ -16,7 +16,7 @@ import {
   FileDescriptorProtoSchema,
 } from '@bufbuild/protobuf/wkt';
 import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { REDACTED, redactSecrets, replaceSecrets } from '../../src/chat/secrets.ts';
+import { REDACTED, redactSecrets, replaceSecrets } from '../../src/chat/request/secrets.ts';
 import { markedWays, nameOf, plantSecrets } from '../support/planted.ts';
 
 const SCHEMA = InitiateChatStreamRequestSchema;

@@ -1,8 +1,8 @@
 // How full a store is, and what that keeps from being written.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StoreBound } from '../../src/chat/store-room.ts';
-import { fullnessOf, reserveBytes } from '../../src/chat/store-room.ts';
+import type { StoreBound } from '../../src/chat/log/store-room.ts';
+import { fullnessOf, reserveBytes } from '../../src/chat/log/store-room.ts';
 
 const MIB = 1024 * 1024;
 const TIB = 1024 * 1024 * MIB;

@@ -7,8 +7,12 @@ import {
   fillTemplate,
   parseTemplate,
   type PromptTemplate,
-} from '../../src/chat/prompt-template.ts';
-import { type DefaultPrompt, systemText, systemViolations } from '../../src/chat/system-text.ts';
+} from '../../src/chat/prompt/prompt-template.ts';
+import {
+  type DefaultPrompt,
+  systemText,
+  systemViolations,
+} from '../../src/chat/prompt/system-text.ts';
 
 const FACTS = { tenant: 'acme', model: 'qwen', createdAtMs: Date.UTC(2026, 10, 23, 23, 59, 59) };
 

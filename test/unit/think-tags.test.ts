@@ -2,7 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createTagSplitter, THINK_TAGS, type ThinkTags } from '../../src/model/think-tags.ts';
+import {
+  createTagSplitter,
+  THINK_TAGS,
+  type ThinkTags,
+} from '../../src/model/dialects/think-tags.ts';
 
 const OPENED: ThinkTags = { ...THINK_TAGS, opened: true };
 const MISTRAL: ThinkTags = { open: '[THINK]', close: '[/THINK]', opened: false };

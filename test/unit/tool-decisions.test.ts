@@ -5,19 +5,19 @@ import { create } from '@bufbuild/protobuf';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ToolResultBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import { ToolResultBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
-import { answerOf } from '../../src/chat/asked-calls.ts';
-import type { Command, Verb } from '../../src/chat/commands.ts';
-import { overdueEnd, runDueMs, toolDeadlineMs } from '../../src/chat/deadlines.ts';
-import { decideCancel, decideClaim, decideDelete } from '../../src/chat/decisions.ts';
-import type { LogTail, StatusMark } from '../../src/chat/event-log.ts';
+import { answerOf } from '../../src/chat/fold/asked-calls.ts';
+import type { Command, Verb } from '../../src/chat/ports/commands.ts';
+import { overdueEnd, runDueMs, toolDeadlineMs } from '../../src/chat/decisions/deadlines.ts';
+import { decideCancel, decideClaim, decideDelete } from '../../src/chat/decisions/decisions.ts';
+import type { LogTail, StatusMark } from '../../src/chat/ports/event-log.ts';
 import {
   CLIENT_TOOL_TIMEOUT_MS,
   RUN_TIMEOUT_GRACE_MS,
   RUN_TIMEOUT_MS,
 } from '../../src/chat/limits.ts';
-import { resultsMark } from '../../src/chat/marks.ts';
-import type { AskedCall } from '../../src/chat/tool-decisions.ts';
-import { decideContinue, decideSubmit } from '../../src/chat/tool-decisions.ts';
+import { resultsMark } from '../../src/chat/decisions/marks.ts';
+import type { AskedCall } from '../../src/chat/decisions/tool-decisions.ts';
+import { decideContinue, decideSubmit } from '../../src/chat/decisions/tool-decisions.ts';
 import { testMark } from '../support/claims.ts';
 
 const NOW_MS = 1_800_000_000_000;

@@ -6,8 +6,8 @@ import {
   MAX_TOOL_PROGRESS_EVENTS,
   TOOL_PROGRESS_EVERY_MS,
 } from '../../src/chat/limits.ts';
-import type { EventPayload } from '../../src/chat/terminal.ts';
-import { progressEvents } from '../../src/worker/tool-progress.ts';
+import type { EventPayload } from '../../src/chat/decisions/terminal.ts';
+import { progressEvents } from '../../src/worker/tools/tool-progress.ts';
 
 function told(pushed: readonly EventPayload[]): (readonly [number, string])[] {
   return pushed.map((payload) => {

@@ -7,8 +7,8 @@ import {
   MAX_TOOL_RESULT_IMAGE_BYTES,
   MAX_TOOL_RESULT_IMAGES,
 } from '../../src/chat/limits.ts';
-import type { ToolPart } from '../../src/chat/tool-port.ts';
-import { resultContent } from '../../src/worker/tool-result.ts';
+import type { ToolPart } from '../../src/chat/ports/tool.ts';
+import { resultContent } from '../../src/worker/tools/tool-result.ts';
 
 const text = (said: string): ToolPart => ({ kind: 'text', text: said });
 const image = (bytes: number): ToolPart => ({

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
-import { canonicalRequest } from '../../src/chat/canonical.ts';
-import type { Command } from '../../src/chat/commands.ts';
-import { continueCommand } from '../../src/chat/next-command.ts';
+import { canonicalRequest } from '../../src/chat/request/canonical.ts';
+import type { Command } from '../../src/chat/ports/commands.ts';
+import { continueCommand } from '../../src/chat/decisions/next-command.ts';
 import { openChat } from '../../src/worker/turn.ts';
 import { chatKey, initiateRequest, NO_KEYS } from '../support/chat-fixtures.ts';
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import type { ModelClient } from '../../src/chat/model-port.ts';
+import type { ModelClient } from '../../src/chat/ports/model.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { chatKey, runWorker, startChat, untilOver } from '../support/chat-fixtures.ts';
 import { handModel } from '../support/hand-model.ts';

@@ -1,5 +1,5 @@
 // Events to snapshots: each event gives the next one, and the end is held against what was received. The server
-// folds the same log the same way (src/chat/answer.ts there), and a test compares the two.
+// folds the same log the same way (src/chat/fold/answer.ts there), and a test compares the two.
 import { sha256Hex } from './sha256.ts';
 import { Code } from '@connectrpc/connect';
 import { AnswerParts } from './answer-parts.ts';

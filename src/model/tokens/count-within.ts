@@ -1,7 +1,7 @@
 // Whether texts pass a limit of tokens, for as little counting as tells it: a sample where the limit is
 // far, slices up to the limit where it is near. The time of byte-pair encoding grows with the square of a
 // run without spaces, so such runs are cut.
-import type { TokenCount } from '../../chat/context-fit.ts';
+import type { TokenCount } from '../../chat/request/context-fit.ts';
 import { EXACT_COUNT_BYTES } from '../../chat/limits.ts';
 
 const SLICE_UNITS = 2_048;

@@ -1,6 +1,6 @@
 // What the api process and its counting thread say to each other.
-import type { TokenCount } from '../../chat/context-fit.ts';
-import type { TokenizerName } from '../../chat/model-port.ts';
+import type { TokenCount } from '../../chat/request/context-fit.ts';
+import type { TokenizerName } from '../../chat/ports/model.ts';
 
 export interface CountJob {
   readonly id: number;

@@ -1,6 +1,6 @@
 // The thread that counts tokens.
 import { parentPort } from 'node:worker_threads';
-import type { TokenizerName } from '../../chat/model-port.ts';
+import type { TokenizerName } from '../../chat/ports/model.ts';
 import { countWithin } from './count-within.ts';
 import type { CountJob, CountReply } from './counting-protocol.ts';
 

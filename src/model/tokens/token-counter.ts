@@ -1,10 +1,10 @@
 // Tokens are counted in a thread: its tables take 70 MB and a megabyte takes a tenth of a second. It is
 // there from the first count on; who has no models with a tokenizer never starts it.
 import { Worker } from 'node:worker_threads';
-import type { TokenCount, TokenCounter } from '../../chat/context-fit.ts';
+import type { TokenCount, TokenCounter } from '../../chat/request/context-fit.ts';
 import { MAX_WAITING_COUNTS, TOKEN_COUNT_MS } from '../../chat/limits.ts';
-import type { Logger } from '../../chat/logger.ts';
-import type { TokenizerName } from '../../chat/model-port.ts';
+import type { Logger } from '../../chat/ports/logger.ts';
+import type { TokenizerName } from '../../chat/ports/model.ts';
 import type { CountJob, CountReply } from './counting-protocol.ts';
 
 const entry = import.meta.url.endsWith('.ts') ? './counting-thread.ts' : './counting-thread.js';

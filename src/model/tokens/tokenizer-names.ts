@@ -1,6 +1,6 @@
 // Which tokenizer a model has whose name is well known. gpt-oss's own, o200k_harmony, cuts ordinary text as
 // o200k_base does.
-import type { TokenizerName } from '../../chat/model-port.ts';
+import type { TokenizerName } from '../../chat/ports/model.ts';
 
 const BY_NAME: readonly (readonly [RegExp, TokenizerName])[] = [
   [/^(?:gpt-4o|gpt-4\.1|gpt-4\.5|gpt-5|gpt-oss|chatgpt-4o|o1|o3|o4)(?:$|[-.:])/, 'o200k_base'],

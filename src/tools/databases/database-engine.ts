@@ -14,7 +14,7 @@ import {
   DATABASE_START_MS,
   MAX_WAITING_QUERIES,
 } from '../../chat/limits.ts';
-import { ToolFailure } from '../../chat/tool-port.ts';
+import { ToolFailure } from '../../chat/ports/tool.ts';
 import { createProcessPool, type Place, ProcessFailure } from '../../processes/process-pool.ts';
 import type { AddressGuard } from '../fetch/address-guard.ts';
 import type { AllowedNames } from './allowed-names.ts';

@@ -10,8 +10,8 @@ import {
   MAX_SQL_RESULT_ROWS,
   MAX_TOOL_LIST_CHARS,
 } from '../../chat/limits.ts';
-import { type TextTool, ToolFailure, type ToolRunScope } from '../../chat/tool-port.ts';
-import { listing, oneLine } from '../listing.ts';
+import { type TextTool, ToolFailure, type ToolRunScope } from '../../chat/ports/tool.ts';
+import { listing, oneLine } from '../schemas/listing.ts';
 import { readConnectionString } from './connection-string.ts';
 import type { Asked, DatabaseEngine } from './database-engine.ts';
 import type { ListedTables } from './database-protocol.ts';

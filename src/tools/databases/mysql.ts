@@ -134,6 +134,10 @@ function refusal(error: unknown): string | undefined {
   return `the database cannot be used: ${why[errno] ?? `it refused the connection (${errno})`}`;
 }
 
+const NO_SUCH_VARIABLE = 1193;
+const TOO_OLD =
+  'the server is too old to bound the time of a query: MySQL 5.7.8 and MariaDB 10.1 are the first that do';
+
 type Row = readonly unknown[];
 
 function ask(connection: Connection, sql: string, values: readonly unknown[] = []): Promise<Row[]> {
@@ -152,12 +156,15 @@ function isMariaDb({ version }: Opened): boolean {
 async function begin(opened: Opened): Promise<void> {
   const { connection } = opened;
   const seconds = DATABASE_QUERY_MS / 1_000;
-  await ask(
-    connection,
-    isMariaDb(opened)
-      ? `SET SESSION max_statement_time = ${seconds}, lock_wait_timeout = ${seconds}`
-      : `SET SESSION max_execution_time = ${DATABASE_QUERY_MS}, lock_wait_timeout = ${seconds}`,
-  );
+  const bounds = isMariaDb(opened)
+    ? `SET SESSION max_statement_time = ${seconds}, lock_wait_timeout = ${seconds}`
+    : `SET SESSION max_execution_time = ${DATABASE_QUERY_MS}, lock_wait_timeout = ${seconds}`;
+  try {
+    await ask(connection, bounds);
+  } catch (error) {
+    if (isServerError(error) && error.errno === NO_SUCH_VARIABLE) throw new SqlFailure(TOO_OLD);
+    throw error;
+  }
   await ask(connection, 'SET SESSION TRANSACTION READ ONLY');
   await ask(connection, 'START TRANSACTION READ ONLY');
 }

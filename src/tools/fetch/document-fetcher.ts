@@ -1,5 +1,5 @@
 // Fetches the documents that requests name by url: so many at once in this process, the next in their order.
-import type { DocumentFetcher } from '../../chat/document-port.ts';
+import type { DocumentFetcher } from '../../chat/ports/document.ts';
 import { DOCUMENT_FETCHES } from '../../chat/limits.ts';
 import { FetchFailure } from './fetch-failure.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';

@@ -1,10 +1,10 @@
 // The tool web_fetch: reads a page of the web, or a document there, as text for the model.
 import type { ChatKey } from '../../chat/chat-key.ts';
-import type { DocumentReader, DocumentReading } from '../../chat/document-port.ts';
+import type { DocumentReader, DocumentReading } from '../../chat/ports/document.ts';
 import { ChatError } from '../../chat/errors.ts';
 import { MAX_URL_CHARS, MAX_WEB_PAGE_CHARS, MAX_WEB_PAGE_TITLE_CHARS } from '../../chat/limits.ts';
 import { documentKindOf, parseMediaType } from '../../chat/media-type.ts';
-import { type TextTool, ToolFailure } from '../../chat/tool-port.ts';
+import { type TextTool, ToolFailure } from '../../chat/ports/tool.ts';
 import { FetchFailure } from './fetch-failure.ts';
 import type { Fetched, GuardedFetch } from './guarded-fetch.ts';
 

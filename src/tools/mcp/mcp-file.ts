@@ -7,7 +7,7 @@ import {
   OAuthClientCredentialsSchema,
 } from '../../../gen/tailrace/v1/chat_request_pb.ts';
 import { MAX_MCP_COMMAND_CHARS, MAX_MCP_TIMEOUT_MS } from '../../chat/limits.ts';
-import { serverViolations } from '../../chat/mcp-rules.ts';
+import { serverViolations } from '../../chat/rules/mcp-rules.ts';
 import { type Fault, readOperatorFile } from '../../operator/operator-file.ts';
 import { HEADER_VALUE, variable } from '../../operator/settings.ts';
 import type { Path } from '../../operator/yaml-file.ts';

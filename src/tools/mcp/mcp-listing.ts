@@ -9,7 +9,7 @@ import {
   MAX_MCP_TOOLS,
   MAX_SCHEMAS_VALUES,
 } from '../../chat/limits.ts';
-import type { ModelWarning } from '../../chat/model-port.ts';
+import type { ModelWarning } from '../../chat/ports/model.ts';
 import { jsonText } from './mcp-json.ts';
 import { mcpToolName } from './mcp-names.ts';
 import { checkToolSchema } from './mcp-schema.ts';

@@ -2,7 +2,11 @@
 // characters at most; what does not fit is made to, and ends in a hash of the whole, so that it stays one name.
 import { createHash } from 'node:crypto';
 import { MAX_MCP_TOOL_NAME_CHARS } from '../../chat/limits.ts';
-import { MCP_NAME_HASH_CHARS, MCP_READABLE_CHARS, mcpPrefix } from '../../chat/mcp-tool-names.ts';
+import {
+  MCP_NAME_HASH_CHARS,
+  MCP_READABLE_CHARS,
+  mcpPrefix,
+} from '../../chat/rules/mcp-tool-names.ts';
 
 const USABLE = new RegExp(`^[A-Za-z0-9_-]{1,${MAX_MCP_TOOL_NAME_CHARS}}$`);
 

@@ -1,9 +1,9 @@
 // What a tool of an MCP server answered, as parts for a model: text as it is, structured content as JSON, images that
 // models take, and in the place of everything else a note that says what it was.
 import type { CallToolResult, ContentBlock } from '@modelcontextprotocol/client';
-import { unseenImage } from '../../chat/image-note.ts';
+import { unseenImage } from '../../chat/prompt/image-note.ts';
 import { imageTypeOf } from '../../chat/media-type.ts';
-import type { ToolPart } from '../../chat/tool-port.ts';
+import type { ToolPart } from '../../chat/ports/tool.ts';
 import { jsonText } from './mcp-json.ts';
 
 /** Texts beside each other are one. */

@@ -5,17 +5,17 @@ import { ProtocolError } from '@modelcontextprotocol/client';
 import type { McpServer } from '../../../gen/tailrace/v1/chat_request_pb.ts';
 import { WarningReason } from '../../../gen/tailrace/v1/event_pb.ts';
 import { MAX_MCP_ERROR_CHARS } from '../../chat/limits.ts';
-import type { ModelWarning } from '../../chat/model-port.ts';
+import type { ModelWarning } from '../../chat/ports/model.ts';
 import type {
   ToolRunScope,
   OpenTools,
   ServerTool,
   ToolAnswer,
   ToolProgress,
-} from '../../chat/tool-port.ts';
-import { ToolFailure } from '../../chat/tool-port.ts';
-import { fieldsOf } from '../../chat/log-fields.ts';
-import type { Logger } from '../../chat/logger.ts';
+} from '../../chat/ports/tool.ts';
+import { ToolFailure } from '../../chat/ports/tool.ts';
+import { fieldsOf } from '../../chat/ports/log-fields.ts';
+import type { Logger } from '../../chat/ports/logger.ts';
 import type { AddressGuard } from '../fetch/address-guard.ts';
 import { wordsOf } from './mcp-failure.ts';
 import { type Listed, takenTools } from './mcp-listing.ts';

@@ -1,17 +1,18 @@
 // document_search: the passages of the documents of tool_context that say most of what the model looks for.
 import type { ChatRequest } from '../../../gen/tailrace/v1/chat_request_pb.ts';
-import { type ContextDocument, contextDocuments } from '../../chat/context-documents.ts';
-import type { Embedder } from '../../chat/embedding-port.ts';
+import { type ContextDocument, contextDocuments } from '../../chat/prompt/context-documents.ts';
+import type { Embedder } from '../../chat/ports/embedding.ts';
 import {
   DEFAULT_PASSAGES,
   FUSED_PASSAGES,
   MAX_PASSAGES,
   MAX_SEARCH_QUERY_CHARS,
 } from '../../chat/limits.ts';
-import type { TextTool, ToolRunScope } from '../../chat/tool-port.ts';
+import type { TextTool, ToolRunScope } from '../../chat/ports/tool.ts';
 import type { Hit } from './document-index.ts';
 import { createKeptIndexes, indexKey } from './kept-indexes.ts';
-import { listing, oneLine } from '../listing.ts';
+import { createKeptVectors } from './kept-vectors.ts';
+import { listing, oneLine } from '../schemas/listing.ts';
 import { createMeaningSearch, type MeaningSearch } from './meaning-search.ts';
 import { fused } from './rank-fusion.ts';
 import { untilAborted } from './until-aborted.ts';
@@ -24,6 +25,7 @@ interface SearchInput {
 
 /** Of all chats of this process. */
 const indexes = createKeptIndexes();
+const vectors = createKeptVectors();
 
 /** What it takes to search by meaning as well. */
 export interface Meanings {
@@ -61,9 +63,13 @@ export function documentSearchTool(request: ChatRequest, meanings?: Meanings): T
       if (meanings === undefined) return answer(byWords, documents);
       meaning ??= createMeaningSearch(
         meanings.embedder,
-        passages.map(
-          ({ document, start, end }) => documents[document]?.text.slice(start, end) ?? '',
-        ),
+        {
+          vectors,
+          key,
+          texts: passages.map(
+            ({ document, start, end }) => documents[document]?.text.slice(start, end) ?? '',
+          ),
+        },
         meanings.run,
         fieldOf(request),
       );

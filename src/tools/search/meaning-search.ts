@@ -1,13 +1,13 @@
-// Search by meaning for one run of a chat: its passages are embedded once, at the first search. Where the
-// endpoint fails the run goes on without, and the chat is warned of it once.
-import { FailureReason, FailureReasonSchema } from '../../../gen/tailrace/v1/chat_stream_pb.ts';
+// Search by meaning for one run of a chat. Where the endpoint fails the run goes on without, and the chat
+// is warned of it once.
+import { FailureReasonSchema } from '../../../gen/tailrace/v1/chat_stream_pb.ts';
 import { WarningReason } from '../../../gen/tailrace/v1/event_pb.ts';
-import type { Embedder } from '../../chat/embedding-port.ts';
-import { EMBED_PASSAGES_MS } from '../../chat/limits.ts';
-import type { ModelWarning } from '../../chat/model-port.ts';
-import { ModelFailure } from '../../chat/model-port.ts';
-import type { ToolRunScope } from '../../chat/tool-port.ts';
-import { embedPassages, type PassageVectors, TooManyPassages } from './passage-vectors.ts';
+import type { Embedder } from '../../chat/ports/embedding.ts';
+import type { ModelWarning } from '../../chat/ports/model.ts';
+import { ModelFailure } from '../../chat/ports/model.ts';
+import type { ToolRunScope } from '../../chat/ports/tool.ts';
+import { type KeptVectors, NoRoom } from './kept-vectors.ts';
+import { TooManyPassages } from './passage-vectors.ts';
 import { untilAborted } from './until-aborted.ts';
 
 export interface MeaningSearch {
@@ -21,9 +21,17 @@ export interface MeaningSearch {
 }
 
 /** `texts`: of all passages, by their places. `field`: of the request, for the warning. */
+/** What is searched: the passages' texts by their places, and their key in `vectors`. */
+export interface Searched {
+  readonly vectors: KeptVectors;
+  readonly key: string;
+  readonly texts: readonly string[];
+}
+
+/** `field`: of the request, for the warning. */
 export function createMeaningSearch(
   embedder: Embedder,
-  texts: readonly string[],
+  { vectors, key, texts }: Searched,
   { signal: runSignal, warn }: ToolRunScope,
   field: string,
 ): MeaningSearch {
@@ -32,22 +40,11 @@ export function createMeaningSearch(
   const onAbort = (): void => stop.abort(runSignal.reason);
   if (runSignal.aborted) onAbort();
   runSignal.addEventListener('abort', onAbort, { once: true });
-  let vectors: Promise<PassageVectors> | undefined;
   let givenUp = false;
-
-  async function embedAll(traceparent: string): Promise<PassageVectors> {
-    const timer = setTimeout(() => stop.abort(tookTooLong()), EMBED_PASSAGES_MS);
-    try {
-      return await embedPassages(embedder, texts, { signal: stop.signal, traceparent });
-    } finally {
-      clearTimeout(timer);
-    }
-  }
 
   function giveUp(error: unknown): void {
     if (givenUp) return;
     givenUp = true;
-    vectors = undefined;
     runSignal.removeEventListener('abort', onAbort);
     stop.abort(error);
     const reason = WarningReason.EMBEDDINGS_UNAVAILABLE;
@@ -65,11 +62,11 @@ export function createMeaningSearch(
       if (givenUp) return [];
       try {
         // The passages are for the searches to come as well: only the run's end stops them.
-        vectors ??= embedAll(traceparent);
+        const made = vectors.of(embedder, key, texts, { over: stop.signal, traceparent });
         const asked = { signal: AbortSignal.any([signal, stop.signal]), traceparent };
-        const both = Promise.all([vectors, embedder.embed('query', [query], asked)]);
-        const [made, [vector]] = await untilAborted(both, signal);
-        return vector === undefined ? [] : made.nearest(vector, range, limit);
+        const both = Promise.all([made, embedder.embed('query', [query], asked)]);
+        const [passages, [vector]] = await untilAborted(both, signal);
+        return vector === undefined ? [] : passages.nearest(vector, range, limit);
       } catch (error) {
         signal.throwIfAborted();
         giveUp(error);
@@ -79,20 +76,15 @@ export function createMeaningSearch(
   };
 }
 
-function tookTooLong(): ModelFailure {
-  return new ModelFailure(
-    FailureReason.UPSTREAM_UNAVAILABLE,
-    `The passages were not embedded within ${EMBED_PASSAGES_MS / 1_000} s.`,
-    { retryable: true },
-  );
-}
-
 const ALONE = 'document_search goes by words alone for the rest of this run.';
 
 /** No word of the endpoint's own. */
 function wordsOf(error: unknown, passages: number): string {
   if (error instanceof TooManyPassages) {
     return `The documents have ${passages} passages, and no more than ${error.most} are searched by meaning; ${ALONE}`;
+  }
+  if (error instanceof NoRoom) {
+    return `The vectors of other chats take all the memory that this worker has for them; ${ALONE}`;
   }
   const reason =
     error instanceof ModelFailure ? FailureReasonSchema.value[error.reason] : undefined;

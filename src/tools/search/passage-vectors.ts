@@ -1,6 +1,6 @@
 // The vectors of passages, in memory, and which of them are nearest to one that is looked for. They are
 // compared one by one: a few thousand take some milliseconds, exactly.
-import type { Embedder } from '../../chat/embedding-port.ts';
+import type { Embedder } from '../../chat/ports/embedding.ts';
 import {
   EMBEDDING_CALLS_AT_ONCE,
   MAX_EMBEDDED_PASSAGES,
@@ -27,12 +27,49 @@ export class TooManyPassages extends Error {
   }
 }
 
-/** Rejects as the embedder does, or with TooManyPassages. Equal texts are embedded once. */
+/**
+ * Rejects as the embedder does, with TooManyPassages, or with what `take` throws: it is told of the bytes
+ * before they are there. Equal texts are embedded once.
+ */
 export async function embedPassages(
   embedder: Embedder,
   texts: readonly string[],
   call: { readonly signal: AbortSignal; readonly traceparent: string },
+  take: (bytes: number) => void,
 ): Promise<PassageVectors> {
+  return searched(await embedUnique(embedder, texts, call, take));
+}
+
+/** Nothing in it refers to the texts: it is kept for longer than they are. */
+interface Embedded {
+  readonly vectors: Float32Array;
+  readonly dimensions: number;
+  /** By place: which of the vectors is the passage's. */
+  readonly rowOf: readonly number[];
+}
+
+function searched({ vectors, dimensions, rowOf }: Embedded): PassageVectors {
+  return {
+    nearest: (query, { from, to }, limit) => {
+      // As where the endpoint has another model behind it by now.
+      if (rowOf.length > 0 && query.length !== dimensions) {
+        throw new Error('A query’s vector differs in length from those of the passages.');
+      }
+      const best = new Best(limit);
+      for (let place = from; place < to; place++) {
+        best.take(place, product(vectors, (rowOf[place] ?? 0) * dimensions, query));
+      }
+      return best.places();
+    },
+  };
+}
+
+async function embedUnique(
+  embedder: Embedder,
+  texts: readonly string[],
+  call: { readonly signal: AbortSignal; readonly traceparent: string },
+  take: (bytes: number) => void,
+): Promise<Embedded> {
   if (texts.length > MAX_EMBEDDED_PASSAGES) throw new TooManyPassages(MAX_EMBEDDED_PASSAGES);
   const rows = new Map<string, number>();
   const rowOf = texts.map((text) => {
@@ -62,6 +99,7 @@ export async function embedPassages(
     dimensions = length;
     const most = Math.floor(MAX_VECTOR_BYTES / (4 * length));
     if (unique.length > most) throw new TooManyPassages(most);
+    take(4 * unique.length * length);
     return new Float32Array(unique.length * length);
   }
 
@@ -77,21 +115,7 @@ export async function embedPassages(
     }
   };
   await Promise.all(Array.from({ length: EMBEDDING_CALLS_AT_ONCE }, work));
-  const vectors = all ?? new Float32Array();
-
-  return {
-    nearest: (query, { from, to }, limit) => {
-      // As where the endpoint has another model behind it by now.
-      if (unique.length > 0 && query.length !== dimensions) {
-        throw new Error('A query’s vector differs in length from those of the passages.');
-      }
-      const best = new Best(limit);
-      for (let place = from; place < to; place++) {
-        best.take(place, product(vectors, (rowOf[place] ?? 0) * dimensions, query));
-      }
-      return best.places();
-    },
-  };
+  return { vectors: all ?? new Float32Array(), dimensions, rowOf };
 }
 
 /** Of vectors of length 1: the cosine. Four sums, so that none waits for the one before it. */

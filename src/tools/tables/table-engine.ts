@@ -11,7 +11,7 @@ import {
   TABLE_QUERY_MS,
 } from '../../chat/limits.ts';
 import type { ChatKey } from '../../chat/chat-key.ts';
-import { ToolFailure } from '../../chat/tool-port.ts';
+import { ToolFailure } from '../../chat/ports/tool.ts';
 import { createProcessPool, type Place, ProcessFailure } from '../../processes/process-pool.ts';
 import type { TableJob, TableReply, TableSet } from './table-protocol.ts';
 

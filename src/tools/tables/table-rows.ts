@@ -2,7 +2,7 @@
 // without guessing is refused.
 import Papa from 'papaparse';
 import { MAX_COLUMN_NAME_CHARS, MAX_TABLE_COLUMNS, MAX_TABLES_CELLS } from '../../chat/limits.ts';
-import { sqlName } from '../../chat/sql-name.ts';
+import { sqlName } from '../../chat/rules/sql-name.ts';
 
 /** Of SQLite. A boolean of JSON is 1 or 0, an object or array its JSON text. */
 export type ColumnType = 'INTEGER' | 'REAL' | 'TEXT';

@@ -2,10 +2,10 @@
 // The suite says on stdin what it will speak, and reads on stdout where to find it.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { readFileSync } from 'node:fs';
-import { UNTRACED } from '../../../src/chat/span.ts';
-import { ONE_TENANT } from '../../../src/rpc/auth.ts';
+import { UNTRACED } from '../../../src/chat/ports/span.ts';
+import { ONE_TENANT } from '../../../src/rpc/edge/auth.ts';
 import { createHttpHandler } from '../../../src/rpc/http-handler.ts';
-import { listen } from '../../../src/rpc/listener.ts';
+import { listen } from '../../../src/rpc/edge/listener.ts';
 import {
   ServerCompatRequestSchema,
   ServerCompatResponseSchema,

@@ -1,7 +1,7 @@
 // Observing as who has no library of ours does it: attach behind the last event, take what comes, and attach again.
 import type { ObserveChatStreamResponse } from '../../../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { StopReasonSchema } from '../../../../gen/tailrace/v1/chat_stream_pb.ts';
-import { AnswerFold } from '../../../../src/chat/answer.ts';
+import { AnswerFold } from '../../../../src/chat/fold/answer.ts';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { ObserveCommand, ObservedEnd } from '../../driver.ts';
 import { type Sights, statusName } from './local-driver.ts';
