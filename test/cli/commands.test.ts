@@ -191,6 +191,8 @@ request:
   );
   const { stdout } = await run(['initiate', '--file', file]);
   const streamId = stdout.trim();
+  const watcher = startCli(['observe', streamId], { env });
+  await watcher.seen('It waits for the results of tools:\n  call_1  weather');
   const asked = await run(['wait', streamId]);
   assert.equal(asked.code, 12);
   assert.match(asked.stderr, /wants call_1 {2}weather/);
@@ -202,6 +204,9 @@ request:
   assert.equal(second.code, 0, second.stderr);
   const done = await run(['wait', streamId]);
   assert.equal(done.stdout, 'Sunny.\n');
+  assert.equal((await watcher.ended).code, 0);
+  const later = await run(['observe', streamId]);
+  assert.doesNotMatch(later.stderr, /waits for/, 'what it waited for once');
 });
 
 test('initiate takes a request from JSON, YAML or stdin, and flags win over it', async () => {
