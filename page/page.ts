@@ -24,6 +24,8 @@ const model = byId('model', HTMLSelectElement);
 const maxTokens = byId('max-tokens', HTMLInputElement);
 const start = byId('start', HTMLButtonElement);
 const startError = byId('start-error', HTMLElement);
+const watchForm = byId('watch-form', HTMLFormElement);
+const watchId = byId('watch-id', HTMLInputElement);
 const chatCard = byId('chat', HTMLElement);
 const question = byId('question', HTMLElement);
 const cancel = byId('cancel', HTMLButtonElement);
@@ -191,6 +193,15 @@ tokenForm.addEventListener('submit', (event) => {
   keepToken(token.value.trim());
   void load();
   void watch();
+});
+watchForm.addEventListener('submit', (event) => {
+  event.preventDefault();
+  const before = location.hash;
+  location.hash = encodeURIComponent(watchId.value.trim());
+  watchId.value = '';
+  // Where it is the same, nothing else begins anew.
+  if (location.hash === before) void watch();
+  chatCard.scrollIntoView({ block: 'nearest' });
 });
 cancel.addEventListener('click', () => {
   cancel.disabled = true;

@@ -109,6 +109,24 @@ describe('the page at /', { skip: notInCi() || needs('chromium') }, () => {
     assert.equal(await answer(later), text);
   });
 
+  test('an id that was copied is watched in another tab by being put in there', async () => {
+    await using visited = await visit(tailrace.url);
+    const { page } = visited;
+    await start(page, { text: ['A river ', 'runs to ', 'the sea.'] });
+    await status(page, 'completed');
+    const id = await page.locator('#chat-id').innerText();
+    const other = await visited.tab();
+    await other.goto(tailrace.url);
+    await other.getByLabel('by its id').fill(` ${id} `);
+    await other.keyboard.press('Enter');
+    await status(other, 'completed');
+    assert.equal(await answer(other), 'A river runs to the sea.');
+    await other.getByLabel('by its id').fill(id);
+    await other.keyboard.press('Enter');
+    await other.locator('#status', { hasText: 'completed' }).waitFor();
+    assert.equal(await answer(other), 'A river runs to the sea.');
+  });
+
   test('the network is cut, and the answer goes on where it was', async () => {
     await using visited = await visit(tailrace.url);
     const { page } = visited;
