@@ -107,8 +107,12 @@ export const MAX_MCP_DESCRIPTION_CHARS = 8 * KiB;
 export const MAX_MCP_ERROR_CHARS = 8 * KiB;
 /** Headers of one server, names and values. */
 export const MAX_MCP_HEADER_CHARS = 16 * KiB;
-/** Processes of MCP servers at once, for each worker process; the next wait as long as a connection may take. */
+/**
+ * Processes of MCP servers at once, for each worker process, the last for a tenant that has none; the next wait as long
+ * as a connection may take.
+ */
 export const MCP_PROCESSES = 64;
+export const MAX_WAITING_MCP_PROCESSES = 256;
 /** How long such a process may take to end after its input has; and again after SIGTERM. Then it is killed. */
 export const MCP_PROCESS_END_MS = MCP_CLOSE_MS / 2;
 /** Messages of one that are read in one turn of the event loop: whoever says many holds nobody else up. */
@@ -175,6 +179,10 @@ export const MAX_EMBEDDED_PASSAGES = 8_192;
 /** Passages of each ranking that are fused. */
 export const FUSED_PASSAGES = 100;
 
+// Processes that query tables and databases and read documents. Of each kind the last is for a tenant that has none
+// (src/processes/fair-places.ts), so one alone has all but one.
+export const PROCESS_START_MS = 20 * SECOND_MS;
+
 // Tables
 export const MAX_TABLES = 50;
 /** Of all tables of a request, as given: reading so much holds a process for 0.1 to 0.25 s. */
@@ -187,12 +195,12 @@ export const MAX_COLUMN_NAME_CHARS = 128;
 export const KNOWN_TABLES = 256;
 /** One query, its tables loaded. */
 export const TABLE_QUERY_MS = 5 * SECOND_MS;
-/** Starting the process and loading the tables. */
+/** Loading the tables of a request. */
 export const TABLE_LOAD_MS = 20 * SECOND_MS;
 /** A text that SQL makes, in bytes. */
 export const MAX_SQL_VALUE_BYTES = 8 * MiB;
 /** Processes that query tables, for each worker process; they end when there was nothing to do. */
-export const TABLE_PROCESSES = 2;
+export const TABLE_PROCESSES = 3;
 export const TABLE_PROCESS_IDLE_MS = 60 * SECOND_MS;
 /** Of a process as a whole: beyond it the query is ended with it. */
 export const TABLE_PROCESS_MEMORY_BYTES = 512 * MiB;
@@ -201,8 +209,6 @@ export const TABLE_PROCESS_DATABASES = 4;
 
 // Databases
 export const MAX_DATABASES = 8;
-/** To start a process that queries them. */
-export const DATABASE_START_MS = 10 * SECOND_MS;
 /** To find the host, connect and log in. */
 export const DATABASE_CONNECT_MS = 10 * SECOND_MS;
 /** One statement, by the database's own clock where it has one. */
@@ -214,7 +220,7 @@ export const DATABASE_CANCEL_MS = 2 * SECOND_MS;
 /** Addresses of a host that are tried, the first ones. */
 export const DATABASE_ADDRESSES = 4;
 /** Processes that query databases, for each worker process, each on one connection at most. */
-export const DATABASE_PROCESSES = 4;
+export const DATABASE_PROCESSES = 5;
 export const DATABASE_PROCESS_IDLE_MS = 60 * SECOND_MS;
 /** Of a process as a whole: beyond it the query is ended with it, whatever a server sends. */
 export const DATABASE_PROCESS_MEMORY_BYTES = 384 * MiB;
@@ -251,7 +257,7 @@ export const DOCUMENT_READ_MS = 20 * SECOND_MS;
 /** For all documents of one request together, waiting included. */
 export const DOCUMENTS_READ_MS = 60 * SECOND_MS;
 /** Processes that read documents, for each api process; they end when there was nothing to read. */
-export const DOCUMENT_READERS = 2;
+export const DOCUMENT_READERS = 3;
 export const DOCUMENT_READER_IDLE_MS = 60 * SECOND_MS;
 /** Of the JavaScript heap, beside which buffers lie; the process as a whole is bounded by the next. */
 export const DOCUMENT_READER_HEAP_MIB = 256;
@@ -260,8 +266,9 @@ export const DOCUMENT_READER_MEMORY_BYTES = 512 * MiB;
 export const MAX_WAITING_DOCUMENT_BYTES = 64 * MiB;
 /** Documents of one request by url that are fetched and read at once. */
 export const DOCUMENTS_FETCHED_AT_ONCE = 4;
-/** Documents that one api process fetches at once; the next wait. */
+/** Documents that one api process fetches at once, the last place for a tenant that has none; the next wait. */
 export const DOCUMENT_FETCHES = 16;
+export const MAX_WAITING_FETCHES = 1_000;
 /** GetChatStream FULL gives bytes back up to here, and the size and SHA-256 of more. */
 export const MAX_VIEW_DATA_BYTES = 4 * KiB;
 

@@ -1,6 +1,5 @@
 // src/documents: the bytes of documents, turned to text. Libraries that read hostile files run in a thread
 // of a process of their own, bounded in time and memory. May not live here: what a request may hold, and what becomes of the text.
-import { fileURLToPath } from 'node:url';
 import type { ChatKey } from '../chat/chat-key.ts';
 import type { DocumentReader, DocumentReading, DocumentToRead } from '../chat/ports/document.ts';
 import { ChatError } from '../chat/errors.ts';
@@ -16,11 +15,14 @@ import type { Logger } from '../chat/ports/logger.ts';
 import type { DocumentKind } from '../chat/media-type.ts';
 import { createProcessPool, type Place, ProcessFailure } from '../processes/process-pool.ts';
 import { decodeText } from './decode-text.ts';
-import type { ReaderBounds, ReadJob, ReadReply } from './reader-protocol.ts';
-import { tooLong, Unreadable } from './unreadable.ts';
+import type { ReadJob, ReadReply } from './reader-protocol.ts';
+import { tooLong, tooMuchMemory, Unreadable } from './unreadable.ts';
 
-export interface DocumentReaderOptions extends Partial<ReaderBounds> {
+export interface DocumentReaderOptions {
   readonly readers?: number;
+  /** For one document. */
+  readonly readMs?: number;
+  readonly memoryBytes?: number;
   readonly idleMs?: number;
   readonly maxWaitingBytes?: number;
 }
@@ -30,34 +32,28 @@ export interface DocumentReaders extends DocumentReader, AsyncDisposable {
   readonly processes: () => number;
 }
 
-/** The process keeps its own time; one that does not answer even so is ended after this much more. */
-const GRACE_MS = 5_000;
-
 // Type stripping runs it; in a published package there is only what tsc made of it.
-const entry = import.meta.url.endsWith('.ts') ? './reader-process.ts' : './reader-process.js';
-const programPath = fileURLToPath(new URL(entry, import.meta.url));
+const entry = import.meta.url.endsWith('.ts') ? './reader-thread.ts' : './reader-thread.js';
+const thread = new URL(entry, import.meta.url).href;
 
 export function createDocumentReader(
   logger: Logger,
   options: DocumentReaderOptions = {},
 ): DocumentReaders {
-  const bounds: ReaderBounds = {
-    readMs: options.readMs ?? DOCUMENT_READ_MS,
-    heapMib: options.heapMib ?? DOCUMENT_READER_HEAP_MIB,
-    memoryBytes: options.memoryBytes ?? DOCUMENT_READER_MEMORY_BYTES,
-  };
+  const readMs = options.readMs ?? DOCUMENT_READ_MS;
+  const memoryBytes = options.memoryBytes ?? DOCUMENT_READER_MEMORY_BYTES;
   const maxWaitingBytes = options.maxWaitingBytes ?? MAX_WAITING_DOCUMENT_BYTES;
   const pool = createProcessPool({
-    program: programPath,
-    given: JSON.stringify(bounds),
+    thread,
+    memoryBytes,
+    heapMib: DOCUMENT_READER_HEAP_MIB,
     places: options.readers ?? DOCUMENT_READERS,
     idleMs: options.idleMs ?? DOCUMENT_READER_IDLE_MS,
     maxWaiting: maxWaitingBytes,
   });
 
   async function run(place: Place, job: ReadJob, signal: AbortSignal): Promise<DocumentReading> {
-    const withinMs = bounds.readMs + GRACE_MS;
-    const { reading, last } = (await place.ask(job, { withinMs, signal })) as ReadReply;
+    const { reading, last } = (await place.ask(job, { withinMs: readMs, signal })) as ReadReply;
     if (last) place.retire();
     return reading;
   }
@@ -67,10 +63,13 @@ export function createDocumentReader(
       case 'full':
         throw readersBusy(maxWaitingBytes);
       case 'too-slow':
-        return { unreadable: tooLong(bounds.readMs) };
+        return { unreadable: tooLong(readMs) };
       case 'killed':
-        logger.warn({ kind, err: failure }, 'the process that reads documents died');
-        return { unreadable: 'broke the program that reads documents, most likely by its size' };
+        logger.info(
+          { kind },
+          'a process that reads documents was killed, most likely for its size',
+        );
+        return { unreadable: tooMuchMemory(memoryBytes) };
       case 'broken':
         logger.error({ kind, err: failure }, 'the process that reads documents cannot be used');
         return { unreadable: 'could not be read: the program that reads documents broke' };

@@ -1,4 +1,4 @@
-// What the api process, the process that reads documents and its thread say to each other.
+// What the api process and the process that reads documents say to each other.
 import type { DocumentReading } from '../chat/ports/document.ts';
 import type { DocumentKind } from '../chat/media-type.ts';
 
@@ -10,16 +10,6 @@ export interface ReadJob {
 
 export interface ReadReply {
   readonly reading: DocumentReading;
-  /** The process has grown and ends now: the next document goes to another. */
+  /** The process has grown, or is in doubt: the next document goes to another. */
   readonly last: boolean;
-}
-
-/** Given to the process at its start. */
-export interface ReaderBounds {
-  /** For one document. */
-  readonly readMs: number;
-  /** Of the thread's JavaScript heap. */
-  readonly heapMib: number;
-  /** Of the process as a whole. */
-  readonly memoryBytes: number;
 }

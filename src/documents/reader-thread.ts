@@ -1,11 +1,11 @@
 // The thread that reads documents: bytes in, text or why not out.
-import { parentPort } from 'node:worker_threads';
 import type { DocumentReading } from '../chat/ports/document.ts';
+import { answerJobs } from '../processes/work-thread.ts';
 import { decodeText } from './decode-text.ts';
 import { docxText } from './docx.ts';
 import { htmlText } from './html.ts';
 import { pdfText } from './pdf.ts';
-import type { ReadJob } from './reader-protocol.ts';
+import type { ReadJob, ReadReply } from './reader-protocol.ts';
 import { boundLength } from './text-bound.ts';
 import { Unreadable } from './unreadable.ts';
 
@@ -46,10 +46,25 @@ async function read(job: ReadJob): Promise<DocumentReading> {
     if (error instanceof RangeError && error.message.includes('call stack')) {
       return { unreadable: 'is nested too deep to be read' };
     }
-    return { unreadable: `is a broken ${job.kind.toUpperCase()}` };
+    return broken(job);
   }
 }
 
-parentPort?.on('message', (job: ReadJob) => {
-  void read(job).then((reading) => parentPort?.postMessage(reading));
+function broken({ kind }: ReadJob): DocumentReading {
+  return { unreadable: `is a broken ${kind.toUpperCase()}` };
+}
+
+/** Of the process, which has them from who started it. */
+const memoryBytes = Number(process.argv[2]);
+
+answerJobs(async (job: ReadJob): Promise<ReadReply> => {
+  // What a library throws where nobody waits for it is the document's fault as well.
+  const thrown = Promise.withResolvers<undefined>();
+  const onThrown = (): void => thrown.resolve(undefined);
+  process.once('uncaughtException', onThrown);
+  const reading = await Promise.race([read(job), thrown.promise]);
+  process.off('uncaughtException', onThrown);
+  if (reading === undefined) return { reading: broken(job), last: true };
+  // Memory that was once taken is seldom given back.
+  return { reading, last: process.memoryUsage.rss() > memoryBytes / 2 };
 });

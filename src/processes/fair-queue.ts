@@ -14,8 +14,8 @@ export interface FairQueue<W extends Waiting> {
    * the place of others that wait no more than it.
    */
   readonly add: (waiting: W) => readonly W[];
-  /** Whose turn it is. */
-  readonly next: () => W | undefined;
+  /** Whose turn it is, of the tenants that may have one. */
+  readonly next: (may?: (tenant: string) => boolean) => W | undefined;
   /** One that waits no more. */
   readonly remove: (waiting: W) => void;
 }
@@ -64,8 +64,8 @@ export function createFairQueue<W extends Waiting>(most: number): FairQueue<W> {
       }
       return gone;
     },
-    next: () => {
-      const [turn] = tenants;
+    next: (may = () => true) => {
+      const turn = [...tenants].find(([tenant]) => may(tenant));
       if (turn === undefined) return undefined;
       const [tenant, chats] = turn;
       const [waiting] = [...chats.values()][0] ?? [];

@@ -1,15 +1,24 @@
 // src/processes: child processes for work that may hang, grow or break its process: hostile documents and SQL.
-// Here are their starts and ends, and who waits for one. A process does one thing at a time; what takes too long
+// Here are their starts and ends. A process does one thing at a time; what takes too long
 // or is wanted no more ends with it. May not live here: what they do, and what is said where they fail.
 import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import type { ChatKey } from '../chat/chat-key.ts';
-import { createFairQueue, type Waiting } from './fair-queue.ts';
+import { PROCESS_START_MS } from '../chat/limits.ts';
+import { createFairPlaces } from './fair-places.ts';
 
-export interface PoolOptions {
-  readonly program: string;
-  /** For the process, as its arguments. */
-  readonly given: string;
-  /** Processes at once. */
+/** What a process does, and within what; given to it at its start. */
+export interface ProcessWork {
+  /** The module of its thread, which begins with `answerJobs`. */
+  readonly thread: string;
+  /** Of the process as a whole, while it is at work: beyond it the process is killed. */
+  readonly memoryBytes: number;
+  /** Of the thread's JavaScript heap; undefined: as node has it. */
+  readonly heapMib?: number | undefined;
+}
+
+export interface PoolOptions extends ProcessWork {
+  /** Processes at once; the last one is for a tenant that has none. */
   readonly places: number;
   /** One that nobody needs for so long ends. */
   readonly idleMs: number;
@@ -40,15 +49,26 @@ export interface Place {
    * has ended, or does once it has said goodbye.
    */
   readonly ask: (job: object, bounds: AskBounds) => Promise<unknown>;
-  /** The process ends by itself: the next gets another. */
+  /** Ends the process: the next gets another. */
   readonly retire: () => void;
 }
 
 export interface AskBounds {
   readonly withinMs: number;
   readonly signal: AbortSignal;
-  /** Sent before the process is ended early; whatever it answers, or so much later, it is. */
-  readonly goodbye?: { readonly job: object; readonly withinMs: number };
+  readonly goodbye?: Goodbye | undefined;
+}
+
+/** What its thread is told before a process ends early; whatever it answers, or so much later, the process does. */
+export interface Goodbye {
+  readonly job: object;
+  readonly withinMs: number;
+}
+
+/** From the pool to a process. */
+export interface SentJob {
+  readonly job: object;
+  readonly goodbye: Goodbye | undefined;
 }
 
 export type FailureKind =
@@ -70,6 +90,10 @@ export class ProcessFailure extends Error {
   }
 }
 
+// Type stripping runs it; in a published package there is only what tsc made of it.
+const entry = import.meta.url.endsWith('.ts') ? './work-process.ts' : './work-process.js';
+const PROGRAM = fileURLToPath(new URL(entry, import.meta.url));
+
 /** A place for one process, which is there when something is asked and for a while after. */
 interface Slot {
   child: ChildProcess | undefined;
@@ -77,24 +101,21 @@ interface Slot {
   idle: NodeJS.Timeout | undefined;
 }
 
-interface WaitingForSlot extends Waiting {
-  readonly start: (slot: Slot) => void;
-  readonly refuse: () => void;
-}
-
 export function createProcessPool(options: PoolOptions): ProcessPool {
   const slots = Array.from({ length: options.places }, (): Slot => {
     return { child: undefined, busy: false, idle: undefined };
   });
-  const waiting = createFairQueue<WaitingForSlot>(options.maxWaiting);
+  const places = createFairPlaces(options.places, options.maxWaiting);
   const all = new Set<ChildProcess>();
   /** Those that say goodbye, and end by themselves. */
   const leaving = new Set<ChildProcess>();
   let closed = false;
 
-  function childOf(slot: Slot): ChildProcess {
-    if (slot.child !== undefined) return slot.child;
-    const child = fork(options.program, [options.given], {
+  /** To start is no part of the time of what is done. */
+  async function start(slot: Slot, signal: AbortSignal): Promise<ChildProcess> {
+    const { thread, memoryBytes, heapMib } = options;
+    const work: ProcessWork = { thread, memoryBytes, heapMib };
+    const child = fork(PROGRAM, [JSON.stringify(work)], {
       // What libraries print may hold what they read.
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       serialization: 'advanced',
@@ -111,6 +132,9 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
     // Whoever waits for an answer hears of it as well; between two jobs it is no news.
     child.on('error', () => undefined);
     slot.child = child;
+    const withinMs = PROCESS_START_MS;
+    const late = new ProcessFailure('broken', `A process did not start in ${withinMs} ms.`);
+    await exchange(slot, child, undefined, { signal, withinMs, late });
     return child;
   }
 
@@ -125,7 +149,19 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
     const { withinMs, signal, goodbye } = bounds;
     signal.throwIfAborted();
     if (closed) throw new ProcessFailure('full', 'No process is started any more.');
-    const child = childOf(slot);
+    const child = slot.child ?? (await start(slot, signal));
+    signal.throwIfAborted();
+    const late = new ProcessFailure('too-slow', `A process took longer than ${withinMs} ms.`);
+    return exchange(slot, child, { job, goodbye }, { signal, withinMs, late });
+  }
+
+  /** The next thing that the process says. */
+  async function exchange(
+    slot: Slot,
+    child: ChildProcess,
+    sent: SentJob | undefined,
+    { signal, withinMs, late }: Omit<AskBounds, 'goodbye'> & { readonly late: ProcessFailure },
+  ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const onGone = (code: number | null): void => {
       const kind = code === null ? 'killed' : 'broken';
@@ -137,20 +173,20 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
     };
     const early = (reason: unknown): void => {
       // Who calls off one after the other must not have more processes than there are places, and as many again.
-      if (goodbye === undefined || leaving.size >= options.places) endOf(slot);
-      else leave(slot, child, goodbye);
+      if (sent?.goodbye === undefined || leaving.size >= options.places) endOf(slot);
+      else leave(slot, child);
       reject(reason);
     };
     const onAbort = (): void => early(signal.reason);
-    const timer = setTimeout(() => {
-      early(new ProcessFailure('too-slow', `A process took longer than ${withinMs} ms.`));
-    }, withinMs);
+    const timer = setTimeout(() => early(late), withinMs);
     child.once('message', resolve).once('exit', onGone).once('error', onError);
     signal.addEventListener('abort', onAbort, { once: true });
     hold(child, true);
-    child.send(job, (error) => {
-      if (error !== null) onError(error);
-    });
+    if (sent !== undefined) {
+      child.send(sent, (error) => {
+        if (error !== null) onError(error);
+      });
+    }
     try {
       return await promise;
     } finally {
@@ -161,75 +197,43 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
     }
   }
 
-  function take(whose: ChatKey, cost: number, signal: AbortSignal): Promise<Slot> {
-    const free = slots.find(({ busy, child }) => !busy && child) ?? slots.find(({ busy }) => !busy);
-    const { promise, resolve, reject } = Promise.withResolvers<Slot>();
-    const start = (slot: Slot): void => {
-      signal.removeEventListener('abort', onAbort);
-      clearTimeout(slot.idle);
-      slot.busy = true;
-      resolve(slot);
-    };
-    const refuse = (): void => {
-      signal.removeEventListener('abort', onAbort);
-      reject(new ProcessFailure('full', 'Too many wait for a process.'));
-    };
-    const own: WaitingForSlot = { whose, cost, start, refuse };
-    const onAbort = (): void => {
-      waiting.remove(own);
-      reject(signal.reason);
-    };
-    if (closed) refuse();
-    else if (free !== undefined) start(free);
-    else {
-      signal.addEventListener('abort', onAbort, { once: true });
-      for (const gone of waiting.add(own)) gone.refuse();
-    }
-    return promise;
+  /** Where there is a place there is a slot; one with a process rather than one without. */
+  function freeSlot(): Slot {
+    const slot = slots.find(({ busy, child }) => !busy && child) ?? slots.find(({ busy }) => !busy);
+    if (slot === undefined) throw new Error('There is a place for a process, and none is free.');
+    return slot;
   }
 
-  /** Gives the slot to whose turn it is, or lets its process go when nobody comes. */
-  function release(slot: Slot): void {
-    slot.busy = false;
-    const next = waiting.next();
-    if (next !== undefined) return next.start(slot);
-    slot.idle = setTimeout(() => endOf(slot), options.idleMs).unref();
-  }
-
-  /** The place is free for another process meanwhile. */
-  function leave(
-    slot: Slot,
-    child: ChildProcess,
-    { job, withinMs }: NonNullable<AskBounds['goodbye']>,
-  ): void {
+  /** It says goodbye and ends by itself; the place is free for another process meanwhile. */
+  function leave(slot: Slot, child: ChildProcess): void {
     slot.child = undefined;
     leaving.add(child);
-    const end = (): void => void child.kill('SIGKILL');
-    const timer = setTimeout(end, withinMs);
-    child.once('message', end).once('exit', () => clearTimeout(timer));
-    child.send(job, (error) => {
-      if (error !== null) end();
-    });
+    child.disconnect();
   }
 
   return {
     run: async (whose, cost, signal, work) => {
-      signal.throwIfAborted();
-      const slot = await take(whose, cost, signal);
+      const giveBack = await places.take(whose, cost, signal);
+      if (giveBack === undefined) throw new ProcessFailure('full', 'Too many wait for a process.');
+      const slot = freeSlot();
+      clearTimeout(slot.idle);
+      slot.busy = true;
       try {
         return await work({
           warm: () => slot.child !== undefined,
           ask: (job, bounds) => ask(slot, job, bounds),
-          retire: () => (slot.child = undefined),
+          retire: () => endOf(slot),
         });
       } finally {
-        release(slot);
+        slot.busy = false;
+        slot.idle = setTimeout(() => endOf(slot), options.idleMs).unref();
+        giveBack();
       }
     },
     processes: () => slots.filter(({ child }) => child !== undefined).length,
     [Symbol.asyncDispose]: async () => {
       closed = true;
-      for (let next = waiting.next(); next !== undefined; next = waiting.next()) next.refuse();
+      places.close();
       for (const { idle } of slots) clearTimeout(idle);
       await Promise.all(
         [...all].map(async (child) => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { type DescMessage, fromJson, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
 import { ChatStreamSchema, ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
@@ -14,7 +14,7 @@ import {
   ListModelsResponseSchema,
 } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 import {
   BIN,
   type CliOptions,
@@ -23,27 +23,13 @@ import {
   tailrace,
   tailraceJson,
 } from '../support/cli.ts';
-import { startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { temporaryFolder } from '../support/nats.ts';
 import { startProxy } from '../support/proxy.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 
-let nats: TestNats;
-let model: ModelServer;
-let server: TestTailrace;
-let env: Record<string, string>;
-
-before(async () => {
-  nats = await startNats();
-  model = await startModelServer();
-  server = await startTestTailrace(nats.access, { OPENAI_BASE_URL: model.url });
-  env = { TAILRACE_ADDRESS: server.url };
-});
-
-after(async () => {
-  await server[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-});
+const { model, tailrace: server } = await forAllTests(startScripted());
+const env = { TAILRACE_ADDRESS: server.url };
 
 const HELLO = scripted({ text: ['Hello, ', 'you.'] });
 

@@ -2,39 +2,27 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EXIT, EXIT_MEANINGS } from '../../src/cli/outcome/exit-codes.ts';
 import { makeToken } from '../../src/rpc/edge/auth.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 import { startCli, tailrace } from '../support/cli.ts';
-import { startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { temporaryFolder } from '../support/nats.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 
 const { token, line } = makeToken('acme');
 const folder = temporaryFolder();
-let nats: TestNats;
-let model: ModelServer;
-let server: TestTailrace;
 
-before(async () => {
-  const tokens = join(folder.path, 'tokens');
-  await writeFile(tokens, `${line}\n`);
-  nats = await startNats();
-  model = await startModelServer();
-  server = await startTestTailrace(nats.access, {
-    OPENAI_BASE_URL: model.url,
-    TAILRACE_TOKENS_FILE: tokens,
-  });
-});
+const tokens = join(folder.path, 'tokens');
+await writeFile(tokens, `${line}\n`);
+const { tailrace: server } = await forAllTests(
+  startScripted(() => ({ TAILRACE_TOKENS_FILE: tokens })),
+);
 
-after(async () => {
-  await server[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-  folder[Symbol.dispose]();
-});
+after(() => folder[Symbol.dispose]());
 
 const HELLO = scripted({ text: ['Hello.'] });
 const FAILING = scripted({ fault: 'status', status: 400 });

@@ -1,31 +1,17 @@
 // `tailrace chat` on a terminal: it streams, remembers, is cancelled by Ctrl-C and left by a second one, and goes on
 // over a lost connection. The terminal is a real one, by Python's pty.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 import { startOnTerminal, tailrace } from '../support/cli.ts';
 import { grpcClient } from '../support/clients.ts';
 import { needs } from '../support/needs.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { startProxy } from '../support/proxy.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 
-let nats: TestNats;
-let model: ModelServer;
-let server: TestTailrace;
-
-before(async () => {
-  nats = await startNats();
-  model = await startModelServer();
-  server = await startTestTailrace(nats.access, { OPENAI_BASE_URL: model.url });
-});
-
-after(async () => {
-  await server[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-});
+const { model, tailrace: server } = await forAllTests(startScripted());
 
 const skip = needs('python3');
 const CTRL_C = '\u0003';

@@ -1,36 +1,20 @@
 // Every call of the TypeScript client against a real server, and answers that are lost on their way.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import {
   ChatStreamStatus,
   clientTool,
   createTailraceClient,
-  type TailraceClient,
 } from '../../clients/typescript/src/tailrace.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { scripted } from '../model-server/model-server.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { startProxy } from '../support/proxy.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 
-let nats: TestNats;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let client: TailraceClient;
-
-before(async () => {
-  nats = await startNats();
-  model = await startModelServer();
-  tailrace = await startTestTailrace(nats.access, { OPENAI_BASE_URL: model.url });
-  client = createTailraceClient(createGrpcTransport({ baseUrl: tailrace.url }));
-});
-
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-});
+const { tailrace } = await forAllTests(startScripted());
+const client = createTailraceClient(createGrpcTransport({ baseUrl: tailrace.url }));
 
 test('get, wait and awaitResult tell the same answer', async () => {
   const { streamId, created } = await client.initiate(scripted({ text: ['wa', 'ter'] }));

@@ -1,6 +1,6 @@
 // The TypeScript client against a real server, with a network between them that can be cut.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { Code } from '@connectrpc/connect';
 import {
   createConnectTransport,
@@ -9,26 +9,12 @@ import {
 } from '@connectrpc/connect-node';
 import type { ChatSnapshot, ChatUpdate } from '../../clients/typescript/src/tailrace.ts';
 import { ChatStreamStatus, createTailraceClient } from '../../clients/typescript/src/tailrace.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { scripted } from '../model-server/model-server.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { startProxy } from '../support/proxy.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 
-let nats: TestNats;
-let model: ModelServer;
-let tailrace: TestTailrace;
-
-before(async () => {
-  nats = await startNats();
-  model = await startModelServer();
-  tailrace = await startTestTailrace(nats.access, { OPENAI_BASE_URL: model.url });
-});
-
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-});
+const { tailrace } = await forAllTests(startScripted());
 
 test('a connection that is cut again and again is resumed: nothing lost, nothing twice', async () => {
   await using proxy = await startProxy(tailrace.url);

@@ -1,7 +1,7 @@
 // Any valid request reaches the model server as the contract says, by every form that it may come in; any
 // broken one is refused by the path of what is wrong, and makes nothing.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create, fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -11,33 +11,16 @@ import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stre
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { canonicalRequest } from '../../src/chat/request/canonical.ts';
 import { chatClient, PROTOCOLS } from '../support/clients.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
-import { type ModelServer, startModelServer } from '../model-server/model-server.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 
 const SCHEMA = InitiateChatStreamRequestSchema;
 const VALID_RUNS = 40;
 const BROKEN_RUNS = 60;
 
-let nats: TestNats;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let clients: ReturnType<typeof chatClient>[];
-
-before(async () => {
-  nats = await startNats();
-  model = await startModelServer();
-  tailrace = await startTestTailrace(nats.access, { OPENAI_BASE_URL: model.url });
-  clients = PROTOCOLS.map((way) => chatClient(way, tailrace.url));
-});
-
-after(async () => {
-  for (const client of clients) client[Symbol.dispose]();
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-});
+const { nats, model, tailrace } = await forAllTests(startScripted());
+const clients = PROTOCOLS.map((way) => chatClient(way, tailrace.url));
 
 type Request = MessageInitShape<typeof ChatRequestSchema>;
 

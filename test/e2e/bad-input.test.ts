@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
-import { after, before, beforeEach, afterEach, test } from 'node:test';
+import { afterEach, beforeEach, test } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import { jetstreamManager } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
 import { DROP_BODY_MS } from '../../src/chat/limits.ts';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.ts';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
@@ -14,13 +13,13 @@ import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stre
 import type { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import type { ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { chatClient, type ChatClient, grpcClient, PROTOCOLS } from '../support/clients.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { chatClient, PROTOCOLS } from '../support/clients.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { within } from '../support/until.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 import { Watch, watchToEnd } from '../support/watch-chat.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 
 interface Initiate {
   readonly streamId: string;
@@ -29,11 +28,6 @@ interface Initiate {
 }
 type Request = MessageInitShape<typeof ChatRequestSchema>;
 
-let nats: TestNats;
-let nc: NatsConnection;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let client: ChatClient;
 let stored = 0;
 
 async function storedCommands(): Promise<number> {
@@ -41,20 +35,8 @@ async function storedCommands(): Promise<number> {
   return (await jsm.streams.info('COMMANDS')).state.last_seq;
 }
 
-before(async () => {
-  nats = await startNats();
-  nc = await nats.bare();
-  model = await startModelServer();
-  tailrace = await startTestTailrace(nats.access, { OPENAI_BASE_URL: model.url });
-  client = grpcClient(tailrace.url);
-});
-
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nc.close();
-  await nats[Symbol.asyncDispose]();
-});
+const { nats, tailrace, client } = await forAllTests(startScripted());
+const nc = await nats.bare();
 
 beforeEach(async () => {
   stored = await storedCommands();
@@ -307,7 +289,11 @@ test('a body of 10 MB is refused with the size that would do, over every protoco
   }
 });
 
-test('a caller that was refused, and neither sends the rest nor leaves, is cut off', async () => {
+/** A gRPC call whose bytes the test sends. */
+function rawInitiate(): {
+  readonly session: http2.ClientHttp2Session;
+  readonly call: http2.ClientHttp2Stream;
+} {
   const session = http2.connect(tailrace.url);
   const call = session.request({
     ':method': 'POST',
@@ -315,6 +301,11 @@ test('a caller that was refused, and neither sends the rest nor leaves, is cut o
     'content-type': 'application/grpc',
     te: 'trailers',
   });
+  return { session, call };
+}
+
+test('a caller that was refused, and neither sends the rest nor leaves, is cut off', async () => {
+  const { session, call } = rawInitiate();
   const refusal = Promise.withResolvers<http2.IncomingHttpHeaders>();
   call.on('trailers', refusal.resolve);
   call.on('response', (headers) => {
@@ -336,13 +327,7 @@ async function grpcOf(body: Buffer): Promise<{
   readonly message: string;
   readonly reason: string | undefined;
 }> {
-  const session = http2.connect(tailrace.url);
-  const call = session.request({
-    ':method': 'POST',
-    ':path': '/tailrace.v1.ChatStreamService/InitiateChatStream',
-    'content-type': 'application/grpc',
-    te: 'trailers',
-  });
+  const { session, call } = rawInitiate();
   let trailers: http2.IncomingHttpHeaders = {};
   const keep = (headers: http2.IncomingHttpHeaders): void => {
     trailers = headers;

@@ -8,20 +8,19 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { jetstreamManager } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
 import type { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ContentBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
-import { chatClient, type ChatClient, grpcClient, PROTOCOLS } from '../support/clients.ts';
+import { scripted } from '../model-server/model-server.ts';
+import { chatClient, type ChatClient, PROTOCOLS } from '../support/clients.ts';
 import { DOCX, PNG } from '../support/content.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
 
 type Request = MessageInitShape<typeof ChatRequestSchema>;
@@ -35,33 +34,23 @@ const WEB: Readonly<Record<string, readonly [type: string, body: string | Uint8A
 };
 const web = createServer();
 const fetched: string[] = [];
-let webPort: number;
 
-let folder: string;
-let nats: TestNats;
-let nc: NatsConnection;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let client: ChatClient;
-
-before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'tailrace-content-'));
-  web.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    fetched.push(request.url ?? '');
-    const [type, body] = WEB[request.url ?? ''] ?? [];
-    if (type === undefined) response.writeHead(404).end();
-    else response.writeHead(200, { 'content-type': type }).end(body);
-  });
-  await once(web.listen(0, '127.0.0.1'), 'listening');
-  webPort = (web.address() as AddressInfo).port;
-  nats = await startNats();
-  nc = await nats.bare();
-  model = await startModelServer();
-  const file = join(folder, 'models.yaml');
-  writeFileSync(
-    file,
-    `servers:
-  - { name: s, base_url: ${model.url}, dialect: vllm }
+const folder = mkdtempSync(join(tmpdir(), 'tailrace-content-'));
+web.on('request', (request: IncomingMessage, response: ServerResponse) => {
+  fetched.push(request.url ?? '');
+  const [type, body] = WEB[request.url ?? ''] ?? [];
+  if (type === undefined) response.writeHead(404).end();
+  else response.writeHead(200, { 'content-type': type }).end(body);
+});
+await once(web.listen(0, '127.0.0.1'), 'listening');
+const webPort = (web.address() as AddressInfo).port;
+const { nats, model, tailrace, client } = await forAllTests(
+  startScripted(({ url }) => {
+    const file = join(folder, 'models.yaml');
+    writeFileSync(
+      file,
+      `servers:
+  - { name: s, base_url: ${url}, dialect: vllm }
 models:
   - { name: seeing, server: s }
   - { name: blind, server: s, can: { images: false, documents: false } }
@@ -71,19 +60,17 @@ default_prompt: |
 use_default_prompt: false
 guidelines: { default: Be kind. }
 `,
-  );
-  tailrace = await startTestTailrace(nats.access, {
-    TAILRACE_MODELS_FILE: file,
-    TAILRACE_FETCH_ALLOW: '127.0.0.1',
-  });
-  client = grpcClient(tailrace.url);
-});
+    );
+    return {
+      OPENAI_BASE_URL: '',
+      TAILRACE_MODELS_FILE: file,
+      TAILRACE_FETCH_ALLOW: '127.0.0.1',
+    };
+  }),
+);
+const nc = await nats.bare();
 
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nc.close();
-  await nats[Symbol.asyncDispose]();
+after(() => {
   web.close();
   rmSync(folder, { recursive: true, force: true });
 });

@@ -4,59 +4,44 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ChatStreamStatus, ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { sealKeyText } from '../../src/ops/seal-keys.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
-import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { temporaryFolder } from '../support/nats.ts';
 import { ADMIN_PASSWORD, needsPostgres, startPostgres } from '../support/postgres.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
+import { callsOf, resultsIn, serverTools } from '../support/tool-calls.ts';
 import { until } from '../support/until.ts';
-import { type Watch, watchToEnd } from '../support/watch-chat.ts';
+import { watchToEnd } from '../support/watch-chat.ts';
 
 const folder = temporaryFolder();
 const open = join(folder.path, 'open');
 const file = join(open, 'planted-file.db');
-let nats: TestNats;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let client: ChatClient;
 
-before(async () => {
-  mkdirSync(open);
-  const db = new DatabaseSync(file);
-  db.exec(`CREATE TABLE orders (city TEXT, sold INTEGER);
-    INSERT INTO orders VALUES ('Basel', 3), ('Bern', 4); CREATE TABLE secret (word TEXT)`);
-  db.close();
-  nats = await startNats();
-  model = await startModelServer();
-  tailrace = await startTestTailrace(nats.access, {
-    OPENAI_BASE_URL: model.url,
+mkdirSync(open);
+const db = new DatabaseSync(file);
+db.exec(`CREATE TABLE orders (city TEXT, sold INTEGER);
+  INSERT INTO orders VALUES ('Basel', 3), ('Bern', 4); CREATE TABLE secret (word TEXT)`);
+db.close();
+const { model, tailrace, client } = await forAllTests(
+  startScripted(() => ({
     TAILRACE_FETCH_ALLOW: '127.0.0.1',
     TAILRACE_SQLITE_FOLDERS: open,
     TAILRACE_SEAL_KEYS: sealKeyText({ id: 'k1', bytes: Buffer.alloc(32, 1) }),
-  });
-  client = grpcClient(tailrace.url);
-});
+  })),
+);
 
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-  folder[Symbol.dispose]();
-});
+after(() => folder[Symbol.dispose]());
 
 type Request = Exclude<MessageInitShape<typeof ChatRequestSchema>, ChatRequest>;
-
-const tools = (...names: readonly string[]) =>
-  names.map((name) => ({ kind: { case: 'server' as const, value: { name } } }));
 
 function database(name: string, connectionString: string, tables: string[] = []) {
   return { name, item: { case: 'database' as const, value: { connectionString, tables } } };
@@ -75,24 +60,6 @@ function asking(script: ScriptInput, more: Request): Request {
   return { messages: [{ role: Role.USER, content: [{ block: text }] }], ...more };
 }
 
-function calls(...made: readonly (readonly [string, object])[]): ScriptInput['calls'] {
-  return made.map(([name, input]) => ({ name, input: JSON.stringify(input) }));
-}
-
-/** What each call came to, in the order of the calls. */
-function results(watch: Watch): readonly (readonly [text: string, isError: boolean])[] {
-  const found = watch.events.flatMap(({ payload }) => {
-    const block = payload.case === 'blockStopped' ? payload.value.content?.block : undefined;
-    if (payload.case !== 'blockStopped' || block?.case !== 'toolResult') return [];
-    const [said] = block.value.content;
-    const text = said?.block.case === 'text' ? said.block.value : '';
-    return [{ index: payload.value.index ?? 0, text, isError: block.value.isError ?? false }];
-  });
-  return found
-    .toSorted((one, other) => one.index - other.index)
-    .map(({ text, isError }) => [text, isError]);
-}
-
 interface Body {
   readonly messages: readonly { readonly role: string; readonly content: string }[];
   readonly tools: readonly { readonly function: { readonly description: string } }[];
@@ -103,7 +70,7 @@ test('a chat asks a database and a document, its observers see both, and nobody 
     request: asking(
       {
         tokens: 0,
-        calls: calls(
+        calls: callsOf(
           ['database_query', { database: 'shop', sql: 'SELECT sum(sold) AS total FROM orders' }],
           ['document_search', { query: 'where does the water leave' }],
           ['database_query', { database: 'shop', sql: 'DELETE FROM orders' }],
@@ -115,7 +82,7 @@ test('a chat asks a database and a document, its observers see both, and nobody 
         rounds: [{ text: ['seven'] }],
       },
       {
-        tools: tools('database_query', 'document_search'),
+        tools: serverTools('database_query', 'document_search'),
         toolContext: [
           MILL,
           database('shop', `sqlite://${file}`, ['orders']),
@@ -127,18 +94,18 @@ test('a chat asks a database and a document, its observers see both, and nobody 
   const watch = await watchToEnd(client, streamId);
   assert.equal(watch.end().status, ChatStreamStatus.COMPLETED);
   assert.equal(watch.text(), 'seven');
-  const told = results(watch);
+  const told = resultsIn(watch.events);
   assert.deepEqual(
-    told.map(([, isError]) => isError),
+    told.map(({ isError }) => isError),
     [false, false, true, true, true, false, true],
   );
-  assert.deepEqual(JSON.parse(told[0]?.[0] ?? ''), { columns: ['total'], rows: [[7]] });
-  assert.match(told[1]?.[0] ?? '', /tailrace/);
-  assert.match(told[2]?.[0] ?? '', /can only be read/);
-  assert.match(told[3]?.[0] ?? '', /secret is a table that may not be read here/);
-  assert.match(told[4]?.[0] ?? '', /nothing listens/);
-  assert.equal(told[5]?.[0], '- orders (city TEXT, sold INTEGER)');
-  assert.match(told[6]?.[0] ?? '', /does not fit the schema/);
+  assert.deepEqual(JSON.parse(told[0]?.text ?? ''), { columns: ['total'], rows: [[7]] });
+  assert.match(told[1]?.text ?? '', /tailrace/);
+  assert.match(told[2]?.text ?? '', /can only be read/);
+  assert.match(told[3]?.text ?? '', /secret is a table that may not be read here/);
+  assert.match(told[4]?.text ?? '', /nothing listens/);
+  assert.equal(told[5]?.text, '- orders (city TEXT, sold INTEGER)');
+  assert.match(told[6]?.text ?? '', /does not fit the schema/);
   const kinds = watch.events.flatMap(({ payload }) =>
     payload.case === 'blockStarted' ? [payload.value.kind] : [],
   );
@@ -182,7 +149,7 @@ test('a connection string that cannot be taken is refused by its path, and is no
   ] as const) {
     const request = asking(
       { tokens: 1 },
-      { tools: tools('database_query'), toolContext: [MILL, database('shop', given)] },
+      { tools: serverTools('database_query'), toolContext: [MILL, database('shop', given)] },
     );
     const refusal = await refused(client.initiateChatStream({ request }));
     assert.ok(refusal.fields.includes('request.tool_context[1].database.connection_string'), given);
@@ -207,11 +174,11 @@ test(
       request: asking(
         {
           tokens: 0,
-          calls: calls(['database_query', { database: 'shop', sql }]),
+          calls: callsOf(['database_query', { database: 'shop', sql }]),
           rounds: [{ text: ['no'] }],
         },
         {
-          tools: tools('database_query'),
+          tools: serverTools('database_query'),
           toolContext: [
             database('shop', `postgres://admin:${ADMIN_PASSWORD}@127.0.0.1:${postgres.port}/shop`),
           ],

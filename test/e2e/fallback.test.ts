@@ -2,31 +2,25 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
-import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { startNats, temporaryFolder } from '../support/nats.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { temporaryFolder } from '../support/nats.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 
-const stack = new AsyncDisposableStack();
-let tailrace: TestTailrace;
-let client: ChatClient;
-let model: ModelServer;
-
-before(async () => {
-  const folder = stack.use(temporaryFolder());
-  const nats = stack.use(await startNats());
-  model = stack.use(await startModelServer());
-  const file = join(folder.path, 'models.yaml');
-  writeFileSync(
-    file,
-    `
+const folder = temporaryFolder();
+const { model, tailrace, client } = await forAllTests(
+  startScripted(({ url }) => {
+    const file = join(folder.path, 'models.yaml');
+    writeFileSync(
+      file,
+      `
 servers:
-  - { name: s, base_url: ${model.url}, dialect: vllm, parallel_calls: 8 }
+  - { name: s, base_url: ${url}, dialect: vllm, parallel_calls: 8 }
 models:
   - name: main
     server: s
@@ -38,12 +32,12 @@ models:
     upstream_model: test-model-small
     prices: { currency: EUR, input: 3, output: 20 }
 `,
-  );
-  tailrace = stack.use(await startTestTailrace(nats.access, { TAILRACE_MODELS_FILE: file }));
-  client = grpcClient(tailrace.url);
-});
+    );
+    return { OPENAI_BASE_URL: '', TAILRACE_MODELS_FILE: file };
+  }),
+);
 
-after(() => stack.disposeAsync());
+after(() => folder[Symbol.dispose]());
 
 test('a chat whose model is down is answered by another, and its events, usage and log say so', async () => {
   const { models } = await client.listModels({});

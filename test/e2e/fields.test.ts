@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { jetstreamManager } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
 import type { ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ThinkingEffort } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
@@ -18,34 +17,16 @@ import {
 import type { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
-import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { temporaryFolder } from '../support/nats.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 import { until } from '../support/until.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 
-let nats: TestNats;
-let nc: NatsConnection;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let client: ChatClient;
-
-before(async () => {
-  nats = await startNats();
-  nc = await nats.bare();
-  model = await startModelServer();
-  tailrace = await startTestTailrace(nats.access, { OPENAI_BASE_URL: model.url });
-  client = grpcClient(tailrace.url);
-});
-
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nc.close();
-  await nats[Symbol.asyncDispose]();
-});
+const { nats, model, client } = await forAllTests(startScripted());
+const nc = await nats.bare();
 
 type Request = MessageInitShape<typeof ChatRequestSchema>;
 type Initiate = MessageInitShape<typeof InitiateChatStreamRequestSchema>;
@@ -330,9 +311,10 @@ test('with strict, what the model server does not read is refused by its path', 
   const file = join(folder.path, 'models.json');
   const servers = [{ name: 'it', base_url: model.url, dialect: 'openai' }];
   writeFileSync(file, JSON.stringify({ servers, models: [{ name: 'test-model', server: 'it' }] }));
-  await using nats = await startNats();
-  await using strictly = await startTestTailrace(nats.access, { TAILRACE_MODELS_FILE: file });
-  const at = grpcClient(strictly.url);
+  await using strictly = await startScripted(() => {
+    return { OPENAI_BASE_URL: '', TAILRACE_MODELS_FILE: file };
+  });
+  const at = strictly.client;
   const request = asking({ topK: 5 }).request;
   const { streamId } = await at.initiateChatStream({ request });
   const warned = (await watchToEnd(at, streamId)).events.flatMap(({ payload }) =>

@@ -1,7 +1,7 @@
 // The limits of a request: what is past the operator's is refused, and each that is reached ends the chat
 // with a reason of its own.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
@@ -12,29 +12,17 @@ import {
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { MAX_MODEL_CALLS, MAX_TURNS } from '../../src/chat/limits.ts';
 import { initiateRequest } from '../support/chat-fixtures.ts';
-import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { startNats } from '../support/nats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 import { type Watch, watchToEnd } from '../support/watch-chat.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 
 type Request = Exclude<MessageInitShape<typeof ChatRequestSchema>, ChatRequest>;
 type Limits = NonNullable<Request['limits']>;
 
-const stack = new AsyncDisposableStack();
-let model: ModelServer;
-let client: ChatClient;
-
-before(async () => {
-  const nats = stack.use(await startNats());
-  model = stack.use(await startModelServer());
-  const env = { OPENAI_BASE_URL: model.url };
-  client = grpcClient(stack.use(await startTestTailrace(nats.access, env)).url);
-});
-
-after(() => stack.disposeAsync());
+const { model, client } = await forAllTests(startScripted());
 
 async function run(script: ScriptInput, limits: Limits, more: Request = {}): Promise<Watch> {
   const init = { text: scripted(script), request: { ...more, limits } };

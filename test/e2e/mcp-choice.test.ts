@@ -1,6 +1,6 @@
 // Tools of MCP servers by their names: chosen by tool_choice, and called in a conversation that is given back.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
   ChatStreamStatus,
@@ -8,25 +8,17 @@ import {
   FailureReason,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { type EverythingServer, startEverything } from '../support/everything-server.ts';
-import { calling, type McpChats, resultsIn, startMcpChats } from '../support/mcp-chats.ts';
+import { startEverything } from '../support/everything-server.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { calling, startMcpChats } from '../support/mcp-chats.ts';
 import { anyTool, type Reply, startMcpServer } from '../support/mcp-server.ts';
+import { resultsIn } from '../support/tool-calls.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
 
 const NOT_MCP: Reply = { raw: (response) => void response.end('<html>not here</html>') };
 
-let chats: McpChats;
-let everything: EverythingServer;
-
-before(async () => {
-  chats = await startMcpChats();
-  everything = await startEverything('streamableHttp');
-});
-
-after(async () => {
-  await chats[Symbol.asyncDispose]();
-  await everything[Symbol.asyncDispose]();
-});
+const chats = await forAllTests(startMcpChats());
+const everything = await forAllTests(startEverything('streamableHttp'));
 
 test('a tool of an MCP server that tool_choice names is asked for, once', async () => {
   const toolChoice = { mode: ToolChoiceMode.NAMED, name: 'every__echo' };

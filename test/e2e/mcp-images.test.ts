@@ -1,17 +1,18 @@
 // Images in results of MCP servers' tools: in the log for whoever watches, and before models that see.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ContentBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_TOOL_RESULT_IMAGE_BYTES } from '../../src/chat/limits.ts';
-import { startModelServer, type ModelServer } from '../model-server/model-server.ts';
-import { calling, type McpChats, startMcpChats } from '../support/mcp-chats.ts';
-import { anyTool, type McpServerFixture, startMcpServer } from '../support/mcp-server.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { calling, startMcpChats } from '../support/mcp-chats.ts';
+import { anyTool, startMcpServer } from '../support/mcp-server.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
 
 const MAGIC = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
@@ -24,15 +25,9 @@ const IMAGES: Readonly<Record<string, Buffer>> = {
 /** As many as fit into an answer of an MCP server, about. */
 const SWARM = 40_000;
 
-let dir: string;
-let model: ModelServer;
-let server: McpServerFixture;
-let chats: McpChats;
-
-before(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'tailrace-mcp-images-'));
-  model = await startModelServer();
-  server = await startMcpServer(({ method, params }) => {
+const dir = await mkdtemp(join(tmpdir(), 'tailrace-mcp-images-'));
+const server = await forAllTests(
+  startMcpServer(({ method, params }) => {
     if (method === 'tools/list') {
       return { result: { tools: [...Object.keys(IMAGES), 'swarm'].map((name) => anyTool(name)) } };
     }
@@ -53,31 +48,30 @@ before(async () => {
         ],
       },
     };
-  });
-  const name = join(dir, 'models.json');
-  const named = (name: string, more: object) => ({
-    name,
-    server: 'own',
-    upstream_model: 'test-model',
-    ...more,
-  });
-  const models = [
-    named('sees', { can: { images: true } }),
-    named('blind', { can: { images: false } }),
-    named('unknown', {}),
-    named('strict', { can: { images: true }, tool_images: false }),
-  ];
-  const servers = [{ name: 'own', base_url: model.url }];
-  await writeFile(name, JSON.stringify({ servers, models }));
-  chats = await startMcpChats({ TAILRACE_MODELS_FILE: name, OPENAI_BASE_URL: '' }, model);
-});
+  }),
+);
+const chats = await forAllTests(
+  startMcpChats(({ url }) => {
+    const file = join(dir, 'models.json');
+    const named = (name: string, more: object) => ({
+      name,
+      server: 'own',
+      upstream_model: 'test-model',
+      ...more,
+    });
+    const models = [
+      named('sees', { can: { images: true } }),
+      named('blind', { can: { images: false } }),
+      named('unknown', {}),
+      named('strict', { can: { images: true }, tool_images: false }),
+    ];
+    const servers = [{ name: 'own', base_url: url }];
+    writeFileSync(file, JSON.stringify({ servers, models }));
+    return { TAILRACE_MODELS_FILE: file, OPENAI_BASE_URL: '' };
+  }),
+);
 
-after(async () => {
-  await chats[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await rm(dir, { recursive: true });
-});
+after(() => rm(dir, { recursive: true }));
 
 function resultContent(events: readonly Event[]): ContentBlock['block'][] {
   for (const { payload } of events) {

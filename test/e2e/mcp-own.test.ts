@@ -3,54 +3,42 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_MCP_LOG_LINE_CHARS, MAX_MCP_LOG_LINES } from '../../src/chat/limits.ts';
 import { EVERYTHING_PROGRAM } from '../support/everything-server.ts';
-import {
-  calling,
-  type McpChats,
-  resultsIn,
-  startMcpChats,
-  warningsIn,
-} from '../support/mcp-chats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { calling, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
 import { anyTool, startMcpServer, textResult } from '../support/mcp-server.ts';
 import { isAlive } from '../support/tailrace-process.ts';
 import { until } from '../support/until.ts';
+import { resultsIn } from '../support/tool-calls.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
 
 const BY_HAND = join(import.meta.dirname, '../support/stdio-mcp-server.ts');
 const KEY = 'planted-key-of-the-operator';
 
-let dir: string;
-let chats: McpChats;
+const dir = await mkdtemp(join(tmpdir(), 'tailrace-mcp-own-'));
+process.env['PLANTED_KEY'] = KEY;
+process.env['PLANTED_OTHER'] = 'planted-other';
+const program = (more: object) => ({ command: process.execPath, args: [BY_HAND], ...more });
+const file = {
+  servers: [
+    { name: 'every', command: process.execPath, args: [EVERYTHING_PROGRAM, 'stdio'] },
+    { name: 'hand', ...program({ cwd: dir, env: { KEY: { env: 'PLANTED_KEY' }, A: 'b' } }) },
+    { name: 'some', ...program({ allowed_tools: ['env', 'leak'] }) },
+    { name: 'older', ...program({ env: { OLDER: '1' } }) },
+    { name: 'kept', ...program({ env: { KEPT: join(dir, 'kept'), STUBBORN: '1' } }) },
+    { name: 'missing', command: join(dir, 'no-such-program') },
+    { name: 'theirs', ...program({ tenants: ['acme'] }) },
+  ],
+};
+const name = join(dir, 'mcp.json');
+await writeFile(name, JSON.stringify(file));
+const chats = await forAllTests(startMcpChats(() => ({ TAILRACE_MCP_FILE: name })));
 
-before(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'tailrace-mcp-own-'));
-  process.env['PLANTED_KEY'] = KEY;
-  process.env['PLANTED_OTHER'] = 'planted-other';
-  const program = (more: object) => ({ command: process.execPath, args: [BY_HAND], ...more });
-  const file = {
-    servers: [
-      { name: 'every', command: process.execPath, args: [EVERYTHING_PROGRAM, 'stdio'] },
-      { name: 'hand', ...program({ cwd: dir, env: { KEY: { env: 'PLANTED_KEY' }, A: 'b' } }) },
-      { name: 'some', ...program({ allowed_tools: ['env', 'leak'] }) },
-      { name: 'older', ...program({ env: { OLDER: '1' } }) },
-      { name: 'kept', ...program({ env: { KEPT: join(dir, 'kept'), STUBBORN: '1' } }) },
-      { name: 'missing', command: join(dir, 'no-such-program') },
-      { name: 'theirs', ...program({ tenants: ['acme'] }) },
-    ],
-  };
-  const name = join(dir, 'mcp.json');
-  await writeFile(name, JSON.stringify(file));
-  chats = await startMcpChats({ TAILRACE_MCP_FILE: name });
-});
-
-after(async () => {
-  await chats[Symbol.asyncDispose]();
-  await rm(dir, { recursive: true });
-});
+after(() => rm(dir, { recursive: true }));
 
 test('a program of the operator’s is used by its name alone, as any other server', async () => {
   const script = calling(
@@ -202,7 +190,10 @@ test('an address of the operator’s may be anywhere, and gets what his file say
     name,
     `servers:\n  - name: inner\n    url: ${server.url}\n    bearer_token_env: PLANTED_KEY\n`,
   );
-  await using own = await startMcpChats({ TAILRACE_MCP_FILE: name, TAILRACE_FETCH_ALLOW: '' });
+  await using own = await startMcpChats(() => ({
+    TAILRACE_MCP_FILE: name,
+    TAILRACE_FETCH_ALLOW: '',
+  }));
   const watch = await own.runToEnd(calling(['inner__look']), [{ name: 'inner' }]);
   assert.deepEqual(resultsIn(watch.events), [{ text: 'seen', isError: false }]);
   for (const { headers } of server.asks) assert.equal(headers.authorization, `Bearer ${KEY}`);

@@ -1,27 +1,15 @@
 // What MCP servers are given in confidence: it reaches them and nobody else.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { toJsonString } from '@bufbuild/protobuf';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import {
-  calling,
-  type McpChats,
-  resultsIn,
-  startMcpChats,
-  warningsIn,
-} from '../support/mcp-chats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { calling, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
 import { anyTool, type McpAsk, startMcpServer, textResult } from '../support/mcp-server.ts';
+import { resultsIn } from '../support/tool-calls.ts';
 
-let chats: McpChats;
-
-before(async () => {
-  chats = await startMcpChats();
-});
-
-after(async () => {
-  await chats[Symbol.asyncDispose]();
-});
+const chats = await forAllTests(startMcpChats());
 
 test('a token by client credentials is got once, and anew where the server refuses it', async () => {
   let given = 0;

@@ -1,6 +1,6 @@
 // MCP servers that are well, as a chat has them: the reference server for real, and servers that a test writes.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { ChatStreamStatus, ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
@@ -9,32 +9,18 @@ import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { grpcClient } from '../support/clients.ts';
-import { type EverythingServer, startEverything } from '../support/everything-server.ts';
-import {
-  calling,
-  type McpChats,
-  resultsIn,
-  startMcpChats,
-  warningsIn,
-} from '../support/mcp-chats.ts';
+import { startEverything } from '../support/everything-server.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { calling, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
 import { anyTool, type McpAsk, startMcpServer, textResult } from '../support/mcp-server.ts';
 import { startModernMcpServer } from '../support/modern-mcp-server.ts';
 import { startNats } from '../support/nats.ts';
 import { startTestTailrace } from '../support/tailrace.ts';
+import { resultsIn } from '../support/tool-calls.ts';
 import { watchToEnd } from '../support/watch-chat.ts';
 
-let chats: McpChats;
-let everything: EverythingServer;
-
-before(async () => {
-  chats = await startMcpChats();
-  everything = await startEverything('streamableHttp');
-});
-
-after(async () => {
-  await chats[Symbol.asyncDispose]();
-  await everything[Symbol.asyncDispose]();
-});
+const chats = await forAllTests(startMcpChats());
+const everything = await forAllTests(startEverything('streamableHttp'));
 
 test('a tool of the reference server is called, and its result is in the log and with the model', async () => {
   const script = calling(

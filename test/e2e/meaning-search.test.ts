@@ -3,49 +3,39 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
+import { after, afterEach, test } from 'node:test';
 import { ChatStreamStatus, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
-import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { scripted } from '../model-server/model-server.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
+import { temporaryFolder } from '../support/nats.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 import { type Watch, watchToEnd } from '../support/watch-chat.ts';
 
 const folder = temporaryFolder();
-let nats: TestNats;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let client: ChatClient;
 
-before(async () => {
-  nats = await startNats();
-  model = await startModelServer();
-  const file = join(folder.path, 'models.yaml');
-  writeFileSync(
-    file,
-    `servers:
-  - { name: s, base_url: "${model.url}", dialect: vllm }
+const { model, tailrace, client } = await forAllTests(
+  startScripted(({ url }) => {
+    const file = join(folder.path, 'models.yaml');
+    writeFileSync(
+      file,
+      `servers:
+  - { name: s, base_url: "${url}", dialect: vllm }
 models:
   - { name: test-model, server: s }
 embeddings: { server: s, model: test-embedding, dimensions: 512, batch_size: 2 }
 `,
-  );
-  tailrace = await startTestTailrace(nats.access, { TAILRACE_MODELS_FILE: file });
-  client = grpcClient(tailrace.url);
-});
+    );
+    return { OPENAI_BASE_URL: '', TAILRACE_MODELS_FILE: file };
+  }),
+);
 
 afterEach(() => {
   model.embeddings.fault = undefined;
 });
 
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-  folder[Symbol.dispose]();
-});
+after(() => folder[Symbol.dispose]());
 
 const TEXTS = [
   'The physician is in on Mondays.',

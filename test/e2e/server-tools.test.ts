@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import {
@@ -15,40 +15,19 @@ import {
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
-import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
+import { callsOf, resultsIn, serverTools } from '../support/tool-calls.ts';
 import { type Watch, watchToEnd } from '../support/watch-chat.ts';
 
-let nats: TestNats;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let client: ChatClient;
-
-before(async () => {
-  nats = await startNats();
-  model = await startModelServer();
-  tailrace = await startTestTailrace(nats.access, {
-    OPENAI_BASE_URL: model.url,
-    TAILRACE_FETCH_ALLOW: '127.0.0.1',
-  });
-  client = grpcClient(tailrace.url);
-});
-
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-});
+const { model, tailrace, client } = await forAllTests(
+  startScripted(() => ({ TAILRACE_FETCH_ALLOW: '127.0.0.1' })),
+);
 
 type Request = Exclude<MessageInitShape<typeof ChatRequestSchema>, ChatRequest>;
-type Name = 'document_search' | 'table_query' | 'web_fetch';
-
-const tools = (...names: readonly Name[]) =>
-  names.map((name) => ({ kind: { case: 'server' as const, value: { name } } }));
 
 const MILL = {
   name: 'mill',
@@ -82,24 +61,6 @@ async function run(request: Request): Promise<Watch & { readonly streamId: strin
   return Object.assign(await watchToEnd(client, streamId), { streamId });
 }
 
-/** What each call came to, in the order of the calls: they run side by side. */
-function results(watch: Watch): readonly (readonly [text: string, isError: boolean])[] {
-  const found = watch.events.flatMap(({ payload }) => {
-    const block = payload.case === 'blockStopped' ? payload.value.content?.block : undefined;
-    if (payload.case !== 'blockStopped' || block?.case !== 'toolResult') return [];
-    const [said] = block.value.content;
-    const text = said?.block.case === 'text' ? said.block.value : '';
-    return [{ index: payload.value.index ?? 0, text, isError: block.value.isError ?? false }];
-  });
-  return found
-    .toSorted((one, other) => one.index - other.index)
-    .map(({ text, isError }) => [text, isError]);
-}
-
-function calls(...made: readonly (readonly [Name, object])[]): ScriptInput['calls'] {
-  return made.map(([name, input]) => ({ name, input: JSON.stringify(input) }));
-}
-
 const TAILRACE = 'leaves by the tailrace';
 
 test('documents are searched, tables queried, and what the model cites of them becomes citations', async () => {
@@ -108,7 +69,7 @@ test('documents are searched, tables queried, and what the model cites of them b
       asking(
         {
           tokens: 0,
-          calls: calls(
+          calls: callsOf(
             ['document_search', { query: 'where does the water leave' }],
             ['table_query', { sql: 'select sum(sold) as total from sales' }],
           ),
@@ -126,7 +87,7 @@ test('documents are searched, tables queried, and what the model cites of them b
         },
         {
           stream,
-          tools: tools('document_search', 'table_query'),
+          tools: serverTools('document_search', 'table_query'),
           toolContext: [MILL, SALES],
           system: { text: 'Be brief.', citations: { enabled: true } },
         },
@@ -134,12 +95,12 @@ test('documents are searched, tables queried, and what the model cites of them b
     );
     assert.equal(watch.end().status, ChatStreamStatus.COMPLETED);
     assert.equal(watch.end().stopReason, StopReason.END_TURN);
-    const [found, total] = results(watch);
+    const [found, total] = resultsIn(watch.events);
     assert.ok(found !== undefined && total !== undefined);
-    assert.match(found[0], /d1/);
-    assert.match(found[0], /Water that has done its work leaves by the tailrace\./);
-    assert.match(total[0], /7/);
-    assert.deepEqual([found[1], total[1]], [false, false]);
+    assert.match(found.text, /d1/);
+    assert.match(found.text, /Water that has done its work leaves by the tailrace\./);
+    assert.match(total.text, /7/);
+    assert.deepEqual([found.isError, total.isError], [false, false]);
     assert.equal(watch.text(), 'It leaves below ; invented  and [[d9]] stays.');
     const cited = watch.events.flatMap(({ payload }) =>
       payload.case === 'citation'
@@ -192,18 +153,18 @@ test('a page is fetched for the model, and one that must not be is an error resu
       asking(
         {
           tokens: 0,
-          calls: calls(
+          calls: callsOf(
             ['web_fetch', { url: `http://127.0.0.1:${port}/mill` }],
             ['web_fetch', { url: 'http://127.0.0.2/mill' }],
           ),
           rounds: [{ text: ['done'] }],
         },
-        { tools: tools('web_fetch') },
+        { tools: serverTools('web_fetch') },
       ),
     );
-    const [page, inner] = results(watch);
-    assert.match(page?.[0] ?? '', /Mill[^]*Water leaves by the tailrace\./);
-    assert.equal(inner?.[1], true);
+    const [page, inner] = resultsIn(watch.events);
+    assert.match(page?.text ?? '', /Mill[^]*Water leaves by the tailrace\./);
+    assert.equal(inner?.isError, true);
     assert.equal(watch.text(), 'done');
     const kinds = watch.events.flatMap(({ payload }) =>
       payload.case === 'blockStarted' ? [payload.value.kind] : [],
@@ -225,27 +186,27 @@ test('SQL that writes or looks elsewhere is an error result, and changes nothing
     asking(
       {
         tokens: 0,
-        calls: calls(...hostile.map((sql) => ['table_query', { sql }] as const), [
+        calls: callsOf(...hostile.map((sql) => ['table_query', { sql }] as const), [
           'table_query',
           { sql: 'select count(*) as n from sales' },
         ]),
         rounds: [{ text: ['so'] }],
       },
-      { tools: tools('table_query'), toolContext: [SALES] },
+      { tools: serverTools('table_query'), toolContext: [SALES] },
     ),
   );
-  const told = results(watch);
+  const told = resultsIn(watch.events);
   assert.deepEqual(
-    told.map(([, isError]) => isError),
+    told.map(({ isError }) => isError),
     [true, true, true, true, false],
   );
-  assert.match(told.at(-1)?.[0] ?? '', /2/);
+  assert.match(told.at(-1)?.text ?? '', /2/);
 });
 
 test('tools without anything to use, context without a tool, and citations of nothing are refused by path', async () => {
   const fields = async (more: Request): Promise<readonly string[]> =>
     (await refused(client.initiateChatStream({ request: asking({ tokens: 1 }, more) }))).fields;
-  assert.deepEqual(await fields({ tools: tools('document_search') }), [
+  assert.deepEqual(await fields({ tools: serverTools('document_search') }), [
     'request.tools[0].server.name',
   ]);
   assert.deepEqual(await fields({ toolContext: [SALES] }), ['request.tool_context[0].table']);

@@ -1,7 +1,7 @@
 // An answer by a JSON schema: told to the model server, checked in any case, asked for once more where
 // it does not fit. And reasoning, apart from it.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ChatRequest, ChatRequestSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
@@ -13,31 +13,15 @@ import {
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
-import { type ChatClient, chatClient, grpcClient, PROTOCOLS } from '../support/clients.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { chatClient, PROTOCOLS } from '../support/clients.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startScripted } from '../support/scripted-tailrace.ts';
 import { type Watch, watchToEnd } from '../support/watch-chat.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 
-let nats: TestNats;
-let model: ModelServer;
-let tailrace: TestTailrace;
-let client: ChatClient;
-
-before(async () => {
-  nats = await startNats();
-  model = await startModelServer();
-  tailrace = await startTestTailrace(nats.access, { OPENAI_BASE_URL: model.url });
-  client = grpcClient(tailrace.url);
-});
-
-after(async () => {
-  await tailrace[Symbol.asyncDispose]();
-  await model[Symbol.asyncDispose]();
-  await nats[Symbol.asyncDispose]();
-});
+const { model, tailrace, client } = await forAllTests(startScripted());
 
 type Request = Exclude<MessageInitShape<typeof ChatRequestSchema>, ChatRequest>;
 

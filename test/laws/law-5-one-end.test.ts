@@ -9,7 +9,6 @@ import {
   StopReason,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import type { CommandInbox } from '../../src/chat/ports/commands.ts';
 import { ModelFailure } from '../../src/chat/ports/model.ts';
 import { getChatStream } from '../../src/rpc/calls/get-chat-stream.ts';
@@ -27,6 +26,7 @@ import { handModel } from '../support/hand-model.ts';
 import { TEST_MODEL } from '../support/test-model.ts';
 import { startNats } from '../support/nats.ts';
 import { until } from '../support/until.ts';
+import { testMeta } from '../support/test-meta.ts';
 
 test('law 5: a completed answer ends with its stop reason, usage, count and hash', async () => {
   await using nats = await startNats();
@@ -114,19 +114,11 @@ test('law 5: a fault of our own ends the chat as ERROR, in words that give nothi
     chat: broken,
     verb: 'start',
     priority: 5,
-    meta: {
-      appendId: 'x',
+    meta: testMeta({
       createdAtMs: Date.now(),
       expiresAtMs: Date.now() + 60_000,
-      correlationId: '',
-      traceparent: '',
       model: TEST_MODEL,
-      runTimeoutMs: RUN_TIMEOUT_MS,
-      requestHash: '',
-      metadata: {},
-      reason: '',
-      results: 0,
-    },
+    }),
     data: new Uint8Array([1, 2, 3, 255]),
   };
   assert.equal((await adapter.inbox.publish(start, 0)).type, 'stored');

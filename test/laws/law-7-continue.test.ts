@@ -27,11 +27,9 @@ import {
   untilKind,
   waitingChat,
 } from '../support/waiting-chat.ts';
-import { forkWorker } from '../support/worker-child.ts';
+import { forkWorker, numbers } from '../support/worker-child.ts';
 
 const RECOVERY_MS = 25_000;
-const numbers = (count: number): string =>
-  Array.from({ length: count }, (_, i) => `${i} `).join('');
 
 describe('law 7, continued', { concurrency: true }, () => {
   test('law 7: a worker killed in the continued run is replaced, and the finished step is not asked again', async () => {

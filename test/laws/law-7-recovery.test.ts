@@ -19,11 +19,9 @@ import { handModel } from '../support/hand-model.ts';
 import { startNats } from '../support/nats.ts';
 import { until } from '../support/until.ts';
 import { watchAnswers } from '../support/watch.ts';
-import { forkWorker } from '../support/worker-child.ts';
+import { forkWorker, numbers } from '../support/worker-child.ts';
 
 const RECOVERY_MS = 25_000;
-const numbers = (count: number): string =>
-  Array.from({ length: count }, (_, i) => `${i} `).join('');
 
 describe('law 7', { concurrency: true }, () => {
   test('law 7: a killed worker’s chats are taken up within 25 s and go on visibly', async () => {

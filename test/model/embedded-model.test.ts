@@ -1,54 +1,12 @@
-// The embedded model, for real: the child process, the weights, the loopback endpoint.
+// The embedded model, for real: what it answers, and what it refuses. Its calls of tools are in
+// embedded-calls.test.ts, its places and processes in embedded-life.test.ts.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import { after, before, describe, test } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
+import { describe, test } from 'node:test';
 import OpenAI from 'openai';
 import * as z from 'zod';
-import {
-  type EmbeddedModel,
-  type EmbeddedModelEvent,
-  startEmbeddedModel,
-} from '../../src/model/embedded/embedded-model.ts';
-import { needs, setUp } from '../support/needs.ts';
+import { startEmbeddedModel } from '../../src/model/embedded/embedded-model.ts';
 
-const MODEL = 'smollm2-135m-instruct';
-const WAIT_MS = 30_000;
-
-const answerSchema = z.object({
-  choices: z.tuple([
-    z.object({
-      message: z.object({ content: z.string() }),
-      finish_reason: z.string(),
-      stop_reason: z.string().nullable(),
-    }),
-  ]),
-  usage: z.object({
-    prompt_tokens: z.int(),
-    completion_tokens: z.int(),
-    total_tokens: z.int(),
-    prompt_tokens_details: z.object({ cached_tokens: z.int() }),
-  }),
-});
-const callSchema = z.object({
-  choices: z.tuple([
-    z.object({
-      message: z.object({
-        content: z.null(),
-        tool_calls: z.array(
-          z.object({ function: z.object({ name: z.string(), arguments: z.string() }) }),
-        ),
-      }),
-      finish_reason: z.string(),
-    }),
-  ]),
-});
-const refusalSchema = z.object({
-  error: z.object({ message: z.string(), param: z.string().nullable(), code: z.string() }),
-});
-const healthSchema = z.object({ busy: z.int(), queued: z.int() });
+import { MODEL, asked, embeddedModel, skipped } from './embedded-suite.ts';
 
 test('what is missing is said, with what to do about it', async () => {
   const start = startEmbeddedModel({ modelPath: 'no/such.gguf', onEvent: () => undefined });
@@ -62,68 +20,10 @@ test('what is missing is said, with what to do about it', async () => {
 });
 
 describe('embedded model', { skip: skipped() }, () => {
-  let model: EmbeddedModel;
-  const events: EmbeddedModelEvent[] = [];
-  const onEvent = new EventTarget();
-
-  before(async () => {
-    model = await startEmbeddedModel({
-      modelPath: setUp().model ?? '',
-      contextTokens: 1_024,
-      onEvent: (event) => {
-        events.push(event);
-        onEvent.dispatchEvent(new Event(event.kind));
-      },
-    });
-  });
-  after(async () => await model[Symbol.asyncDispose]());
-
-  async function post(fields: object, signal?: AbortSignal): Promise<Response> {
-    return await fetch(`${model.baseUrl}/chat/completions`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ model: MODEL, messages: asked('Say hello.'), ...fields }),
-      signal: signal ?? AbortSignal.timeout(WAIT_MS),
-    });
-  }
-  async function answerTo(fields: object) {
-    const response = await post(fields);
-    const body: unknown = await response.json();
-    assert.equal(response.status, 200, JSON.stringify(body));
-    const { choices, usage } = answerSchema.parse(body);
-    return { ...choices[0], text: choices[0].message.content, usage };
-  }
-  async function callTo(fields: object) {
-    const response = await post(fields);
-    const body: unknown = await response.json();
-    assert.equal(response.status, 200, JSON.stringify(body));
-    const [{ message, finish_reason: finish }] = callSchema.parse(body).choices;
-    const [call, ...others] = message.tool_calls;
-    assert.deepEqual([finish, message.content, others], ['tool_calls', null, []]);
-    assert.ok(call);
-    return call.function;
-  }
-  async function refusalOf(fields: object, status = 400) {
-    const response = await post(fields);
-    assert.equal(response.status, status);
-    return refusalSchema.parse(await response.json()).error;
-  }
-  /** Each look is an event of its own; nothing is slept through. */
-  async function untilHealth(wanted: { busy: number; queued?: number }): Promise<number> {
-    const begun = performance.now();
-    for (;;) {
-      const response = await fetch(new URL('/health', model.baseUrl));
-      const health = healthSchema.parse(await response.json());
-      if (health.busy === wanted.busy && health.queued === (wanted.queued ?? 0)) {
-        return performance.now() - begun;
-      }
-      if (performance.now() - begun > WAIT_MS) assert.fail(`health is ${JSON.stringify(health)}`);
-      await setImmediate();
-    }
-  }
+  const { model, post, answerTo, refusalOf } = embeddedModel();
 
   test('an answer streams through the openai SDK, with true usage', async () => {
-    const client = new OpenAI({ baseURL: model.baseUrl, apiKey: 'none', maxRetries: 0 });
+    const client = new OpenAI({ baseURL: model().baseUrl, apiKey: 'none', maxRetries: 0 });
     const listed = await client.models.list();
     assert.deepEqual(
       listed.data.map(({ id }) => id),
@@ -239,83 +139,6 @@ describe('embedded model', { skip: skipped() }, () => {
     z.strictObject({ city: z.string() }).parse(JSON.parse(rest.text));
   });
 
-  const LOOK = tool('look', {
-    place: { type: 'string', enum: ['attic', 'cellar'] },
-    floors: { type: 'integer', minimum: 1, maximum: 3 },
-  });
-  const WAIT = tool('wait', { why: { type: 'string', minLength: 1 } });
-  const lookInput = z.strictObject({
-    place: z.enum(['attic', 'cellar']),
-    floors: z.int().min(1).max(3).optional(),
-  });
-
-  test('a tool that must be called is called, and its input fits the schema', async () => {
-    const messages = asked('Where is the cat?');
-    const tools = [LOOK, WAIT];
-    const body = { messages, tools, max_tokens: 400 };
-    const named = { type: 'function', function: { name: 'look' } };
-    // Hot: whatever the model would say, the grammar holds it.
-    for (const seed of [1, 2, 3]) {
-      const hot = { ...body, temperature: 2, top_p: 1, seed };
-      const made = await callTo({ ...hot, tool_choice: named });
-      assert.equal(made.name, 'look');
-      lookInput.parse(JSON.parse(made.arguments));
-      const any = await callTo({ ...hot, tool_choice: 'required' });
-      assert.ok(['look', 'wait'].includes(any.name));
-      const input = any.name === 'look' ? lookInput : z.strictObject({ why: z.string().min(1) });
-      input.parse(JSON.parse(any.arguments));
-    }
-  });
-
-  test('a call streams through the openai SDK, and its result is read in the next turn', async () => {
-    const client = new OpenAI({ baseURL: model.baseUrl, apiKey: 'none', maxRetries: 0 });
-    const function_ = { name: 'look' };
-    const runner = client.chat.completions.stream({
-      model: MODEL,
-      messages: [{ role: 'user', content: 'Where is the cat?' }],
-      tools: [LOOK],
-      tool_choice: { type: 'function', function: function_ },
-      temperature: 0,
-    });
-    const { choices } = await runner.finalChatCompletion();
-    assert.equal(choices[0]?.finish_reason, 'tool_calls');
-    const call = choices[0].message.tool_calls?.[0];
-    assert.ok(call);
-    const result = { role: 'tool', tool_call_id: call.id, content: 'The cat is called Ophelia.' };
-    const said = { role: 'assistant', content: null, tool_calls: [plain(call)] };
-    const messages = [...asked('What is the cat called?'), said, result];
-    const { text } = await answerTo({ messages, tools: [LOOK], temperature: 0, max_tokens: 30 });
-    assert.match(text, /Ophelia/);
-  });
-
-  test('an answer in text ends before what would look like a call', async () => {
-    const call = { name: 'look', arguments: '{"place":"attic"}' };
-    const said = {
-      role: 'assistant',
-      content: null,
-      tool_calls: [{ id: 'a', type: 'function', function: call }],
-    };
-    const nothing = { role: 'tool', tool_call_id: 'a', content: 'Nothing.' };
-    const round = [...asked('Look!'), said, nothing];
-    // What has always followed is what this model would write again.
-    const messages = [...round, ...round, ...round, ...asked('Look!')];
-    const body = { messages, temperature: 0, max_tokens: 30 };
-    assert.match((await answerTo(body)).text, /tool_call/);
-    const end = await answerTo({ ...body, tools: [LOOK] });
-    assert.doesNotMatch(end.text, /tool_call/);
-    assert.deepEqual([end.finish_reason, end.stop_reason], ['stop', null]);
-  });
-
-  test('a call that max_tokens cuts says so; a tool that is not there cannot be chosen', async () => {
-    const cut = { messages: asked('Why?'), tools: [WAIT], tool_choice: 'required', max_tokens: 4 };
-    const body: unknown = await (await post(cut)).json();
-    assert.equal(callSchema.parse(body).choices[0].finish_reason, 'length');
-    const missing = { type: 'function', function: { name: 'fly' } };
-    const refusal = await refusalOf({ tools: [LOOK], tool_choice: missing });
-    assert.equal(refusal.param, 'tool_choice');
-    assert.equal((await refusalOf({ tool_choice: 'required' })).param, 'tool_choice');
-  });
-
   test('penalties and min_p change what is said', async () => {
     const base = { messages: asked('Say "go go go go go go".'), temperature: 0, max_tokens: 24 };
     const plain = await answerTo(base);
@@ -354,142 +177,4 @@ describe('embedded model', { skip: skipped() }, () => {
     assert.equal(refusal.code, 'context_length_exceeded');
     assert.match(refusal.message, /\b1024\b.*\b2\d\d\d\b/);
   });
-
-  test('who hangs up gives the place back at once, while decoding as well as in a long prompt', async () => {
-    const decoding = new AbortController();
-    const story = { messages: asked('Tell a very long story.'), stream: true, max_tokens: 800 };
-    const response = await post(story, decoding.signal);
-    await response.body?.getReader().read();
-    decoding.abort();
-    // The whole answer would take some 13 s.
-    assert.ok((await untilHealth({ busy: 0 })) < 1_000);
-
-    const reading = new AbortController();
-    const long = post({ messages: asked('many words '.repeat(400)), stream: true }, reading.signal);
-    await untilHealth({ busy: 1 });
-    reading.abort();
-    await assert.rejects(long);
-    // The whole prompt would take some 3 s.
-    assert.ok((await untilHealth({ busy: 0 })) < 1_500);
-  });
-
-  test('five at once all get their answer, the fifth after a wait', async () => {
-    const five = Promise.all(
-      [1, 2, 3, 4, 5].map(async (n) => {
-        return await answerTo({ messages: asked(`Write about the number ${n}.`), max_tokens: 16 });
-      }),
-    );
-    await untilHealth({ busy: 4, queued: 1 });
-    for (const answer of await five) assert.ok(answer.text.length > 10);
-    await untilHealth({ busy: 0 });
-  });
-
-  test('beyond the queue comes 429 with Retry-After, and who waits may leave', async () => {
-    const leave = new AbortController();
-    const waiting = Array.from({ length: 68 }, async () => {
-      return await post({ max_tokens: 800, messages: asked('Tell a long story.') }, leave.signal);
-    });
-    const left = Promise.allSettled(waiting);
-    await untilHealth({ busy: 4, queued: 64 });
-    const refused = await post({});
-    assert.equal(refused.status, 429);
-    assert.equal(refused.headers.get('retry-after'), '1');
-    await refused.body?.cancel();
-    leave.abort();
-    await left;
-    await untilHealth({ busy: 0 });
-  });
-
-  test('a killed child comes back at the same address', async () => {
-    const signal = AbortSignal.timeout(WAIT_MS);
-    const exited = once(onEvent, 'exited', { signal });
-    const ready = once(onEvent, 'ready', { signal });
-    const pid = model.pid();
-    assert.ok(pid !== undefined);
-    process.kill(pid, 'SIGKILL');
-    await exited;
-    const exit = events.findLast((event) => event.kind === 'exited');
-    assert.deepEqual(exit?.exit, { code: null, signal: 'SIGKILL' });
-    await ready;
-    assert.notEqual(model.pid(), pid);
-    assert.ok((await answerTo({ max_tokens: 4 })).text.length > 0);
-  });
-
-  test('a file that is no model is named, and no process stays behind', async () => {
-    const start = startEmbeddedModel({ modelPath: import.meta.filename, onEvent: () => undefined });
-    await assert.rejects(start, /embedded-model\.test\.ts cannot be used/);
-  });
-
-  test('a parent that is killed takes the child along', async () => {
-    const script = `
-      const { startEmbeddedModel } = await import(process.argv[1]);
-      const model = await startEmbeddedModel({ modelPath: process.argv[2], onEvent() {} });
-      console.log(model.baseUrl);`;
-    const module = new URL('../../src/model/embedded/embedded-model.ts', import.meta.url).href;
-    const parent = spawn(
-      process.execPath,
-      ['--input-type=module', '-e', script, module, setUp().model ?? ''],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
-    const [line] = await once(createInterface({ input: parent.stdout }), 'line');
-    const health = new URL('/health', z.string().parse(line));
-    assert.equal((await fetch(health)).status, 200);
-    parent.kill('SIGKILL');
-    // Asked at its port: nobody may be there to collect an orphan's process id.
-    const begun = performance.now();
-    while (
-      await fetch(health).then(
-        () => true,
-        () => false,
-      )
-    ) {
-      assert.ok(performance.now() - begun < WAIT_MS, 'it still serves');
-      await setImmediate();
-    }
-  });
-
-  test('closing the handle ends the child, and so does the parent’s signal', async () => {
-    const pid = model.pid();
-    assert.ok(pid !== undefined);
-    await model[Symbol.asyncDispose]();
-    assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
-
-    const stop = new AbortController();
-    const late = startEmbeddedModel({
-      modelPath: setUp().model ?? '',
-      onEvent: () => undefined,
-      signal: stop.signal,
-    });
-    stop.abort(new Error('enough'));
-    await assert.rejects(late, /enough/);
-  });
 });
-
-function asked(text: string): { role: 'user'; content: string }[] {
-  return [{ role: 'user', content: text }];
-}
-
-/** With TAILRACE_TEST_ALL=1 nothing is skipped: then it fails where the model is missing. */
-function skipped(): string | false {
-  if (process.env['TAILRACE_TEST_ALL'] === '1') return false;
-  try {
-    import.meta.resolve('node-llama-cpp');
-  } catch {
-    return 'the package node-llama-cpp is not here: npm run setup';
-  }
-  return needs('embedded model');
-}
-
-/** Its first property is required. */
-function tool(name: string, properties: Readonly<Record<string, object>>) {
-  const required = Object.keys(properties).slice(0, 1);
-  const parameters = { type: 'object', properties, required, additionalProperties: false };
-  return { type: 'function' as const, function: { name, description: '', parameters } };
-}
-
-/** As a request has it, without what the SDK's parser adds. */
-function plain(call: OpenAI.ChatCompletionMessageToolCall): object {
-  assert.ok(call.type === 'function');
-  const { name, arguments: given } = call.function;
-  return { id: call.id, type: call.type, function: { name, arguments: given } };
-}

@@ -1,6 +1,5 @@
 // Child processes for work that may hang or grow: what ends them, who waits for them, and for how long.
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import {
@@ -18,11 +17,12 @@ const [A, B]: readonly [ChatKey, ChatKey] = [
   { tenant: 'b', streamId: 'one' },
 ];
 
+const threadAt = (name: string): string => new URL(name, import.meta.url).href;
+
 function pool(options: Partial<PoolOptions> = {}): ProcessPool {
-  const program = join(import.meta.dirname, 'echo-process.ts');
   return createProcessPool({
-    program,
-    given: '',
+    thread: threadAt('echo-thread.ts'),
+    memoryBytes: 512 * 1024 * 1024,
     places: 1,
     idleMs: 60_000,
     maxWaiting: 8,
@@ -65,11 +65,12 @@ test('one process does one thing after the other, and ends when nobody needs it'
   assert.notEqual((await say(one, { say: 3 })).pid, first.pid);
 });
 
-test('a process that ends, is killed or takes too long fails its own work alone', async () => {
+test('a process that ends, is killed, grows beyond its memory or takes too long fails its own work alone', async () => {
   await using one = pool();
   const gone: readonly (readonly [object, FailureKind, number])[] = [
     [{ act: 'exit' }, 'broken', 60_000],
     [{ act: 'die' }, 'killed', 60_000],
+    [{ act: 'grow' }, 'killed', 60_000],
     [{ act: 'hang' }, 'too-slow', 100],
   ];
   for (const [job, expected, withinMs] of gone) {
@@ -78,6 +79,12 @@ test('a process that ends, is killed or takes too long fails its own work alone'
     await assert.rejects(failed, kind(expected));
     assert.equal((await next).said, 'next');
   }
+});
+
+test('to start is no part of the time that work may take', async () => {
+  await using one = pool({ thread: threadAt('late-thread.ts') });
+  // Its thread alone takes longer.
+  assert.equal((await say(one, { say: 1 }, { withinMs: 1_400 })).said, 1);
 });
 
 test('one chat’s many do not hold another’s back', async () => {
@@ -94,6 +101,16 @@ test('one chat’s many do not hold another’s back', async () => {
   await assert.rejects(first, /wanted no more/);
   await Promise.all([...rest, other]);
   assert.equal(order.indexOf('b'), 1);
+});
+
+test('one tenant’s many, however long they take, leave a process for another', async () => {
+  await using two = pool({ places: 2 });
+  const held = new AbortController();
+  const { signal } = held;
+  const many = [say(two, { act: 'hang' }, { signal }), say(two, { act: 'hang' }, { signal })];
+  assert.equal((await say(two, { say: 'b' }, { whose: B })).said, 'b');
+  held.abort(new Error('wanted no more'));
+  for (const each of many) await assert.rejects(each, /wanted no more/);
 });
 
 test('too many that wait are refused, and who leaves gives its place up', async () => {

@@ -100,15 +100,14 @@ const DELETED = new ChatError('STREAM_DELETED', 'Gelöscht: “a”.', { metadat
 
 for (const error of [undefined, DELETED]) {
   const ending = error ? 'with an error' : 'well';
+  const observe = () => {
+    const source = testSource(FRAMES);
+    source.finish(error);
+    return Promise.resolve(source);
+  };
   test(`what ends ${ending} reaches every client as Connect itself would send it`, async (t) => {
     await using truth = await oracle(error);
-    await using edge = await startEdge({
-      observe: () => {
-        const source = testSource(FRAMES);
-        source.finish(error);
-        return Promise.resolve(source);
-      },
-    });
+    await using edge = await startEdge({ observe });
     for (const way of WAYS) {
       await t.test(way.name, async () => {
         assert.deepEqual(await see(way, edge.url), await see(way, truth.url));
@@ -119,13 +118,7 @@ for (const error of [undefined, DELETED]) {
 
   test(`what ends ${ending} reaches grpc-js byte for byte as Connect itself would send it`, async () => {
     await using truth = await oracle(error);
-    await using edge = await startEdge({
-      observe: () => {
-        const source = testSource(FRAMES);
-        source.finish(error);
-        return Promise.resolve(source);
-      },
-    });
+    await using edge = await startEdge({ observe });
     const [ours, theirs] = [await seeByGrpcJs(edge.url), await seeByGrpcJs(truth.url)];
     // But for the message, which Connect encodes more than grpc-js decodes.
     assert.equal(ours.details, error?.message ?? '');

@@ -14,7 +14,6 @@ import { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat_stre
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { EventBatchSchema } from '../../gen/tailrace/v1/event_pb.ts';
-import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import { AnswerFold } from '../../src/chat/fold/answer.ts';
 import { canonicalRequest } from '../../src/chat/request/canonical.ts';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
@@ -40,6 +39,7 @@ import { startWorker } from '../../src/worker/worker.ts';
 import { TEST_MODEL_INFO } from './test-model.ts';
 import { SILENT } from './nats.ts';
 import { until } from './until.ts';
+import { testMeta } from './test-meta.ts';
 
 export const TENANT = 'default';
 
@@ -123,19 +123,13 @@ export async function startedAt(
     chat,
     verb: 'start',
     priority: 5,
-    meta: {
+    meta: testMeta({
       appendId: chat.streamId,
       createdAtMs,
       expiresAtMs,
       correlationId: 'trace',
-      traceparent: '',
-      model: 'test-model',
-      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: hash,
-      metadata: {},
-      reason: '',
-      results: 0,
-    },
+    }),
     data: bytes,
   };
   assert.equal((await inbox.publish(start, 0)).type, 'stored');

@@ -7,11 +7,11 @@ import type { ChatRequestSchema, McpServerSchema } from '../../gen/tailrace/v1/c
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event, WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
-import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
+import { type ModelServer, scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
-import { type ChatClient, grpcClient } from './clients.ts';
-import { startNats } from './nats.ts';
-import { startTestTailrace, type TestTailrace } from './tailrace.ts';
+import type { ChatClient } from './clients.ts';
+import { type SettingsFor, startScripted } from './scripted-tailrace.ts';
+import type { TestTailrace } from './tailrace.ts';
 import { until } from './until.ts';
 import { type Watch, watchToEnd } from './watch-chat.ts';
 
@@ -46,23 +46,13 @@ export interface McpChats extends AsyncDisposable {
   readonly toolsToldOf: (turn?: number) => Promise<readonly string[]>;
 }
 
-/** `given`: a model server that the test starts and ends. */
-export async function startMcpChats(
-  env: Readonly<Record<string, string>> = {},
-  given?: ModelServer,
-): Promise<McpChats> {
-  await using stack = new AsyncDisposableStack();
-  const nats = stack.use(await startNats());
-  const model = given ?? stack.use(await startModelServer());
-  const tailrace = stack.use(
-    await startTestTailrace(nats.access, {
-      OPENAI_BASE_URL: model.url,
-      TAILRACE_FETCH_ALLOW: '127.0.0.1',
-      TAILRACE_SEAL_KEYS: `k1:${randomBytes(32).toString('base64')}`,
-      ...env,
-    }),
-  );
-  const client = grpcClient(tailrace.url);
+export async function startMcpChats(settingsFor: SettingsFor = () => ({})): Promise<McpChats> {
+  const scriptedTailrace = await startScripted((own) => ({
+    TAILRACE_FETCH_ALLOW: '127.0.0.1',
+    TAILRACE_SEAL_KEYS: `k1:${randomBytes(32).toString('base64')}`,
+    ...settingsFor(own),
+  }));
+  const { model, tailrace, client } = scriptedTailrace;
   /** Each chat's calls of the model are told apart by the id of its script. */
   let started = 0;
   const start: McpChats['start'] = async (script, servers, more = {}) => {
@@ -82,7 +72,6 @@ export async function startMcpChats(
     });
     return request.body as Asked;
   };
-  const owned = stack.move();
   return {
     client,
     model,
@@ -98,7 +87,7 @@ export async function startMcpChats(
       const { tools = [] } = await modelAsked(turn);
       return tools.map((tool) => tool.function.name);
     },
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    [Symbol.asyncDispose]: () => scriptedTailrace[Symbol.asyncDispose](),
   };
 }
 
@@ -111,24 +100,6 @@ export function calling(
     calls: calls.map(([name, input = '{}'], i) => ({ id: `call_${i}`, name, input })),
     rounds: [{ text: ['done'] }],
   };
-}
-
-interface Told {
-  readonly text: string;
-  readonly isError: boolean;
-}
-
-/** What the log has as results, in the order of the calls. */
-export function resultsIn(events: readonly Event[]): Told[] {
-  const found = new Map<string, Told>();
-  for (const { payload } of events) {
-    const block = payload.case === 'blockStopped' ? payload.value.content?.block : undefined;
-    if (block?.case !== 'toolResult') continue;
-    const [first] = block.value.content;
-    const text = first?.block.case === 'text' ? first.block.value : '';
-    found.set(block.value.toolUseId, { text, isError: block.value.isError === true });
-  }
-  return [...found].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, told]) => told);
 }
 
 export function warningsIn(

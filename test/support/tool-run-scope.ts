@@ -4,22 +4,11 @@ import type { ToolRunScope } from '../../src/chat/ports/tool.ts';
 import type { McpParts } from '../../src/tools/mcp/mcp-tools.ts';
 import type { AddressGuard } from '../../src/tools/fetch/address-guard.ts';
 import { traceparentOf } from '../../src/chat/trace.ts';
+import { testMeta } from './test-meta.ts';
 
 export function toolRunScope(warn: ToolRunScope['warn']): ToolRunScope {
   const { signal } = new AbortController();
-  const meta = {
-    appendId: 'a',
-    createdAtMs: 0,
-    expiresAtMs: 0,
-    correlationId: '',
-    traceparent: traceparentOf(null),
-    model: 'm',
-    runTimeoutMs: 0,
-    requestHash: '',
-    metadata: {},
-    reason: '',
-    results: 0,
-  };
+  const meta = testMeta({ traceparent: traceparentOf(null) });
   return { command: { chat: { tenant: 'default', streamId: 's' }, meta }, signal, warn };
 }
 

@@ -6,6 +6,10 @@ import type { NatsAccess } from './nats.ts';
 import type { OwnName } from './own-tools.ts';
 import { until } from './until.ts';
 
+/** What the model of such a worker says. */
+export const numbers = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `${i} `).join('');
+
 export interface WorkerOptions {
   readonly access: NatsAccess;
   readonly slots: number;

@@ -11,7 +11,15 @@ import {
   startMariadb,
   type TestMariadb,
 } from '../support/mariadb.ts';
-import { until } from '../support/until.ts';
+import {
+  assertCancelEnds,
+  assertCut,
+  assertHeldOff,
+  assertNoneLeft,
+  assertOnlyThese,
+  assertToldWithout,
+  type Hostile,
+} from './database-promises.ts';
 
 const skip = needsMariadb();
 const engine = testEngine();
@@ -67,13 +75,10 @@ test('rows come as columns and values, numbers where JSON has them exactly', { s
 });
 
 test('an answer is cut at its bounds and says so, and no more is fetched', { skip }, async () => {
-  const many = await rows(engine, asked(shop), 'SELECT seq FROM seq_1_to_100000000');
-  assert.equal(many.rows.length, 200);
-  assert.match(many.note ?? '', /only the first 200 rows/);
-  const exact = await rows(engine, asked(shop), 'SELECT seq FROM seq_1_to_200');
-  assert.deepEqual([exact.rows.length, exact.note], [200, undefined]);
-  const long = await rows(engine, asked(shop), "SELECT repeat('x', 5000000)");
-  assert.equal(String(long.rows[0]?.[0]).length, 2_000);
+  await assertCut(engine, asked(shop), {
+    endless: 'SELECT seq FROM seq_1_to_100000000',
+    exact: 'SELECT seq FROM seq_1_to_200',
+  });
 });
 
 /** What there is: whatever changes it is found. */
@@ -99,7 +104,7 @@ test(
   { skip },
   async () => {
     const out = join(server.folder, 'data', 'out');
-    const hostile: readonly (readonly [sql: string, said: RegExp])[] = [
+    const hostile: Hostile = [
       ["INSERT INTO secret VALUES ('x')", /only be read/],
       ["INSERT INTO secret VALUES ('x') RETURNING word", /only be read/],
       ['UPDATE orders SET id = 3', /only be read/],
@@ -155,11 +160,7 @@ test(
       ['SELECT ?', /a place for a value/],
       ['', /only be read/],
     ];
-    const begun = await state();
-    for (const [sql, said] of hostile) {
-      assert.match(await failure(engine, asked(shop), sql), said, sql);
-      assert.deepEqual(await state(), begun, sql);
-    }
+    await assertHeldOff(engine, asked(shop), hostile, state);
   },
 );
 
@@ -196,38 +197,33 @@ test(
   { skip },
   async () => {
     const only = asked(shop, { tables: ['orders', 'words'], schemas: ['shop'] });
-    assert.deepEqual((await rows(engine, only, 'SELECT count(*) FROM orders')).rows, [[2]]);
-    assert.deepEqual((await rows(engine, only, 'SELECT letters FROM shop.words')).rows, [[4]]);
-    for (const sql of [
-      'SELECT * FROM secret',
-      'TABLE secret',
-      'SELECT * FROM `secret`',
-      'SELECT * FROM SHOP.secret',
-      'SELECT 1 FROM/**/secret',
-      'SELECT (SELECT word FROM secret LIMIT 1)',
-      'SELECT * FROM audit.orders',
-      'SELECT * FROM `audit` . `orders`',
-      'SELECT * FROM `odd ``name`',
-      'SELECT * FROM numbers',
-      'SELECT * FROM information_schema.tables',
-      'SELECT * FROM mysql.user',
-      'SELECT tell()',
-      'SELECT `tell` ()',
-      'SELECT shop.tell()',
-      'SELECT shop.kit.tell_too()',
-      'SELECT `shop` . `kit` /**/ . tell_too ()',
-    ]) {
-      assert.match(
-        await failure(engine, only, sql),
-        /may not be read here|is not allowed here|doesn't exist|error in your SQL syntax/,
-        sql,
-      );
-    }
-    const { lines } = await engine.list(only, '', NEVER);
-    assert.deepEqual(
-      lines.map((line) => line.split(' (')[0]),
-      ['orders', 'words view'],
-    );
+    await assertOnlyThese(engine, only, {
+      read: [
+        ['SELECT count(*) FROM orders', [[2]]],
+        ['SELECT letters FROM shop.words', [[4]]],
+      ],
+      refused: [
+        'SELECT * FROM secret',
+        'TABLE secret',
+        'SELECT * FROM `secret`',
+        'SELECT * FROM SHOP.secret',
+        'SELECT 1 FROM/**/secret',
+        'SELECT (SELECT word FROM secret LIMIT 1)',
+        'SELECT * FROM audit.orders',
+        'SELECT * FROM `audit` . `orders`',
+        'SELECT * FROM `odd ``name`',
+        'SELECT * FROM numbers',
+        'SELECT * FROM information_schema.tables',
+        'SELECT * FROM mysql.user',
+        'SELECT tell()',
+        'SELECT `tell` ()',
+        'SELECT shop.tell()',
+        'SELECT shop.kit.tell_too()',
+        'SELECT `shop` . `kit` /**/ . tell_too ()',
+      ],
+      said: /may not be read here|is not allowed here|doesn't exist|error in your SQL syntax/,
+      listed: ['orders', 'words view'],
+    });
   },
 );
 
@@ -247,33 +243,32 @@ test(
   },
 );
 
+/** Of what the database counts, past everything that is tested. */
+async function count(sql: string): Promise<number> {
+  const [row] = await server.run(sql);
+  return Number(row?.[0]);
+}
+
 test('a chat that is cancelled ends its query at the database', { skip }, async () => {
-  const active = async (): Promise<number> => {
-    const [row] = await server.run(
+  const active = () =>
+    count(
       "SELECT count(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%seq_1_to_1000000000%' AND ID <> CONNECTION_ID()",
     );
-    return Number(row?.[0]);
-  };
-  const abort = new AbortController();
-  const sql = 'SELECT count(*) FROM seq_1_to_1000000000 a, seq_1_to_1000000000 b';
-  const running = engine.query(asked(shop), sql, abort.signal);
-  await until('the query', async () => (await active()) === 1);
-  abort.abort(new Error('cancelled'));
-  await assert.rejects(running, /cancelled/);
-  await until('its end at the database', async () => (await active()) === 0);
+  await assertCancelEnds(
+    engine,
+    asked(shop),
+    'SELECT count(*) FROM seq_1_to_1000000000 a, seq_1_to_1000000000 b',
+    active,
+  );
 });
 
 test('no connection is left after a query, whatever it came to', { skip }, async () => {
-  const left = async (): Promise<boolean> => {
-    const [row] = await server.run(
-      "SELECT count(*) FROM information_schema.PROCESSLIST WHERE USER = 'admin'",
+  // Besides the one that is asked here.
+  await assertNoneLeft(engine, asked(shop), 'SELECT seq FROM seq_1_to_100000000', async () => {
+    return (
+      (await count("SELECT count(*) FROM information_schema.PROCESSLIST WHERE USER = 'admin'")) - 1
     );
-    return Number(row?.[0]) === 1;
-  };
-  await rows(engine, asked(shop), 'SELECT seq FROM seq_1_to_100000000');
-  await until('the end of the connection', left);
-  await failure(engine, asked(shop), 'SELECT nope');
-  await until('the end of the connection', left);
+  });
 });
 
 test(
@@ -290,20 +285,14 @@ test(
       [`${shop}?ssl-mode=REQUIRED`, /offers no TLS.*ssl-mode=DISABLED/],
       ['mysql://hush:hush@10.1.2.3/hush', /not known, or is not at a public address/],
     ];
-    for (const [connectionString, said] of cases) {
-      const why = await failure(engine, asked(connectionString), 'SELECT 1');
-      assert.match(why, said);
-      for (const part of [
-        'hush',
-        'admin',
-        'reader',
-        'shop',
-        '127.0.0.1',
-        ADMIN_PASSWORD,
-        String(server.port),
-      ]) {
-        assert.ok(!why.includes(part), `${part} in ${why}`);
-      }
-    }
+    await assertToldWithout(engine, cases, [
+      'hush',
+      'admin',
+      'reader',
+      'shop',
+      '127.0.0.1',
+      ADMIN_PASSWORD,
+      String(server.port),
+    ]);
   },
 );

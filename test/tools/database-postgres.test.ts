@@ -15,6 +15,15 @@ import {
 } from '../support/postgres.ts';
 import { until } from '../support/until.ts';
 import { CERTIFICATE } from './certificate.ts';
+import {
+  assertCancelEnds,
+  assertCut,
+  assertHeldOff,
+  assertNoneLeft,
+  assertOnlyThese,
+  assertToldWithout,
+  type Hostile,
+} from './database-promises.ts';
 
 const skip = needsPostgres();
 const engine = testEngine();
@@ -85,13 +94,10 @@ test('rows come as columns and values, numbers where JSON has them exactly', { s
 });
 
 test('an answer is cut at its bounds and says so, and no more is fetched', { skip }, async () => {
-  const many = await rows(engine, asked(shop), 'SELECT generate_series(1, 100000000)');
-  assert.equal(many.rows.length, 200);
-  assert.match(many.note ?? '', /only the first 200 rows/);
-  const exact = await rows(engine, asked(shop), 'SELECT g FROM generate_series(1, 200) g');
-  assert.deepEqual([exact.rows.length, exact.note], [200, undefined]);
-  const long = await rows(engine, asked(shop), "SELECT repeat('x', 5000000)");
-  assert.equal(String(long.rows[0]?.[0]).length, 2_000);
+  await assertCut(engine, asked(shop), {
+    endless: 'SELECT generate_series(1, 100000000)',
+    exact: 'SELECT g FROM generate_series(1, 200) g',
+  });
   const wide = await rows(
     engine,
     asked(shop),
@@ -112,8 +118,7 @@ async function state(): Promise<unknown> {
 }
 
 const LO = 'SELECT lo_create(4711)';
-/** `said`: what the model is told. */
-const HOSTILE: readonly (readonly [sql: string, said: RegExp])[] = [
+const HOSTILE: Hostile = [
   ["INSERT INTO secret VALUES ('x')", /only be read/],
   ['UPDATE orders SET id = 3', /only be read/],
   ['DELETE FROM orders', /only be read/],
@@ -208,11 +213,7 @@ const HOSTILE: readonly (readonly [sql: string, said: RegExp])[] = [
 ];
 
 test('hostile SQL of a superuser is an error result, and changes nothing', { skip }, async () => {
-  const begun = await state();
-  for (const [sql, said] of HOSTILE) {
-    assert.match(await failure(engine, asked(shop), sql), said, sql);
-    assert.deepEqual(await state(), begun, sql);
-  }
+  await assertHeldOff(engine, asked(shop), HOSTILE, state);
 });
 
 test('functions that the catalog calls volatile are refused by their names', { skip }, async () => {
@@ -233,49 +234,42 @@ test(
   { skip },
   async () => {
     const only = asked(shop, { tables: ['orders', 'words'], schemas: ['public'] });
-    assert.deepEqual((await rows(engine, only, 'SELECT count(*) FROM orders')).rows, [[2]]);
-    assert.deepEqual((await rows(engine, only, 'SELECT letters FROM public.words')).rows, [[4]]);
-    assert.deepEqual((await rows(engine, only, 'WITH x AS (SELECT 1 AS a) SELECT a FROM x')).rows, [
-      [1],
-    ]);
-    for (const sql of [
-      'SELECT * FROM secret',
-      'TABLE secret',
-      'SELECT * FROM "secret"',
-      'SELECT * FROM PUBLIC.SECRET',
-      'SELECT 1 FROM/**/secret',
-      'SELECT (SELECT word FROM ONLY secret LIMIT 1)',
-      'SELECT * FROM audit.orders',
-      'SELECT * FROM "audit" . "orders"',
-      'SELECT * FROM "Odd name"',
-      `SELECT * FROM ${'n'.repeat(63)}`,
-      `SELECT * FROM ${'n'.repeat(70)}`,
-      'SELECT * FROM "we""ird"',
-      `SELECT * FROM ${'ä'.repeat(32)}`,
-      'SELECT * FROM U&"\\0073ecret"',
-      'SELECT * FROM numbers',
-      'SELECT * FROM pg_class',
-      'SELECT * FROM pg_catalog.pg_class',
-      'SELECT most_common_vals FROM pg_stats',
-      'SELECT * FROM information_schema.tables',
-      'SELECT tell()',
-      'SELECT query FROM pg_stat_get_activity(NULL)',
-      "SELECT pg_get_viewdef('words'::regclass)",
-      "SELECT * FROM crosstab('SELECT word, word, word FROM sec' || 'ret') AS c(a text, b text)",
-      "SELECT table_to_xml('sec' || 'ret', true, true, '')",
-      "SELECT query_to_xml('SELECT * FROM sec' || 'ret', true, true, '')",
-    ]) {
-      assert.match(
-        await failure(engine, only, sql),
-        /may not be read here|is not allowed here|U&/,
-        sql,
-      );
-    }
-    const { lines } = await engine.list(only, '', NEVER);
-    assert.deepEqual(
-      lines.map((line) => line.split(' (')[0]),
-      ['public.orders', 'public.words view'],
-    );
+    await assertOnlyThese(engine, only, {
+      read: [
+        ['SELECT count(*) FROM orders', [[2]]],
+        ['SELECT letters FROM public.words', [[4]]],
+        ['WITH x AS (SELECT 1 AS a) SELECT a FROM x', [[1]]],
+      ],
+      refused: [
+        'SELECT * FROM secret',
+        'TABLE secret',
+        'SELECT * FROM "secret"',
+        'SELECT * FROM PUBLIC.SECRET',
+        'SELECT 1 FROM/**/secret',
+        'SELECT (SELECT word FROM ONLY secret LIMIT 1)',
+        'SELECT * FROM audit.orders',
+        'SELECT * FROM "audit" . "orders"',
+        'SELECT * FROM "Odd name"',
+        `SELECT * FROM ${'n'.repeat(63)}`,
+        `SELECT * FROM ${'n'.repeat(70)}`,
+        'SELECT * FROM "we""ird"',
+        `SELECT * FROM ${'ä'.repeat(32)}`,
+        'SELECT * FROM U&"\\0073ecret"',
+        'SELECT * FROM numbers',
+        'SELECT * FROM pg_class',
+        'SELECT * FROM pg_catalog.pg_class',
+        'SELECT most_common_vals FROM pg_stats',
+        'SELECT * FROM information_schema.tables',
+        'SELECT tell()',
+        'SELECT query FROM pg_stat_get_activity(NULL)',
+        "SELECT pg_get_viewdef('words'::regclass)",
+        "SELECT * FROM crosstab('SELECT word, word, word FROM sec' || 'ret') AS c(a text, b text)",
+        "SELECT table_to_xml('sec' || 'ret', true, true, '')",
+        "SELECT query_to_xml('SELECT * FROM sec' || 'ret', true, true, '')",
+      ],
+      said: /may not be read here|is not allowed here|U&/,
+      listed: ['public.orders', 'public.words view'],
+    });
   },
 );
 
@@ -301,20 +295,24 @@ test(
   },
 );
 
+/** Of what the database counts, past everything that is tested. */
+async function count(sql: string): Promise<number> {
+  const [row] = await server.run(sql);
+  return Number(row?.[0]);
+}
+
+const active = (): Promise<number> =>
+  count(
+    "SELECT count(*)::int FROM pg_stat_activity WHERE application_name = 'tailrace' AND state = 'active'",
+  );
+
 test('a chat that is cancelled ends its query at the database', { skip }, async () => {
-  const active = async (): Promise<number> => {
-    const [row] = await server.run(
-      "SELECT count(*)::int FROM pg_stat_activity WHERE application_name = 'tailrace' AND state = 'active'",
-    );
-    return Number(row?.[0]);
-  };
-  const abort = new AbortController();
-  const sql = 'SELECT count(*) FROM generate_series(1, 1000000000) a, generate_series(1, 1000) b';
-  const running = engine.query(asked(shop), sql, abort.signal);
-  await until('the query', async () => (await active()) === 1);
-  abort.abort(new Error('cancelled'));
-  await assert.rejects(running, /cancelled/);
-  await until('its end at the database', async () => (await active()) === 0);
+  await assertCancelEnds(
+    engine,
+    asked(shop),
+    'SELECT count(*) FROM generate_series(1, 1000000000) a, generate_series(1, 1000) b',
+    active,
+  );
 });
 
 test('a query of a worker that is killed is ended at the database', { skip }, async () => {
@@ -330,28 +328,15 @@ test('a query of a worker that is killed is ended at the database', { skip }, as
     ],
     { stdio: 'ignore' },
   );
-  const active = async (): Promise<number> => {
-    const [row] = await server.run(
-      "SELECT count(*)::int FROM pg_stat_activity WHERE application_name = 'tailrace' AND state = 'active'",
-    );
-    return Number(row?.[0]);
-  };
   await until('the query', async () => (await active()) === 1);
   worker.kill('SIGKILL');
   await until('its end at the database', async () => (await active()) === 0);
 });
 
 test('no connection is left after a query, whatever it came to', { skip }, async () => {
-  const left = async (): Promise<boolean> => {
-    const [row] = await server.run(
-      "SELECT count(*)::int FROM pg_stat_activity WHERE application_name = 'tailrace'",
-    );
-    return row?.[0] === 0;
-  };
-  await rows(engine, asked(shop), 'SELECT 1');
-  await until('the end of the connection', left);
-  await failure(engine, asked(shop), 'SELECT nope');
-  await until('the end of the connection', left);
+  await assertNoneLeft(engine, asked(shop), 'SELECT 1', () =>
+    count("SELECT count(*)::int FROM pg_stat_activity WHERE application_name = 'tailrace'"),
+  );
 });
 
 test(
@@ -371,21 +356,15 @@ test(
       ['postgres://hush:hush@2130706434/hush', /not known, or is not at a public address/],
       ['postgres://hush:hush@[::ffff:127.0.0.2]/hush', /not known, or is not at a public address/],
     ];
-    for (const [connectionString, said] of cases) {
-      const why = await failure(engine, asked(connectionString), 'SELECT 1');
-      assert.match(why, said);
-      for (const part of [
-        'hush',
-        'admin',
-        'shop',
-        '127.0.0.1',
-        '10.1.2.3',
-        ADMIN_PASSWORD,
-        String(server.port),
-      ]) {
-        assert.ok(!why.includes(part), `${part} in ${why}`);
-      }
-    }
+    await assertToldWithout(engine, cases, [
+      'hush',
+      'admin',
+      'shop',
+      '127.0.0.1',
+      '10.1.2.3',
+      ADMIN_PASSWORD,
+      String(server.port),
+    ]);
     const tls = await rows(
       engine,
       asked(`${shop}?sslmode=require`),

@@ -117,6 +117,9 @@ async function evil(
   };
 }
 
+/** As if it were PostgreSQL: welcome, and ready. */
+const WELCOME = Buffer.from([82, 0, 0, 0, 8, 0, 0, 0, 0, 90, 0, 0, 0, 5, 73]);
+
 function pour(socket: Socket): void {
   const chunk = Buffer.alloc(1024 * 1024, 'x');
   const more = (): void => {
@@ -132,8 +135,7 @@ test('a server that answers without end ends its query and no chat', async () =>
     socket.on('data', () => {
       if (!greeted) {
         greeted = true;
-        // As if it were PostgreSQL: welcome, and ready.
-        socket.write(Buffer.from([82, 0, 0, 0, 8, 0, 0, 0, 0, 90, 0, 0, 0, 5, 73]));
+        socket.write(WELCOME);
         return;
       }
       // One row of 2 GiB.
@@ -156,7 +158,7 @@ test('a server that goes on after its query is heard no more, whatever it sends'
     socket.on('data', () => {
       if (!greeted) {
         greeted = true;
-        socket.write(Buffer.from([82, 0, 0, 0, 8, 0, 0, 0, 0, 90, 0, 0, 0, 5, 73]));
+        socket.write(WELCOME);
         return;
       }
       // An error, and when that is answered by a goodbye one row of 2 GiB.

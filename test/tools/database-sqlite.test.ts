@@ -8,6 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { asked, failure, NEVER, rows, testEngine } from '../support/asked-database.ts';
 import { temporaryFolder } from '../support/nats.ts';
+import { assertHeldOff, assertOnlyThese, type Hostile } from './database-promises.ts';
 
 const root = temporaryFolder();
 const folder = join(root.path, 'open');
@@ -59,7 +60,7 @@ test('rows come as columns and values, and tables are listed with their columns'
   assert.equal((await engine.list(shop, 'ORD', NEVER)).lines.length, 2);
 });
 
-const HOSTILE: readonly (readonly [sql: string, said: RegExp])[] = [
+const HOSTILE: Hostile = [
   ["INSERT INTO secret VALUES ('x')", /only be read/],
   ['UPDATE orders SET note = 1', /only be read/],
   ['DELETE FROM orders RETURNING id', /only be read/],
@@ -93,50 +94,40 @@ const HOSTILE: readonly (readonly [sql: string, said: RegExp])[] = [
 const digest = (): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
 test('hostile SQL is an error result, and changes no byte of the file', async () => {
-  const begun = digest();
-  for (const [sql, said] of HOSTILE) {
-    assert.match(await failure(engine, shop, sql), said, sql);
-    assert.equal(digest(), begun, sql);
-  }
+  await assertHeldOff(engine, shop, HOSTILE, digest);
 });
 
 test('of a file that names its tables no other is read, however it is written', async () => {
   const only = asked(`sqlite://${file}`, { tables: ['orders', 'words'] });
-  assert.deepEqual((await rows(engine, only, 'SELECT count(*) FROM orders')).rows, [[2]]);
-  assert.deepEqual((await rows(engine, only, 'SELECT letters FROM main.words')).rows, [[4]]);
-  const cte = await rows(
-    engine,
-    only,
-    "WITH x AS (SELECT value AS a FROM json_each('[3]')) SELECT count(*), max(a) FROM x",
-  );
-  assert.deepEqual(cte.rows, [[1, 3]]);
-  for (const sql of [
-    'SELECT * FROM secret',
-    'SELECT word FROM "SECRET"',
-    'SELECT 1 FROM secret',
-    'SELECT count(*) FROM secret',
-    'SELECT count(*) FROM SeCrEt',
-    'SELECT (SELECT word FROM [secret])',
-    'SELECT 1 FROM orders WHERE EXISTS (SELECT 1 FROM secret)',
-    'SELECT * FROM "odd ""name"',
-    'SELECT * FROM texts',
-    'SELECT * FROM texts_content',
-    'SELECT sql FROM sqlite_master',
-    'SELECT count(*) FROM sqlite_schema',
-    'SELECT * FROM sqlite_temp_master',
-    'SELECT * FROM dbstat',
-    'SELECT * FROM sqlite_dbpage',
-  ]) {
-    assert.match(
-      await failure(engine, only, sql),
-      /may not be read here|only be read|no such table/,
-      sql,
-    );
-  }
-  assert.deepEqual(
-    (await engine.list(only, '', NEVER)).lines.map((line) => line.split(' (')[0]),
-    ['orders', 'words view'],
-  );
+  await assertOnlyThese(engine, only, {
+    read: [
+      ['SELECT count(*) FROM orders', [[2]]],
+      ['SELECT letters FROM main.words', [[4]]],
+      [
+        "WITH x AS (SELECT value AS a FROM json_each('[3]')) SELECT count(*), max(a) FROM x",
+        [[1, 3]],
+      ],
+    ],
+    refused: [
+      'SELECT * FROM secret',
+      'SELECT word FROM "SECRET"',
+      'SELECT 1 FROM secret',
+      'SELECT count(*) FROM secret',
+      'SELECT count(*) FROM SeCrEt',
+      'SELECT (SELECT word FROM [secret])',
+      'SELECT 1 FROM orders WHERE EXISTS (SELECT 1 FROM secret)',
+      'SELECT * FROM "odd ""name"',
+      'SELECT * FROM texts',
+      'SELECT * FROM texts_content',
+      'SELECT sql FROM sqlite_master',
+      'SELECT count(*) FROM sqlite_schema',
+      'SELECT * FROM sqlite_temp_master',
+      'SELECT * FROM dbstat',
+      'SELECT * FROM sqlite_dbpage',
+    ],
+    said: /may not be read here|only be read|no such table/,
+    listed: ['orders', 'words view'],
+  });
 });
 
 test('a file is read only from the folders of the operator, by its real path', async () => {

@@ -5,29 +5,16 @@ import { once } from 'node:events';
 import type { RequestListener, ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { brotliCompressSync, createGzip, deflateSync, gzipSync } from 'node:zlib';
 import type { HostLookup } from '../../src/tools/fetch/address-guard.ts';
 import { createGuardedFetch } from '../../src/tools/fetch/guarded-fetch.ts';
-import {
-  allowed,
-  fetched,
-  type FetchSite,
-  HOME,
-  NEVER,
-  startFetchSite,
-  words,
-} from '../support/fetch-site.ts';
+import { allowed, fetched, HOME, NEVER, startFetchSite, words } from '../support/fetch-site.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 import { CERTIFICATE } from './certificate.ts';
 
-let site: FetchSite;
+const site = await forAllTests(startFetchSite());
 const at = (path: string): string => site.at(path);
-
-before(async () => {
-  site = await startFetchSite();
-});
-
-after(() => site[Symbol.asyncDispose]());
 
 test('a status that is no success and a type that is not wanted end it before the body', async () => {
   site.pages = {

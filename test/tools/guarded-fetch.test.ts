@@ -3,30 +3,17 @@
 // is not. What comes back is in guarded-fetch-answers.test.ts.
 import assert from 'node:assert/strict';
 import { BlockList } from 'node:net';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { RequestListener } from 'node:http';
 import type { HostLookup } from '../../src/tools/fetch/address-guard.ts';
 import { createGuardedFetch } from '../../src/tools/fetch/guarded-fetch.ts';
-import {
-  allowed,
-  fetched,
-  type FetchSite,
-  HOME,
-  NEVER,
-  startFetchSite,
-  words,
-} from '../support/fetch-site.ts';
+import { allowed, fetched, HOME, NEVER, startFetchSite, words } from '../support/fetch-site.ts';
+import { forAllTests } from '../support/for-all-tests.ts';
 
 const FORBIDDEN = /may not be fetched: its host is not known, or is not at a public address/;
 
-let site: FetchSite;
+const site = await forAllTests(startFetchSite());
 const at = (path: string): string => site.at(path);
-
-before(async () => {
-  site = await startFetchSite();
-});
-
-after(() => site[Symbol.asyncDispose]());
 
 /** Each way to write an address that is not public; with {port} where our own secret server would answer. */
 const LITERALS: readonly (readonly [trick: string, url: string])[] = [

@@ -7,7 +7,6 @@ import * as fc from 'fast-check';
 import { ChatStreamSchema, ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatStream } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import { canonicalRequest } from '../../src/chat/request/canonical.ts';
 import { basicView, cutText, fullView } from '../../src/chat/fold/chat-view.ts';
 import type { Command } from '../../src/chat/ports/commands.ts';
@@ -19,6 +18,7 @@ import { chatKey, initiateRequest } from '../support/chat-fixtures.ts';
 import { claimedWriter, firstTurn } from '../support/claims.ts';
 import { PNG } from '../support/content.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { testMeta } from '../support/test-meta.ts';
 
 const COMPLETED = { kind: 'completed', stopReason: 1 } as const;
 const MiB = 1024 * 1024;
@@ -30,19 +30,12 @@ function startOf(init: ChatInit): Command {
     verb: 'start',
     priority: 5,
     sequence: 1,
-    meta: {
-      appendId: 'a',
+    meta: testMeta({
       createdAtMs: 1_800_000_000_000,
       expiresAtMs: 1_900_000_000_000,
       correlationId: 'trace',
-      traceparent: '',
-      model: 'test-model',
-      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: hash,
-      metadata: {},
-      reason: '',
-      results: 0,
-    },
+    }),
     data: bytes,
   };
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { APART_PATIENCE_MS, RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
+import { APART_PATIENCE_MS } from '../../src/chat/limits.ts';
 import type { Command } from '../../src/chat/ports/commands.ts';
 import {
   claimsUnread,
@@ -16,6 +16,7 @@ import {
 } from '../../src/chat/decisions/decisions.ts';
 import type { LogRecord, LogTail, StatusMark } from '../../src/chat/ports/event-log.ts';
 import { testMark } from '../support/claims.ts';
+import { testMeta } from '../support/test-meta.ts';
 
 const NOW_MS = 1_800_000_000_000;
 const BOUNDS = { nowMs: NOW_MS, maxAttempts: 3 };
@@ -26,19 +27,12 @@ function command(given: Partial<Command> = {}, expiresAtMs = NOW_MS + 1): Comman
     verb: 'start',
     priority: 5,
     sequence: 10,
-    meta: {
+    meta: testMeta({
       appendId: 'start',
       createdAtMs: NOW_MS - 1_000,
       expiresAtMs,
-      correlationId: '',
-      traceparent: '',
-      model: 'm',
-      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: 'hash',
-      metadata: {},
-      reason: '',
-      results: 0,
-    },
+    }),
     data: new Uint8Array(0),
     ...given,
   };

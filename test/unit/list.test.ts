@@ -14,6 +14,7 @@ import { MEMORY, openList, type SqliteList } from '../../src/list/sqlite-list.ts
 import { testMark } from '../support/claims.ts';
 import { SILENT, temporaryFolder } from '../support/nats.ts';
 import { until } from '../support/until.ts';
+import { testMeta } from '../support/test-meta.ts';
 
 interface Chat {
   readonly tenant: string;
@@ -60,19 +61,7 @@ function changesOf(chat: Chat, place: number): ChatChange[] {
   const expiresAtMs = Date.now() + (chat.expired ? -LATER_MS : LATER_MS);
   const sequence = place * 3 + 1;
   const model = 'm';
-  const meta = {
-    appendId: '',
-    createdAtMs,
-    expiresAtMs,
-    correlationId,
-    traceparent: '',
-    model,
-    runTimeoutMs: RUN_TIMEOUT_MS,
-    requestHash: '',
-    metadata,
-    reason: '',
-    results: 0,
-  };
+  const meta = testMeta({ createdAtMs, expiresAtMs, correlationId, model, metadata });
   const changes: ChatChange[] = [{ kind: 'start', sequence, chat: key, priority: 5, meta }];
   if (status !== PENDING) {
     const mark = testMark({

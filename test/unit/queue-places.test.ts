@@ -6,10 +6,10 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChangeFeed, ChatChange, ListPosition } from '../../src/chat/ports/chat-list.ts';
-import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import { MEMORY, openList, type SqliteList } from '../../src/list/sqlite-list.ts';
 import { testMark } from '../support/claims.ts';
 import { SILENT, temporaryFolder } from '../support/nats.ts';
+import { testMeta } from '../support/test-meta.ts';
 
 interface Chat {
   readonly tenant: string;
@@ -32,19 +32,7 @@ function changesOf({ tenant, priority, became, early }: Chat, i: number): ChatCh
   const key = { tenant, streamId: `chat-${i}` };
   const createdAtMs = Date.now();
   const expiresAtMs = createdAtMs + LATER_MS;
-  const meta = {
-    appendId: '',
-    createdAtMs,
-    expiresAtMs,
-    correlationId: '',
-    traceparent: '',
-    model: 'm',
-    runTimeoutMs: RUN_TIMEOUT_MS,
-    requestHash: '',
-    metadata: {},
-    reason: '',
-    results: 0,
-  };
+  const meta = testMeta({ createdAtMs, expiresAtMs });
   const sequence = startOf(i);
   const start: ChatChange = { kind: 'start', sequence, chat: key, priority, meta };
   if (became === 'queued') return [start];

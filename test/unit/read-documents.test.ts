@@ -240,7 +240,7 @@ test('of many documents by url four are fetched at once, and each comes to its p
 test('texts that no request may have are refused, and the rest is not fetched', async () => {
   let asked = 0;
   const fetcher: DocumentFetcher = {
-    fetch: async (_, __, signal) => {
+    fetch: async (_, __, ___, signal) => {
       signal.throwIfAborted();
       asked++;
       return Promise.resolve({ data: Buffer.from('x'), contentType: 'text/plain' });

@@ -19,6 +19,7 @@ import { resultsMark } from '../../src/chat/decisions/marks.ts';
 import type { AskedCall } from '../../src/chat/decisions/tool-decisions.ts';
 import { decideContinue, decideSubmit } from '../../src/chat/decisions/tool-decisions.ts';
 import { testMark } from '../support/claims.ts';
+import { testMeta } from '../support/test-meta.ts';
 
 const NOW_MS = 1_800_000_000_000;
 const BOUNDS = { nowMs: NOW_MS, maxAttempts: 3 };
@@ -42,19 +43,12 @@ function command(verb: Verb, sequence: number, results = 0): Command {
     verb,
     priority: 5,
     sequence,
-    meta: {
+    meta: testMeta({
       appendId: verb,
       createdAtMs: NOW_MS - 1_000,
       expiresAtMs: NOW_MS + 10_000,
-      correlationId: '',
-      traceparent: '',
-      model: 'm',
-      runTimeoutMs: RUN_TIMEOUT_MS,
-      requestHash: '',
-      metadata: {},
-      reason: '',
       results,
-    },
+    }),
     data: new Uint8Array(0),
   };
 }

@@ -1,12 +1,12 @@
 // What a run begins from is its chat's start, whichever command drives it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RUN_TIMEOUT_MS } from '../../src/chat/limits.ts';
 import { canonicalRequest } from '../../src/chat/request/canonical.ts';
 import type { Command } from '../../src/chat/ports/commands.ts';
 import { continueCommand } from '../../src/chat/decisions/next-command.ts';
 import { openChat } from '../../src/worker/turn.ts';
 import { chatKey, initiateRequest, NO_KEYS } from '../support/chat-fixtures.ts';
+import { testMeta } from '../support/test-meta.ts';
 
 test('the day that a default prompt tells is the chat’s own, also after a wait for tools', async () => {
   const { bytes, hash } = canonicalRequest(initiateRequest());
@@ -15,19 +15,11 @@ test('the day that a default prompt tells is the chat’s own, also after a wait
     verb: 'start',
     priority: 5,
     sequence: 1,
-    meta: {
-      appendId: 'a',
+    meta: testMeta({
       createdAtMs: Date.UTC(2026, 0, 1),
       expiresAtMs: Date.UTC(2027, 0, 1),
-      correlationId: '',
-      traceparent: '',
-      model: 'test-model',
-      runTimeoutMs: RUN_TIMEOUT_MS,
       requestHash: hash,
-      metadata: {},
-      reason: '',
-      results: 0,
-    },
+    }),
     data: bytes,
   };
   const later: Command = { ...continueCommand(start, 7), sequence: 2 };

@@ -38,12 +38,14 @@ export interface FetchedDocument {
 
 export interface DocumentFetcher {
   /**
-   * `refusal`: why a Content-Type is not wanted, which ends it before the body. Resolves with `unfetched`,
-   * which goes on as `unreadable` does, and rejects with the signal's reason.
+   * `refusal`: why a Content-Type is not wanted, which ends it before the body. `whose`: as above. Resolves with
+   * `unfetched`, which goes on as `unreadable` does; rejects with ChatError QUEUE_FULL where too many wait, and with
+   * the signal's reason.
    */
   readonly fetch: (
     url: string,
     refusal: (contentType: string) => string | undefined,
+    whose: ChatKey,
     signal: AbortSignal,
   ) => Promise<FetchedDocument | { readonly unfetched: string }>;
 }

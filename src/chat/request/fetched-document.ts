@@ -1,6 +1,7 @@
 // A document by url: its bytes, and what they are read as. What the request says is stronger than what the
 // server says, since many servers know of no type, and whoever asks may know better.
 import type { DocumentBlock } from '../../../gen/tailrace/v1/content_pb.ts';
+import type { ChatKey } from '../chat-key.ts';
 import { otherThanSaid } from '../rules/content-rules.ts';
 import type { DocumentFetcher, DocumentToRead } from '../ports/document.ts';
 import { DOCUMENT_TYPES, documentKindOf, parseMediaType } from '../media-type.ts';
@@ -15,11 +16,12 @@ export async function fetchDocument(
   url: string,
   { mediaType }: DocumentBlock,
   fetcher: DocumentFetcher,
+  whose: ChatKey,
   signal: AbortSignal,
 ): Promise<Found | { readonly unreadable: string }> {
   const refusal = (contentType: string): string | undefined =>
     typeOf(mediaType, contentType) === undefined ? unknownType(contentType) : undefined;
-  const fetched = await fetcher.fetch(url, refusal, signal);
+  const fetched = await fetcher.fetch(url, refusal, whose, signal);
   if ('unfetched' in fetched) return { unreadable: fetched.unfetched };
   const { data, contentType } = fetched;
   const type = typeOf(mediaType, contentType);

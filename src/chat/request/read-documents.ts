@@ -105,7 +105,7 @@ async function readOne(
   const { source } = document;
   const found =
     source.case === 'url'
-      ? await fetchDocument(source.value, document, fetcher, signal)
+      ? await fetchDocument(source.value, document, fetcher, chat, signal)
       : givenBytes(document);
   if ('unreadable' in found) return found;
   const { toRead, mediaType } = found;

@@ -28,7 +28,11 @@ export async function mcpServer(server: OwnMcpServer): Promise<Finding> {
   const target = targetOf(
     create(McpServerSchema, { name: server.name }),
     createAddressGuard(new BlockList()),
-    { own: [server], tenant: tenants?.[0] ?? '', onLine: (line) => void (lastLine = line) },
+    {
+      own: [server],
+      whose: { tenant: tenants?.[0] ?? '', streamId: '' },
+      onLine: (line) => void (lastLine = line),
+    },
   );
   // It has the time that it has in a chat.
   const { signal } = new AbortController();

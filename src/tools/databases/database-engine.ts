@@ -1,6 +1,5 @@
 // Who queries databases: processes of the pool, each with one query on one connection at a time. Here a host becomes
 // addresses that may be connected to; and whatever a query comes to becomes words for the model, without its address.
-import { fileURLToPath } from 'node:url';
 import { getCACertificates, rootCertificates } from 'node:tls';
 import type { ChatKey } from '../../chat/chat-key.ts';
 import {
@@ -11,7 +10,6 @@ import {
   DATABASE_PROCESS_MEMORY_BYTES,
   DATABASE_PROCESSES,
   DATABASE_QUERY_MS,
-  DATABASE_START_MS,
   MAX_WAITING_QUERIES,
 } from '../../chat/limits.ts';
 import { ToolFailure } from '../../chat/ports/tool.ts';
@@ -50,15 +48,15 @@ export interface DatabaseEngine extends AsyncDisposable {
 }
 
 // Type stripping runs it; in a published package there is only what tsc made of it.
-const entry = import.meta.url.endsWith('.ts') ? './database-process.ts' : './database-process.js';
-const programPath = fileURLToPath(new URL(entry, import.meta.url));
+const entry = import.meta.url.endsWith('.ts') ? './database-thread.ts' : './database-thread.js';
+const thread = new URL(entry, import.meta.url).href;
 
 export function createDatabaseEngine(options: DatabaseEngineOptions): DatabaseEngine {
   const memoryBytes = options.memoryBytes ?? DATABASE_PROCESS_MEMORY_BYTES;
   const queryMs = options.queryMs ?? DATABASE_QUERY_MS;
   const pool = createProcessPool({
-    program: programPath,
-    given: String(memoryBytes),
+    thread,
+    memoryBytes,
     places: options.processes ?? DATABASE_PROCESSES,
     idleMs: options.idleMs ?? DATABASE_PROCESS_IDLE_MS,
     maxWaiting: options.maxWaiting ?? MAX_WAITING_QUERIES,
@@ -90,14 +88,12 @@ export function createDatabaseEngine(options: DatabaseEngineOptions): DatabaseEn
     signal: AbortSignal,
   ): Promise<DatabaseReply> {
     const cancel: DatabaseJob = { do: 'cancel' };
-    // To start is no part of a query's time; one that is at nothing answers at once.
-    if (!place.warm()) await place.ask(cancel, { withinMs: DATABASE_START_MS, signal });
     const isFile = job.target.kind === 'sqlite';
     const reply = await place.ask(job, {
       // A database ends its statements itself; a file has nobody else to.
       withinMs: isFile ? queryMs : DATABASE_CONNECT_MS + queryMs + DATABASE_CANCEL_MS,
       signal,
-      ...(isFile ? {} : { goodbye: { job: cancel, withinMs: DATABASE_CANCEL_MS } }),
+      goodbye: isFile ? undefined : { job: cancel, withinMs: DATABASE_CANCEL_MS },
     });
     return reply as DatabaseReply;
   }

@@ -1,10 +1,10 @@
 // The thread that queries databases: one job after the other, each on a connection of its own.
-import { parentPort } from 'node:worker_threads';
 import {
   MAX_LISTED_TABLE_CHARS,
   MAX_LISTED_TABLES,
   MAX_SQL_ERROR_CHARS,
 } from '../../chat/limits.ts';
+import { answerJobs } from '../../processes/work-thread.ts';
 import type { DatabaseJob, DatabaseReply, ListedTables, Target } from './database-protocol.ts';
 import { type Session, SqlFailure } from './session.ts';
 
@@ -62,18 +62,16 @@ let atWork = false;
 let calledOff = false;
 
 /** After a cancel that called something off the process is ended: its answer is the cancel's, once that is done. */
-async function answer(job: DatabaseJob): Promise<void> {
+async function answer(job: DatabaseJob): Promise<DatabaseReply | undefined> {
   if (job.do === 'cancel') {
     calledOff = atWork;
     await current?.cancel();
-    const reply: DatabaseReply = { is: 'failed', why: 'cancelled' };
-    parentPort?.postMessage(reply);
-    return;
+    return { is: 'failed', why: 'cancelled' };
   }
   atWork = true;
   const reply = await done(job);
   atWork = false;
-  if (!calledOff) parentPort?.postMessage(reply);
+  return calledOff ? undefined : reply;
 }
 
-parentPort?.on('message', (job: DatabaseJob) => void answer(job));
+answerJobs(answer);

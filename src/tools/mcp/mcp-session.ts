@@ -50,7 +50,7 @@ export interface McpSession {
 }
 
 export async function openSession(target: McpTarget, runSignal: AbortSignal): Promise<McpSession> {
-  const { server, guard, program } = target;
+  const { server, guard, program, whose } = target;
   const timeoutMs = timeoutOf(server);
   const openMs = Math.min(timeoutMs, MCP_OPEN_MS);
   const ending = new AbortController();
@@ -60,7 +60,7 @@ export async function openSession(target: McpTarget, runSignal: AbortSignal): Pr
     const onLine = (line: string, isCut: boolean): void => {
       target.onLine(isCut ? secrets.hideCut(line) : secrets.hide(line));
     };
-    return sessionOf(await connectProgram(program, onLine, openMs, runSignal), parts);
+    return sessionOf(await connectProgram(program, { whose, onLine, openMs, runSignal }), parts);
   }
   const fetch = createMcpFetch(guard, { signal: ending.signal, timeoutMs });
   const authProvider = authOf(server, fetch, secrets.add);

@@ -4,6 +4,7 @@ import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { BlockList } from 'node:net';
 import type { McpServer } from '../../../gen/tailrace/v1/chat_request_pb.ts';
 import { McpServerSchema } from '../../../gen/tailrace/v1/chat_request_pb.ts';
+import type { ChatKey } from '../../chat/chat-key.ts';
 import { type AddressGuard, createAddressGuard } from '../fetch/address-guard.ts';
 import { McpFailure } from './mcp-failure.ts';
 import { type McpProgram, type OwnMcpServer, ownServer } from './own-servers.ts';
@@ -16,6 +17,8 @@ export interface McpTarget {
   readonly allowedTools: readonly string[];
   /** Undefined: it is at the server's url. */
   readonly program: McpProgram | undefined;
+  /** The chat that uses it. */
+  readonly whose: ChatKey;
   /** Hears what a program says on its standard error. */
   readonly onLine: (line: string) => void;
 }
@@ -29,16 +32,17 @@ export function targetOf(
   guard: AddressGuard,
   {
     own,
-    tenant,
+    whose,
     onLine,
   }: {
     readonly own: readonly OwnMcpServer[];
-    readonly tenant: string;
+    readonly whose: ChatKey;
     readonly onLine: (line: string) => void;
   },
 ): McpTarget {
-  if (server.url !== '') return { server, guard, allowedTools: [], program: undefined, onLine };
-  const found = ownServer(own, server.name, tenant);
+  if (server.url !== '')
+    return { server, guard, allowedTools: [], program: undefined, whose, onLine };
+  const found = ownServer(own, server.name, whose.tenant);
   if (found === undefined) {
     throw new McpFailure(
       'is not in the operator’s file of MCP servers, as this worker has read it',
@@ -52,7 +56,7 @@ export function targetOf(
     Object.assign(filled, address);
   }
   const program = reach.kind === 'program' ? reach : undefined;
-  return { server: filled, guard: ANYWHERE, allowedTools, program, onLine };
+  return { server: filled, guard: ANYWHERE, allowedTools, program, whose, onLine };
 }
 
 function everyAddress(): BlockList {

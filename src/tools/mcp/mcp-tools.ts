@@ -109,7 +109,7 @@ function targetFor(
   const fields = { ...fieldsOf(command), mcp_server: server.name };
   return targetOf(server, guard, {
     own,
-    tenant: command.chat.tenant,
+    whose: command.chat,
     onLine: (line) => logger.debug({ ...fields, line }, 'an MCP server said'),
   });
 }

@@ -1,7 +1,6 @@
 // Who queries tables: processes, as many as there are queries at once up to a bound, each for one query at
 // a time. A query that takes too long or is wanted no more ends with its process. Isolated: SQLite refuses all
 // but reading, and the process may write no file and start no program.
-import { fileURLToPath } from 'node:url';
 import {
   MAX_WAITING_QUERIES,
   TABLE_LOAD_MS,
@@ -36,15 +35,15 @@ export interface TableEngine extends AsyncDisposable {
 }
 
 // Type stripping runs it; in a published package there is only what tsc made of it.
-const entry = import.meta.url.endsWith('.ts') ? './table-process.ts' : './table-process.js';
-const programPath = fileURLToPath(new URL(entry, import.meta.url));
+const entry = import.meta.url.endsWith('.ts') ? './table-thread.ts' : './table-thread.js';
+const thread = new URL(entry, import.meta.url).href;
 
 export function createTableEngine(options: TableEngineOptions = {}): TableEngine {
   const queryMs = options.queryMs ?? TABLE_QUERY_MS;
   const memoryBytes = options.memoryBytes ?? TABLE_PROCESS_MEMORY_BYTES;
   const pool = createProcessPool({
-    program: programPath,
-    given: String(memoryBytes),
+    thread,
+    memoryBytes,
     places: options.processes ?? TABLE_PROCESSES,
     idleMs: options.idleMs ?? TABLE_PROCESS_IDLE_MS,
     maxWaiting: options.maxWaiting ?? MAX_WAITING_QUERIES,

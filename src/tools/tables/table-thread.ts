@@ -1,6 +1,6 @@
 // The thread that holds tables and queries them.
-import { parentPort } from 'node:worker_threads';
 import { TABLE_PROCESS_DATABASES } from '../../chat/limits.ts';
+import { answerJobs } from '../../processes/work-thread.ts';
 import { openTables, type TableDatabase } from './table-database.ts';
 import type { TableJob, TableReply } from './table-protocol.ts';
 
@@ -29,4 +29,4 @@ function done(job: TableJob): TableReply {
   return { is: 'answer', answer: use(job.key, database).query(job.sql) };
 }
 
-parentPort?.on('message', (job: TableJob) => parentPort?.postMessage(done(job)));
+answerJobs(async (job: TableJob) => Promise.resolve(done(job)));
