@@ -474,6 +474,9 @@ export const MAX_HEADER_BYTES = 32 * KiB;
 export const MAX_H2_STREAMS = MAX_OBSERVERS_PER_STREAM;
 /** What one HTTP/2 connection may hold; past it new calls on it are refused. */
 export const MAX_H2_SESSION_MIB = 64;
+/** Origins of pages that may not call, of which the log tells. */
+export const MAX_TOLD_ORIGINS = 32;
+export const MAX_TOLD_ORIGIN_CHARS = 300;
 /** Requests of health and reflection. */
 export const MAX_CONTROL_REQUEST_BYTES = 64 * KiB;
 /** A body that was refused is still read for this long, so that the answer arrives. */

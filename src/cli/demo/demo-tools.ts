@@ -33,7 +33,9 @@ export async function runToolsDemo(demo: Demo, signal: AbortSignal): Promise<Exi
     if (last.status !== ChatStreamStatus.COMPLETED) status = last.status;
   }
   print('');
-  print('Both requests are in src/cli/demo/demo-questions.ts, and what they ask about in demo/.');
+  print(
+    'In the repository both requests are in src/cli/demo/demo-questions.ts, and what they ask about in demo/.',
+  );
   print('All tools, and how they are asked for: docs/TOOLS.md.');
   return exitOfStatus(status);
 }
