@@ -66,7 +66,7 @@ test('every unknown field of a JSON body is named, with what was probably meant'
   });
   assert.equal(error.reason, 'UNKNOWN_FIELD');
   assert.deepEqual(said(error), {
-    'request.messages[0].name': 'there is no such field',
+    'request.messages[0].name': 'there is no such field; there are: role, content',
     'request.messages[1].content[0].type':
       'there is no such field; the kind is the name of the field, as in {"text": "…"}',
     'request.maxTokns': 'there is no such field; did you mean max_tokens?',

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { endWithUs } from './left-behind.ts';
 import { within } from './until.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -67,7 +68,9 @@ export function startProgram(
     });
   }
   child.stdin.on('error', () => undefined);
+  const gone = endWithUs(child.pid);
   const over = once(child, 'close').then((): Ran => {
+    gone();
     return { code: child.exitCode, ...said };
   });
   const ended = within(
