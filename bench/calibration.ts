@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { openExchange } from '../src/nats/exchange.ts';
 import { publishFenced } from '../src/nats/publish-fenced.ts';
 import { recordHeaders } from '../src/nats/headers.ts';
+import { endWithUs } from '../test/support/left-behind.ts';
 import { nowUs } from './load.ts';
 import type { Summary } from './stats.ts';
 import { summary } from './stats.ts';
@@ -52,6 +53,7 @@ export async function natsPublish(program: string, count: number): Promise<Summa
       stdio: 'ignore',
     },
   );
+  child.once('exit', endWithUs(child.pid));
   try {
     const nc = await connect({ servers: await portOf(home), noAsyncTraces: true });
     const jsm = await jetstreamManager(nc);

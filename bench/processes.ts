@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { endWithUs, removeWithUs } from '../test/support/left-behind.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 /** Linux counts CPU in ticks of 10 ms. */
@@ -25,6 +26,7 @@ export async function startModelServerProcess(): Promise<Running> {
   const child = spawn(process.execPath, [join(ROOT, 'test/model-server/main.ts')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
+  child.once('exit', endWithUs(child.pid));
   const line = await firstLine(child);
   const { url } = JSON.parse(line) as { url: string };
   return running(child, url, performance.now() - started);
@@ -35,6 +37,7 @@ export async function startTailraceProcess(
   environment: Record<string, string> = {},
 ): Promise<Running> {
   const dataDir = await mkdtemp(join(tmpdir(), 'tailrace-bench-'));
+  const removed = removeWithUs(dataDir);
   const started = performance.now();
   const child = spawn(process.execPath, [join(ROOT, 'bin/tailrace.mjs'), 'serve'], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -48,12 +51,14 @@ export async function startTailraceProcess(
       ...environment,
     },
   });
+  child.once('exit', endWithUs(child.pid));
   const line = await firstLine(child);
   const url = /http:\S+/.exec(line)?.[0];
   if (url === undefined) throw new Error(`Tailrace said: ${line}`);
-  return running(child, url, performance.now() - started, () =>
-    rm(dataDir, { recursive: true, force: true }),
-  );
+  return running(child, url, performance.now() - started, async () => {
+    await rm(dataDir, { recursive: true, force: true });
+    removed();
+  });
 }
 
 function running(

@@ -41,7 +41,7 @@ function eventOf(content: string): string {
 
 /** µs for each event. */
 function read(events: readonly string[], thinkTags: ThinkTags | undefined): number {
-  const answer = createAnswer(SINK, { stops: [], tools: false, thinkTags });
+  const answer = createAnswer(SINK, { stops: [], tools: false, mostTokens: undefined, thinkTags });
   const begun = performance.now();
   for (const event of events) answer.take(event, '', false);
   return ((performance.now() - begun) * 1_000) / events.length;

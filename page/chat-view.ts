@@ -27,6 +27,8 @@ export interface ChatView {
   readonly complain: (sentence: string) => void;
   /** It is watched no longer; with a sentence, because of that. */
   readonly over: (sentence?: string) => void;
+  /** Another one is shown in its place: nothing of this one is drawn any more. */
+  readonly close: () => void;
 }
 
 /** Empties what the chat before left. */
@@ -37,7 +39,8 @@ export function openChatView(): ChatView {
   let link: Connection = { state: 'connecting' };
   let resumed = 0;
   let firstTextMs: number | undefined;
-  let wanted = false;
+  let wanted: number | undefined;
+  let closed = false;
   let complaint = '';
   const lines: HTMLElement[] = [];
 
@@ -45,9 +48,10 @@ export function openChatView(): ChatView {
   events.replaceChildren();
   facts.replaceChildren();
   function render(): void {
-    wanted = false;
+    wanted = undefined;
     showConnection(link);
     cut.disabled = link.state === 'over';
+    answer.setAttribute('aria-busy', String(link.state !== 'over' && chat?.ended !== true));
     showText(failed, complaint === '' && chat !== undefined ? failureOf(chat) : complaint);
     if (chat === undefined) {
       status.textContent = '';
@@ -57,7 +61,6 @@ export function openChatView(): ChatView {
     status.textContent = name.text;
     status.dataset['tone'] = name.tone;
     cancel.disabled = chat.ended;
-    answer.setAttribute('aria-busy', String(!chat.ended));
     showAnswer(answer, chat.parts, shown);
     showText(notice, noticeOf(chat));
     showFacts(chat, { resumed, firstTextMs });
@@ -68,9 +71,8 @@ export function openChatView(): ChatView {
   }
   /** Once a frame: a replay brings thousands of events between two. */
   function soon(): void {
-    if (wanted) return;
-    wanted = true;
-    requestAnimationFrame(render);
+    if (closed) return;
+    wanted ??= requestAnimationFrame(render);
   }
   soon();
   return {
@@ -107,6 +109,10 @@ export function openChatView(): ChatView {
       link = { state: 'over' };
       soon();
     },
+    close: () => {
+      closed = true;
+      if (wanted !== undefined) cancelAnimationFrame(wanted);
+    },
   };
 }
 
@@ -125,26 +131,27 @@ function showConnection(link: Connection): void {
 function statusName(chat: ChatSnapshot): { readonly text: string; readonly tone: string } {
   if (chat.pendingToolUses.length > 0)
     return { text: 'waits for its client’s tools', tone: 'wait' };
-  switch (chat.status) {
-    case ChatStreamStatus.PENDING: {
-      const { queuePosition = 0 } = chat;
-      return {
-        text: queuePosition === 0 ? 'pending' : `pending, ${queuePosition} before it`,
-        tone: 'wait',
-      };
-    }
+  const { status: is, queuePosition = 0 } = chat;
+  const ahead = is === ChatStreamStatus.PENDING && queuePosition > 0;
+  return { text: `${nameOf(is)}${ahead ? `, ${queuePosition} before it` : ''}`, tone: toneOf(is) };
+}
+
+export function nameOf(of: ChatStreamStatus): string {
+  return of === ChatStreamStatus.UNSPECIFIED ? '' : nameIn(ChatStreamStatus, of);
+}
+
+export function toneOf(of: ChatStreamStatus): string {
+  switch (of) {
+    case ChatStreamStatus.PENDING:
+      return 'wait';
     case ChatStreamStatus.PROCESSING:
-      return { text: 'processing', tone: 'live' };
     case ChatStreamStatus.COMPLETED:
-      return { text: 'completed', tone: 'live' };
-    case ChatStreamStatus.CANCELLED:
-      return { text: 'cancelled', tone: '' };
+      return 'live';
     case ChatStreamStatus.FAILED:
-      return { text: 'failed', tone: 'bad' };
     case ChatStreamStatus.ERROR:
-      return { text: 'error', tone: 'bad' };
+      return 'bad';
     default:
-      return { text: '', tone: '' };
+      return '';
   }
 }
 

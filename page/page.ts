@@ -2,14 +2,9 @@
 // clients/typescript does; the full console is another thing.
 import { Code } from '@connectrpc/connect';
 import type { ChatStream, Message } from '../clients/typescript/src/tailrace.ts';
-import {
-  ChatStreamStatus,
-  createTailraceClient,
-  Role,
-  TailraceError,
-} from '../clients/typescript/src/tailrace.ts';
+import { createTailraceClient, Role, TailraceError } from '../clients/typescript/src/tailrace.ts';
 import type { ChatView } from './chat-view.ts';
-import { openChatView } from './chat-view.ts';
+import { nameOf, openChatView, toneOf } from './chat-view.ts';
 import { byId, element, showText } from './element.ts';
 import { keepToken, keptToken } from './kept-token.ts';
 import { openNetwork } from './network.ts';
@@ -18,6 +13,8 @@ const TITLE = document.title;
 const CUT_MS = 5_000;
 const RECENT = 8;
 const COPIED_MS = 1_500;
+const NO_CHAT =
+  'It was deleted, has expired, belongs to another token, or never was. Choose one below, or start one.';
 
 const tokenForm = byId('token-form', HTMLFormElement);
 const token = byId('token', HTMLInputElement);
@@ -27,6 +24,8 @@ const model = byId('model', HTMLSelectElement);
 const maxTokens = byId('max-tokens', HTMLInputElement);
 const start = byId('start', HTMLButtonElement);
 const startError = byId('start-error', HTMLElement);
+const watchForm = byId('watch-form', HTMLFormElement);
+const watchId = byId('watch-id', HTMLInputElement);
 const chatCard = byId('chat', HTMLElement);
 const question = byId('question', HTMLElement);
 const cancel = byId('cancel', HTMLButtonElement);
@@ -58,7 +57,8 @@ function say(thrown: unknown): string {
     token.focus();
   }
   const fields = error.fieldViolations.map(({ field, description }) => `${field}: ${description}`);
-  return [error.message, ...fields.filter((field) => !error.message.includes(field))].join(' · ');
+  const said = [error.message, ...fields.filter((field) => !error.message.includes(field))];
+  return [said.join(' · '), ...(error.code === Code.NotFound ? [NO_CHAT] : [])].join(' ');
 }
 
 async function loadModels(): Promise<void> {
@@ -79,11 +79,13 @@ function recentItem({ streamId, status, createdAt }: ChatStream): HTMLElement {
   const link = element('a', '', streamId);
   link.setAttribute('href', `#${encodeURIComponent(streamId)}`);
   if (streamId === chatId()) link.setAttribute('aria-current', 'true');
-  const name = Object.entries(ChatStreamStatus).find(([, value]) => value === status)?.[0] ?? '';
-  const item = element('li', '', link, element('span', 'pill', name.toLowerCase()));
+  const pill = element('span', 'pill', nameOf(status));
+  pill.dataset['tone'] = toneOf(status);
+  const item = element('li', '', link, pill);
   if (createdAt !== undefined) {
     const at = new Date(Number(createdAt.seconds) * 1_000);
-    const time = element('time', '', at.toLocaleTimeString());
+    const today = at.toDateString() === new Date().toDateString();
+    const time = element('time', '', today ? at.toLocaleTimeString() : at.toLocaleString());
     time.setAttribute('datetime', at.toISOString());
     item.append(time);
   }
@@ -99,6 +101,7 @@ function questionOf(messages: readonly Message[]): string {
 
 async function watch(): Promise<void> {
   watching?.abort();
+  view?.close();
   const streamId = chatId();
   chatCard.hidden = streamId === '';
   document.title = streamId === '' ? TITLE : `${streamId} · ${TITLE}`;
@@ -190,6 +193,15 @@ tokenForm.addEventListener('submit', (event) => {
   keepToken(token.value.trim());
   void load();
   void watch();
+});
+watchForm.addEventListener('submit', (event) => {
+  event.preventDefault();
+  const before = location.hash;
+  location.hash = encodeURIComponent(watchId.value.trim());
+  watchId.value = '';
+  // Where it is the same, nothing else begins anew.
+  if (location.hash === before) void watch();
+  chatCard.scrollIntoView({ block: 'nearest' });
 });
 cancel.addEventListener('click', () => {
   cancel.disabled = true;

@@ -35,6 +35,8 @@ type block struct {
 	whole     *tailracev1.ContentBlock
 	wholeAt   int32
 	signature part
+	// incompleteAt is the sequence of the event that says that the call was cut off; 0 where none has.
+	incompleteAt int32
 }
 
 type citation struct {
@@ -192,6 +194,9 @@ func (a *Answer) stop(stopped *tailracev1.BlockStoppedEvent) {
 		kind = tailracev1.BlockKind_BLOCK_KIND_TOOL_RESULT
 	}
 	b := a.block(stopped.GetIndex(), kind)
+	if stopped.GetIncomplete() {
+		b.incompleteAt = a.cursor
+	}
 	if content != nil {
 		b.whole, b.wholeAt = content, a.cursor
 	} else if stopped.GetSignature() != "" {
@@ -236,6 +241,9 @@ func (a *Answer) discardAfter(sequence int32) {
 		if b.signature.sequence > sequence {
 			b.signature = part{}
 		}
+		if b.incompleteAt > sequence {
+			b.incompleteAt = 0
+		}
 	}
 	a.blocks = kept
 }
@@ -260,7 +268,9 @@ func (b *block) content() *tailracev1.ContentBlock {
 		thinking := &tailracev1.ThinkingBlock{Text: b.text(), Signature: b.signature.text}
 		made = &tailracev1.ContentBlock{Block: &tailracev1.ContentBlock_Thinking{Thinking: thinking}}
 	case b.kind == tailracev1.BlockKind_BLOCK_KIND_TOOL_USE, b.kind == tailracev1.BlockKind_BLOCK_KIND_SERVER_TOOL_USE:
-		use := &tailracev1.ToolUseBlock{Id: b.id, Name: b.name, Input: b.text(), Server: b.server}
+		use := &tailracev1.ToolUseBlock{
+			Id: b.id, Name: b.name, Input: b.text(), Server: b.server, Incomplete: b.incompleteAt > 0,
+		}
 		made = &tailracev1.ContentBlock{Block: &tailracev1.ContentBlock_ToolUse{ToolUse: use}}
 	case b.kind == tailracev1.BlockKind_BLOCK_KIND_TOOL_RESULT:
 		result := &tailracev1.ToolResultBlock{ToolUseId: b.id}

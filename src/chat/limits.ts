@@ -249,6 +249,10 @@ export const MAX_IMAGES = 100;
 export const MAX_DOCUMENTS = 100;
 /** Elements of a page open inside each other; pages that people read have some dozens. */
 export const MAX_HTML_DEPTH = 5_000;
+/** Columns of a table in a page that cells may span, as browsers have it; cells beyond them span one. */
+export const MAX_HTML_TABLE_COLUMNS = 1_000;
+/** A table that is wider as text has its cells beside each other instead of under each other. */
+export const MAX_HTML_TABLE_WIDTH_CHARS = 400;
 export const MAX_DOCUMENT_PAGES = 2_000;
 export const MAX_DOCUMENT_TEXT_BYTES = 4 * MiB;
 /** A DOCX is a ZIP: what it may unpack to. */
@@ -461,6 +465,8 @@ export const LIVE_RING_BYTES = 256 * KiB;
 export const REPLAY_PAGE_BYTES = 256 * KiB;
 /** A replay packs records into frames up to this size. */
 export const MAX_FRAME_BYTES = 64 * KiB;
+/** Who watches a chat at its expiry has so long to see its end, which the sweep makes of an unfinished one. */
+export const EXPIRED_END_MS = 5 * SECOND_MS;
 /** Silence on an unfinished chat is filled by reading the log after these waits. */
 export const SILENCE_READ_MS = [1_000, 2_000, 4_000, 8_000, 15_000] as const;
 
@@ -477,6 +483,9 @@ export const MAX_HEADER_BYTES = 32 * KiB;
 export const MAX_H2_STREAMS = MAX_OBSERVERS_PER_STREAM;
 /** What one HTTP/2 connection may hold; past it new calls on it are refused. */
 export const MAX_H2_SESSION_MIB = 64;
+/** Origins of pages that may not call, of which the log tells. */
+export const MAX_TOLD_ORIGINS = 32;
+export const MAX_TOLD_ORIGIN_CHARS = 300;
 /** Requests of health and reflection. */
 export const MAX_CONTROL_REQUEST_BYTES = 64 * KiB;
 /** A body that was refused is still read for this long, so that the answer arrives. */

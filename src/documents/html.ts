@@ -2,6 +2,7 @@
 import { convert, type FormatCallback, type HtmlToTextOptions } from 'html-to-text';
 import { MAX_HTML_DEPTH } from '../chat/limits.ts';
 import { decodeText } from './decode-text.ts';
+import { table } from './html-tables.ts';
 import { Unreadable } from './unreadable.ts';
 
 /** Where a page says its own charset, within what browsers look at. */
@@ -86,13 +87,13 @@ const TITLE: HtmlToTextOptions = {
 
 const OPTIONS: HtmlToTextOptions = {
   wordwrap: false,
-  formatters: { heading, alternative },
+  formatters: { heading, alternative, grid: table },
   limits: { maxInputLength: Number.MAX_SAFE_INTEGER },
   selectors: [
     ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].map((selector) => ({ selector, format: 'heading' })),
     ...UNSEEN.map((selector) => ({ selector, format: 'skip' })),
     { selector: 'img', format: 'alternative' },
     { selector: 'a', options: { hideLinkHrefIfSameAsText: true, noAnchorUrl: true } },
-    { selector: 'table', format: 'dataTable', options: { uppercaseHeaderCells: false } },
+    { selector: 'table', format: 'grid' },
   ],
 };

@@ -90,6 +90,11 @@ export async function startApi(parts: {
       },
     },
     corsOrigins: config.corsOrigins,
+    onRefusedOrigin: (origin) =>
+      logger.warn(
+        { origin },
+        'a page of this origin may not call: it is not in TAILRACE_CORS_ORIGINS',
+      ),
     page: pageFolder === undefined ? undefined : await openPage(pageFolder, logger),
     logError: (error, rpc) => logger.error({ rpc, err: error }, 'a call failed'),
     shutdownSignal: stopping.signal,

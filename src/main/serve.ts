@@ -1,4 +1,4 @@
-// A Tailrace that serves until SIGTERM or SIGINT, in a process of its own: this one.
+// A Tailrace that serves until SIGTERM, SIGINT or the end of its terminal, in a process of its own: this one.
 import { writeSync } from 'node:fs';
 import type { Tailrace } from './tailrace.ts';
 import { startTailrace } from './tailrace.ts';
@@ -6,6 +6,7 @@ import type { Logger } from '../chat/ports/logger.ts';
 import type { Config } from '../ops/config.ts';
 import { readConfig, ConfigError } from '../ops/config.ts';
 import { createLogger } from '../ops/logging.ts';
+import { watchOwnTerminal } from './own-terminal.ts';
 import { partsFor } from './parts.ts';
 
 /**
@@ -21,6 +22,10 @@ const STOP_STARTING_MS = 2_000;
 export async function serve(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<never> {
+  const terminalGone = watchOwnTerminal();
+  // Whoever sends SIGHUP while this starts wants the files read again all the same, and no end.
+  let reloadDue = false;
+  let reload = (): void => void (reloadDue = true);
   const stopped = new Promise<string>((resolve) => {
     let signals = 0;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -29,11 +34,11 @@ export async function serve(
         resolve(signal);
       });
     }
+    process.on('SIGHUP', () => {
+      if (terminalGone()) resolve('SIGHUP');
+      else reload();
+    });
   });
-  // Whoever sends SIGHUP while this starts wants the files read again all the same, and no end.
-  let reloadDue = false;
-  let reload = (): void => void (reloadDue = true);
-  process.on('SIGHUP', () => reload());
 
   try {
     const config = readConfig(environment);

@@ -170,6 +170,7 @@ export function createRegistry(
         const { stopReason } = await server.client.generate(
           {
             body,
+            mayCall: call.request.tools.length + call.request.mcpServers.length > 0,
             thinkTags,
             correlationId: call.correlationId,
             span: call.span,

@@ -20,9 +20,14 @@ export interface Exchange {
   readonly ask: (subject: string, data: Uint8Array, headers?: MsgHdrs) => Promise<Answer>;
   /**
    * As `ask`, for a question that may be put twice: it is, as long as no answer came, since nobody
-   * answers during an election, nor what was sent over a connection that was lost.
+   * answers during an election, nor what was sent over a connection that was lost; and as long as what
+   * came is `notYet` the answer.
    */
-  readonly askAgain: (subject: string, data: Uint8Array) => Promise<Answer>;
+  readonly askAgain: (
+    subject: string,
+    data: Uint8Array,
+    notYet: (answer: Answer) => boolean,
+  ) => Promise<Answer>;
   readonly close: () => void;
 }
 
@@ -46,6 +51,9 @@ interface Waiting {
   /** Puts the question once more. */
   readonly again: (() => void) | undefined;
   againMs: number;
+  readonly notYet: ((answer: Answer) => boolean) | undefined;
+  /** The newest answer that was not yet one: better than none when the time is over. */
+  refusal: Answer | undefined;
 }
 
 const SWEEP_MS = 250;
@@ -99,17 +107,28 @@ export function openExchange(
 
   const subscription = nc.subscribe(`${inbox}.*`, {
     callback: (error, msg) => {
-      const entry = take(msg.subject.slice(inbox.length + 1));
-      if (error === null) entry?.resolve({ data: msg.data, status: msg.headers?.code ?? 0 });
-      else entry?.reject(error);
+      const token = msg.subject.slice(inbox.length + 1);
+      if (error !== null) return take(token)?.reject(error);
+      const answer = { data: msg.data, status: msg.headers?.code ?? 0 };
+      if (!isNotYet(token, answer)) take(token)?.resolve(answer);
     },
   });
+
+  const isNotYet = (token: string, answer: Answer): boolean => {
+    const entry = waiting.get(token);
+    if (entry?.notYet?.(answer) !== true) return false;
+    entry.refusal = answer;
+    entry.againMs = performance.now() + SWEEP_MS;
+    return true;
+  };
 
   const sweepLate = (): void => {
     const now = performance.now();
     for (const [token, entry] of waiting) {
       if (entry.deadlineMs <= now) {
-        take(token)?.reject(new Error(`NATS did not answer within ${timeoutMs} ms`));
+        waiting.delete(token);
+        if (entry.refusal !== undefined) entry.resolve(entry.refusal);
+        else entry.reject(new Error(`NATS did not answer within ${timeoutMs} ms`));
       } else if (entry.againMs <= now) {
         putAgain(entry, now);
       }
@@ -135,7 +154,7 @@ export function openExchange(
     subject: string,
     data: Uint8Array,
     headers: MsgHdrs | undefined,
-    mayRepeat: boolean,
+    notYet: ((answer: Answer) => boolean) | undefined,
   ): Promise<Answer> =>
     new Promise((resolve, reject) => {
       // Nobody would answer, nor sweep what is late.
@@ -149,8 +168,10 @@ export function openExchange(
         deadlineMs: now + timeoutMs,
         resolve,
         reject,
-        again: mayRepeat ? put : undefined,
-        againMs: mayRepeat ? now + ASK_AGAIN_MS : Infinity,
+        again: notYet === undefined ? undefined : put,
+        againMs: notYet === undefined ? Infinity : now + ASK_AGAIN_MS,
+        notYet,
+        refusal: undefined,
       });
       sweep ??= setInterval(sweepLate, SWEEP_MS).unref();
       put();
@@ -159,8 +180,8 @@ export function openExchange(
   return {
     nc,
     send,
-    ask: (subject, data, headers) => question(subject, data, headers, false),
-    askAgain: (subject, data) => question(subject, data, undefined, true),
+    ask: (subject, data, headers) => question(subject, data, headers, undefined),
+    askAgain: (subject, data, notYet) => question(subject, data, undefined, notYet),
     close: () => {
       closed = true;
       flush();

@@ -2,9 +2,8 @@
 // get may be answered by a follower that is behind, and is for replay only (law 6).
 import type { MsgHdrs } from '@nats-io/transport-node';
 import { headers } from '@nats-io/transport-node';
-import { ChatError } from '../chat/errors.ts';
+import { askLeader, logUnavailable } from './ask-leader.ts';
 import type { Exchange } from './exchange.ts';
-import { asText } from './publish-fenced.ts';
 
 export interface StoredMessage {
   readonly subject: string;
@@ -23,7 +22,6 @@ interface MsgGetAnswer {
     readonly data?: string;
   };
   readonly error?: {
-    readonly code?: number;
     readonly err_code?: number;
     readonly description?: string;
   };
@@ -61,15 +59,8 @@ async function getAtLeader(
   stream: string,
   question: Readonly<Record<string, string | number>>,
 ): Promise<StoredMessage | undefined> {
-  let answer: MsgGetAnswer;
-  try {
-    const asked = Buffer.from(JSON.stringify(question));
-    const { data, status } = await exchange.askAgain(`$JS.API.STREAM.MSG.GET.${stream}`, asked);
-    if (data.length === 0) throw new Error(`NATS answered ${status}`);
-    answer = JSON.parse(asText(data)) as MsgGetAnswer;
-  } catch (cause) {
-    throw logUnavailable(cause);
-  }
+  const verb = `STREAM.MSG.GET.${stream}`;
+  const answer = await askLeader<MsgGetAnswer>(exchange, verb, question);
   if (answer.error?.err_code === NO_MESSAGE_FOUND) return undefined;
   const found = answer.message;
   if (found === undefined) {
@@ -82,14 +73,6 @@ async function getAtLeader(
     headers: decodeHeaders(found.hdrs),
     data: Buffer.from(found.data ?? '', 'base64'),
   };
-}
-
-export function logUnavailable(cause: unknown): ChatError {
-  return new ChatError(
-    'LOG_UNAVAILABLE',
-    'The log (NATS JetStream) did not answer. Nothing is lost; the same call with the same stream_id may be repeated safely.',
-    { retryAfterMs: 1_000, cause },
-  );
 }
 
 function decodeHeaders(base64: string | undefined): MsgHdrs {

@@ -3,7 +3,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { LiveFeed } from '../chat/ports/event-log.ts';
 import { NATS_REQUEST_MS } from '../chat/limits.ts';
 import { recordOf } from './event-log.ts';
-import { logUnavailable } from './leader.ts';
+import { logUnavailable } from './ask-leader.ts';
 import { liveSubject } from './subjects.ts';
 
 export function natsLiveFeed(

@@ -1,14 +1,11 @@
 // A leader that is cut off from the others goes on answering reads for some seconds, and does not know
 // that another was elected. What only a majority can carry out tells the two apart.
+import { askLeader, logUnavailable } from './ask-leader.ts';
 import type { Exchange } from './exchange.ts';
-import { logUnavailable } from './leader.ts';
-import { asText } from './publish-fenced.ts';
 import { COMMANDS, EVENTS } from './subjects.ts';
 
 /** No message has this sequence: its removal goes through the stream's raft log and changes nothing. */
-const REMOVE_NOTHING = Buffer.from(
-  JSON.stringify({ seq: Number.MAX_SAFE_INTEGER, no_erase: true }),
-);
+const REMOVE_NOTHING = { seq: Number.MAX_SAFE_INTEGER, no_erase: true };
 const NOTHING_REMOVED = 10057;
 
 /** As CommandInbox.confirmLeaders. Calls of one turn of the event loop share one question. */
@@ -24,20 +21,14 @@ export function confirmLeaders(exchange: Exchange, replicas: number): () => Prom
   return () => (asking ??= ask());
 }
 
+interface RemoveAnswer {
+  readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
 async function confirmLeader(exchange: Exchange, stream: string): Promise<void> {
-  try {
-    const { data, status } = await exchange.askAgain(
-      `$JS.API.STREAM.MSG.DELETE.${stream}`,
-      REMOVE_NOTHING,
-    );
-    if (data.length === 0) throw new Error(`NATS answered ${status}`);
-    const { error } = JSON.parse(asText(data)) as {
-      error?: { err_code?: number; description?: string };
-    };
-    if (error?.err_code !== NOTHING_REMOVED) {
-      throw new Error(`NATS answered ${error?.description ?? 'nothing'}`);
-    }
-  } catch (cause) {
-    throw logUnavailable(cause);
+  const verb = `STREAM.MSG.DELETE.${stream}`;
+  const { error } = await askLeader<RemoveAnswer>(exchange, verb, REMOVE_NOTHING);
+  if (error?.err_code !== NOTHING_REMOVED) {
+    throw logUnavailable(new Error(`NATS answered ${error?.description ?? 'nothing'}`));
   }
 }

@@ -26,10 +26,14 @@ export async function untilLeader<T>(
 }
 
 export function isPassing(error: unknown): boolean {
-  if (error instanceof JetStreamApiError) return PASSING.has(error.code);
+  if (error instanceof JetStreamApiError) return isPassingCode(error.code);
   if (error instanceof errors.TimeoutError) return true;
   // Nobody serves JetStream's subjects now. The client does not export the class.
   return error instanceof Error && error.name === 'JetStreamNotEnabled';
+}
+
+export function isPassingCode(code: number): boolean {
+  return PASSING.has(code);
 }
 
 function noLeader(waitedMs: number, cause: unknown): JetStreamError {

@@ -8,6 +8,7 @@ import {
   EMBEDDED_WORKER_SLOTS,
   HEARTBEAT_MS,
 } from '../chat/limits.ts';
+import { nearest } from '../chat/near-names.ts';
 import { type AddressRange, addressRanges } from './address-ranges.ts';
 import { parseSealKeys, type SealKey } from './seal-keys.ts';
 
@@ -234,9 +235,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
         return `${name} is ${value}; it must be ${wanted(issue)}`;
       });
   for (const name of unknown) {
-    faults.push(
-      `${name} is not a setting of Tailrace; those there are: ${Object.keys(Environment.shape).join(', ')}`,
-    );
+    const names = Object.keys(Environment.shape);
+    const meant = nearest(name, names);
+    const which =
+      meant === undefined ? `those there are: ${names.join(', ')}` : `did you mean ${meant}?`;
+    faults.push(`${name} is not a setting of Tailrace; ${which}`);
   }
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults.join('\n'));
   const e = parsed.data;

@@ -119,6 +119,8 @@ export function createProcessPool(options: PoolOptions): ProcessPool {
       // What libraries print may hold what they read.
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       serialization: 'advanced',
+      // Ctrl-C goes to the whole process group: only this side knows what becomes of what is under way.
+      detached: true,
       // It needs none of this process's secrets, and may write no file and start no program.
       env: {},
       execArgv: ['--permission', '--allow-fs-read=*', '--allow-worker'],

@@ -21,6 +21,7 @@ import { listChatStreams } from './calls/list-chat-streams.ts';
 import { listModels, modelsOrUnavailable } from './calls/list-models.ts';
 import type { ObserveHub } from './observe/observe-hub.ts';
 import { submitToolResults } from './calls/submit-tool-results.ts';
+import { SubmitTurns } from './calls/submit-turns.ts';
 import { spanOf } from './edge/rpc-span.ts';
 import { waitChatStream } from './calls/wait-chat-stream.ts';
 
@@ -44,6 +45,7 @@ export interface ServiceDeps {
 
 export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
   const untilOver = deps.hub.untilOver;
+  const submitTurns = new SubmitTurns();
   return {
     initiateChatStream: (request, context) =>
       initiateChatStream(
@@ -83,9 +85,12 @@ export function chatStreamHandlers(deps: ServiceDeps): ChatStreamHandlers {
       spanOf(context.values)?.about(meta);
       return {};
     },
-    submitToolResults: async (request, context) => ({
-      chatStream: await submitToolResults(deps, tenantOf(context.values), request),
-    }),
+    submitToolResults: async (request, context) => {
+      const tenant = tenantOf(context.values);
+      const chat = { tenant, streamId: request.streamId };
+      const submit = () => submitToolResults(deps, tenant, request);
+      return { chatStream: await submitTurns.take(chat, submit) };
+    },
     listModels: (_, context) => listModels(deps.model, context.signal),
   };
 }

@@ -11,7 +11,7 @@ import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { ChatStreamService } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { Tracer } from '../chat/ports/span.ts';
 import { type Caller, setTenant, type Tenants } from './edge/auth.ts';
-import { applyCors } from './edge/cors.ts';
+import { applyCors, tellOnce } from './edge/cors.ts';
 import { connectRoutes, type Route, type RouteOptions } from './connect-routes.ts';
 import { callerGone, callerLeft, grpcMessage, toConnectError } from './edge/errors.ts';
 import { setReading } from './interceptor.ts';
@@ -37,6 +37,8 @@ export interface HttpHandlerOptions extends RouteOptions {
   readonly tenants: Tenants;
   readonly tracer: Tracer;
   readonly corsOrigins: readonly string[];
+  /** A page of this origin wanted to call, and may not; told of each once. */
+  readonly onRefusedOrigin: (origin: string) => void;
   /** What browsers get at `/`. */
   readonly page: Page | undefined;
 }
@@ -52,8 +54,9 @@ export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
   };
   warmUpChecks(ChatStreamService.methods.map((method) => method.input));
 
+  const refused = tellOnce(options.onRefusedOrigin);
   return function handle(req, res) {
-    if (applyCors(req, res, options.corsOrigins)) return;
+    if (applyCors(req, res, options.corsOrigins, refused)) return;
     const path = (req.url ?? '').split('?', 1)[0] ?? '';
     const route = routes.get(path);
     if (!route) {

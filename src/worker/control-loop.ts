@@ -4,7 +4,7 @@
 import type { CarryOutDeps } from '../chat/log/carry-out.ts';
 import { carryOutCancel, carryOutDelete } from '../chat/log/carry-out.ts';
 import { keyOf } from '../chat/chat-key.ts';
-import type { Command, ControlQueue, Delivery } from '../chat/ports/commands.ts';
+import type { ControlQueue, Delivery } from '../chat/ports/commands.ts';
 import { CANCEL_TAKEOVER_MS, CONTROL_BATCH, WORKER_POLL_MS } from '../chat/limits.ts';
 import { fieldsOf } from '../chat/ports/log-fields.ts';
 import type { Logger } from '../chat/ports/logger.ts';
@@ -46,13 +46,13 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
     const { command } = delivery;
     // The call that made it, or the chat's worker, is to be first; a loop is for when they are gone. It
     // waits in the queue, not here: the process of the call that dies would take it along for an ack wait.
-    const waitMs = Math.min(leftToOthersMs(command), CANCEL_TAKEOVER_MS);
+    const waitMs = leftToOthersMs(delivery);
     if (waitMs > 0) {
       delivery.nak(waitMs);
       later(waitMs);
       return;
     }
-    if (command.verb === 'delete') await carryOutDelete(means, command);
+    if (command.verb === 'delete') await carryOutDelete(means, command, 0);
     else if (await carryOutCancel(means, command)) {
       logger.warn(fieldsOf(command), 'a cancel was carried out in place of the chat’s worker');
     }
@@ -96,7 +96,11 @@ export function startControlLoop(deps: ControlLoopDeps): ControlLoop {
   };
 }
 
-/** How long the call, or the chat's worker, still has to act on the command. */
-function leftToOthersMs(command: Command): number {
-  return command.meta.createdAtMs + CANCEL_TAKEOVER_MS - Date.now();
+/**
+ * How long the call, or the chat's worker, still has to act on the command. They have their time once,
+ * before it is handed out again: the clock of the process that made it may be ahead of this one's.
+ */
+function leftToOthersMs({ command, deliveries }: Delivery): number {
+  if (deliveries > 1) return 0;
+  return Math.min(command.meta.createdAtMs + CANCEL_TAKEOVER_MS - Date.now(), CANCEL_TAKEOVER_MS);
 }

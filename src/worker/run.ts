@@ -92,8 +92,14 @@ export async function runChat(
     const stop: unknown = abort.signal.aborted ? abort.signal.reason : error;
     if (stop instanceof RunStop && stop.why === 'lost') return lost(stop.message);
     if (stop instanceof RunStop && stop.why === 'hand-back') return await handBack(writer);
-    // Without its past it has nothing true to say of its text: the next attempt may.
-    if (!begun && !isFirstStep(mark)) throw error;
+    if (!begun && !isFirstStep(mark)) {
+      // Without its past it has nothing true to say of its text: the next attempt may. A key that is not here
+      // is missed by that one as well.
+      if (!(error instanceof OpenError)) throw error;
+      const said = await new LogReading(deps.log, command.chat).upTo(writer.storeSequence);
+      writer.resume(said.textHash());
+      ({ usage } = said);
+    }
     deps.logger.error(
       { ...fieldsOf(command), attempt: writer.attempt, err: error },
       'a run failed inside Tailrace',

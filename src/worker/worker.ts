@@ -273,7 +273,10 @@ export function startWorker(deps: WorkerDeps): Worker {
   });
 
   const stopAnswering = queue.answerAsOwner(owner, (chat: ChatKey, command: number) => {
-    return runs.get(keyOf(chat))?.command.sequence === command;
+    const run = runs.get(keyOf(chat));
+    // The process that is to run it apart asks too, where the claim before was this worker's own.
+    const leaves = run?.apart !== undefined && run.writer === undefined;
+    return run?.command.sequence === command && !leaves;
   });
 
   const renewAll = (): void => {

@@ -109,6 +109,24 @@ describe('the page at /', { skip: notInCi() || needs('chromium') }, () => {
     assert.equal(await answer(later), text);
   });
 
+  test('an id that was copied is watched in another tab by being put in there', async () => {
+    await using visited = await visit(tailrace.url);
+    const { page } = visited;
+    await start(page, { text: ['A river ', 'runs to ', 'the sea.'] });
+    await status(page, 'completed');
+    const id = await page.locator('#chat-id').innerText();
+    const other = await visited.tab();
+    await other.goto(tailrace.url);
+    await other.getByLabel('by its id').fill(` ${id} `);
+    await other.keyboard.press('Enter');
+    await status(other, 'completed');
+    assert.equal(await answer(other), 'A river runs to the sea.');
+    await other.getByLabel('by its id').fill(id);
+    await other.keyboard.press('Enter');
+    await other.locator('#status', { hasText: 'completed' }).waitFor();
+    assert.equal(await answer(other), 'A river runs to the sea.');
+  });
+
   test('the network is cut, and the answer goes on where it was', async () => {
     await using visited = await visit(tailrace.url);
     const { page } = visited;
@@ -171,9 +189,31 @@ describe('the page at /', { skip: notInCi() || needs('chromium') }, () => {
     await status(page, 'completed');
   });
 
-  test('an id that is not there, and a broken link, are said so', async () => {
-    await using visited = await visit(`${tailrace.url}/#nobody-s`);
-    await visited.page.getByText('There is no chat stream "nobody-s".').waitFor();
+  test('an id that is not there, and a broken link, are said so, with what to do and no room for an answer', async () => {
+    await using visited = await visit(tailrace.url);
+    const { page } = visited;
+    await start(page, { tokens: 10_000, interval_ms: 20 });
+    await someText(page);
+    await page.goto(`${tailrace.url}/#nobody-s`);
+    await page.getByText('There is no chat stream "nobody-s". It was deleted, ').waitFor();
+    assert.ok(await page.locator('#answer').isHidden());
+    assert.ok(await page.locator('#facts').isHidden());
+    assert.equal(await page.locator('#answer').getAttribute('aria-busy'), 'false');
+    await assertAccessible(page);
+    await page.screenshot({ path: join(SCREENSHOTS, 'no-chat.png'), fullPage: true });
+  });
+
+  test('on a phone nothing is wider than the screen, and axe-core finds nothing', async () => {
+    const viewport = { width: 320, height: 640 };
+    await using visited = await visit(tailrace.url, { viewport, isMobile: true, hasTouch: true });
+    const { page } = visited;
+    await start(page, { text: ['word'.repeat(40), ' and more'], interval_ms: 20 });
+    await status(page, 'completed');
+    await page.locator('#recent-list li', { hasText: 'completed' }).first().waitFor();
+    const wide = await page.evaluate('document.documentElement.scrollWidth');
+    assert.equal(wide, viewport.width);
+    await assertAccessible(page);
+    await page.screenshot({ path: join(SCREENSHOTS, 'phone.png'), fullPage: true });
   });
 
   for (const colorScheme of ['light', 'dark'] as const) {

@@ -7,8 +7,9 @@ const USAGE = 'npm run cluster [-- --single]';
 const { values } = flags(USAGE, { options: { single: { type: 'boolean', default: false } } });
 
 const stopped = Promise.withResolvers<void>();
-process.once('SIGINT', () => stopped.resolve());
-process.once('SIGTERM', () => stopped.resolve());
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => stopped.resolve());
+}
 
 const started = performance.now();
 await using cluster = await startCluster({

@@ -43,7 +43,8 @@ const times = Number(values.times);
 const RUNNING_BEFORE = 20;
 
 // Its processes end with it.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => process.exit(130));
 
 if (values.cost) await measureCosts(settings, times);
 else for (const setting of settings) await survive(setting);

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import type { WriteStream } from 'node:fs';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { endWithUs } from '../support/left-behind.ts';
 import { tellIfItFails } from '../support/tell.ts';
 import { within } from '../support/until.ts';
 
@@ -45,12 +46,6 @@ export interface Member extends AsyncDisposable {
 
 const SAID_LINES = 20;
 
-const RUNNING = new Set<ChildProcess>();
-// They are in sessions of their own: no signal to this process's group reaches them.
-process.on('exit', () => {
-  for (const child of RUNNING) child.kill('SIGKILL');
-});
-
 export function incarnationName(name: string, incarnation: number): string {
   return `${name}#${incarnation}`;
 }
@@ -75,7 +70,8 @@ export function createMember(spec: MemberSpec): Member {
       env: { ...kept(), ...spec.env(mine) },
     });
     child = started;
-    RUNNING.add(started);
+    // It is in a session of its own: no signal to this process's group reaches it.
+    const ended = endWithUs(started.pid);
     // What it reads of its own stdin, if anything, is the end of this process.
     started.stdin.on('error', () => undefined);
     const ready = Promise.withResolvers<string>();
@@ -94,7 +90,7 @@ export function createMember(spec: MemberSpec): Member {
     }
     started.once('error', ready.reject);
     started.once('exit', (code, signal) => {
-      RUNNING.delete(started);
+      ended();
       const how = `${name} ended with ${code ?? signal}`;
       ready.reject(new Error(how));
       if (!told) spec.onDeath?.(`${how}: ${said.slice(-3).join(' | ')}`, mine);

@@ -24,7 +24,8 @@ const minutes = Number(values.minutes);
 if (!Number.isInteger(seed) || !(minutes > 0) || (values.single && values.cluster)) {
   wrongUsage(USAGE);
 }
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => process.exit(130));
 const natsServers = values.single ? 1 : 3;
 console.log(`chaos: seed ${seed}, ${minutes} minutes, ${natsServers} nats-servers`);
 const report = await runChaos({

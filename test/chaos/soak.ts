@@ -35,7 +35,8 @@ const seed = Number(values.seed);
 if (!(lastsMs > 0) || !Number.isInteger(seed)) {
   wrongUsage(USAGE);
 }
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => process.exit(130));
 process.exit((await soak()) ? 0 : 1);
 
 async function soak(): Promise<boolean> {

@@ -182,6 +182,8 @@ request:
   );
   const { stdout } = await run(['initiate', '--file', file]);
   const streamId = stdout.trim();
+  const watcher = startCli(['observe', streamId], { env });
+  await watcher.seen('It waits for the results of tools:\n  call_1  weather');
   const asked = await run(['wait', streamId]);
   assert.equal(asked.code, 12);
   assert.match(asked.stderr, /wants call_1 {2}weather/);
@@ -193,6 +195,9 @@ request:
   assert.equal(second.code, 0, second.stderr);
   const done = await run(['wait', streamId]);
   assert.equal(done.stdout, 'Sunny.\n');
+  assert.equal((await watcher.ended).code, 0);
+  const later = await run(['observe', streamId]);
+  assert.doesNotMatch(later.stderr, /waits for/, 'what it waited for once');
 });
 
 test('initiate takes a request from JSON, YAML or stdin, and flags win over it', async () => {
@@ -235,7 +240,7 @@ test('a request that breaks rules is refused with each field and what would be r
 test('a file that cannot be read, or is no JSON or YAML, is told by its name and place', async () => {
   const missing = await run(['initiate', '-f', '/no/such/file']);
   assert.equal(missing.code, 2);
-  assert.match(missing.stderr, /\/no\/such\/file cannot be read: ENOENT/);
+  assert.match(missing.stderr, /\/no\/such\/file cannot be read: there is no such file\.\n/);
   const broken = await run(['initiate', '-f', '-'], { stdin: 'request:\n  - [' });
   assert.equal(broken.code, 2);
   assert.match(broken.stderr, /stdin is no YAML: line \d+:\d+: /);

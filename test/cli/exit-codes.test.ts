@@ -68,6 +68,36 @@ const CASES: readonly Case[] = [
     said: /It must be a time, such as/,
   },
   {
+    name: 'a list of nothing',
+    args: ['list', '--limit', '0'],
+    exit: EXIT.usage,
+    said: /'--limit <count>' argument '0' is invalid\. It must be a whole number from 1 on/,
+  },
+  {
+    name: 'a pair that is none',
+    args: ['submit', 'exit-done', '--result', 'a'],
+    exit: EXIT.usage,
+    said: /It must be id=text\./,
+  },
+  {
+    name: 'two values for one name',
+    args: ['initiate', 'x', '--metadata', 'a=1', '--metadata', 'a=2'],
+    exit: EXIT.usage,
+    said: /argument 'a=2' is invalid\. "a" has a value already/,
+  },
+  {
+    name: 'help of a command that is none',
+    args: ['help', 'lst'],
+    exit: EXIT.usage,
+    said: /^error: unknown command 'lst'\n\(Did you mean list\?\)\nTry: tailrace --help/,
+  },
+  {
+    name: 'a host that is none',
+    args: ['list', '--address', 'http://nobody.invalid'],
+    exit: EXIT.unreachable,
+    said: /There is no host of that name: http:\/\/nobody\.invalid\.\n  Nothing was asked/,
+  },
+  {
     name: 'an address that is none',
     args: ['list', '--address', 'ftp://x'],
     exit: EXIT.usage,

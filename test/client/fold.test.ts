@@ -131,7 +131,8 @@ function wholeBlock(kind: BlockKind, id: string): ContentBlock['block'] {
 function changeOf(what: 'add' | 'cite' | 'stop', { index, kind }: Open, text: string): Payload[] {
   if (what === 'stop') {
     const signature = kind === BlockKind.THINKING ? text : '';
-    return [{ case: 'blockStopped', value: { index, signature } }];
+    const incomplete = CALLS.includes(kind) && text.length % 2 === 0;
+    return [{ case: 'blockStopped', value: { index, signature, incomplete } }];
   }
   if (what === 'cite') {
     if (kind !== BlockKind.TEXT) return [];
@@ -150,6 +151,8 @@ function changeOf(what: 'add' | 'cite' | 'stop', { index, kind }: Open, text: st
   }
 }
 
+const CALLS: readonly BlockKind[] = [BlockKind.TOOL_USE, BlockKind.SERVER_TOOL_USE];
+
 const eventOf = (payload: Payload, at: number) =>
   create(EventSchema, { sequence: at + 1, attempt: 1, payload });
 
@@ -161,7 +164,7 @@ function partsAsTold(parts: readonly AnswerPart[]): unknown[] {
       case 'thinking':
         return ['thinking', part.text, part.signature];
       case 'toolUse':
-        return ['toolUse', part.id, part.name, part.input];
+        return ['toolUse', part.id, part.name, part.input, part.incomplete];
       case 'toolResult':
         return ['toolResult', part.toolUseId, part.content.length, part.isError];
     }
@@ -176,7 +179,13 @@ function blocksAsTold(blocks: readonly ContentBlock[]): unknown[] {
       case 'thinking':
         return ['thinking', block.value.text, block.value.signature];
       case 'toolUse':
-        return ['toolUse', block.value.id, block.value.name, block.value.input];
+        return [
+          'toolUse',
+          block.value.id,
+          block.value.name,
+          block.value.input,
+          block.value.incomplete,
+        ];
       case 'toolResult': {
         const { toolUseId, content, isError = false } = block.value;
         return ['toolResult', toolUseId, content.length, isError];
@@ -187,17 +196,27 @@ function blocksAsTold(blocks: readonly ContentBlock[]): unknown[] {
   });
 }
 
+function joined(parts: readonly AnswerPart[], kind: 'text' | 'thinking'): string {
+  return parts.map((part) => (part.kind === kind ? part.text : '')).join('');
+}
+
 test('any log folds to the same answer in the client as in the server, and to a true hash', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const payloads = logOf(steps);
       const server = new AnswerFold();
       const client = new ChatFold('chat', 0);
-      for (const [at, payload] of payloads.entries()) {
+      const told = payloads.map((payload, at) => {
         server.apply(eventOf(payload, at));
-        const { parts, text } = client.apply(eventOf(payload, at));
-        assert.deepEqual(partsAsTold(parts), blocksAsTold(server.output()));
-        assert.equal(text, parts.map((part) => (part.kind === 'text' ? part.text : '')).join(''));
+        const snapshot = client.apply(eventOf(payload, at));
+        return { snapshot, blocks: blocksAsTold(server.output()) };
+      });
+      // Read when all has been folded: a snapshot is of its own event whenever that is.
+      for (const { snapshot, blocks } of told) {
+        const { parts, text, thinking } = snapshot;
+        assert.deepEqual(partsAsTold(parts), blocks);
+        assert.equal(text, joined(parts, 'text'));
+        assert.equal(thinking, joined(parts, 'thinking'));
       }
       const lastSequence = payloads.length + 1;
       const end = {
@@ -240,6 +259,43 @@ test('a snapshot that was handed out never changes', () => {
   fold.apply(eventOf({ case: 'textDelta', value: { text: 'b' } }, 2));
   fold.apply(eventOf({ case: 'attemptStarted', value: { supersedesAfterSequence: 0 } }, 3));
   assert.deepEqual(before, kept);
+});
+
+test('what an event does not touch is the same object in the next snapshot, and a copy has all of it', () => {
+  const fold = new ChatFold('chat', 0);
+  const call = { index: 0, kind: BlockKind.TOOL_USE, turn: 1, id: 'call-1', name: 'tool' };
+  const result = { toolUseId: 'call-1', content: [] };
+  fold.apply(eventOf({ case: 'blockStarted', value: call }, 0));
+  fold.apply(eventOf({ case: 'blockStopped', value: { index: 0 } }, 1));
+  const before = fold.apply(
+    eventOf({ case: 'toolResultsReceived', value: { results: [result] } }, 2),
+  );
+  fold.apply(eventOf({ case: 'blockStarted', value: { index: 1, kind: BlockKind.TEXT } }, 3));
+  const after = fold.apply(eventOf({ case: 'textDelta', value: { index: 1, text: 'a' } }, 4));
+  assert.equal(after.parts.length, 3);
+  assert.equal(after.parts[0], before.parts[0]);
+  assert.equal(after.parts[1], before.parts[1]);
+  assert.equal(after.parts, after.parts);
+  assert.deepEqual({ ...after }, after);
+  assert.deepEqual(structuredClone(after).parts, after.parts);
+});
+
+test('a chat of twenty thousand blocks is folded, each event at the cost of the block that it is about', () => {
+  const fold = new ChatFold('chat', 0);
+  const blocks = 20_000;
+  let sequence = 0;
+  const take = (payload: Payload) => fold.apply(eventOf(payload, sequence++));
+  for (let index = 0; index < blocks; index++) {
+    const kind = index % 2 === 0 ? BlockKind.TEXT : BlockKind.THINKING;
+    take({ case: 'blockStarted', value: { index, kind, turn: 1 } });
+    const payload = index % 2 === 0 ? 'textDelta' : 'thinkingDelta';
+    take({ case: payload, value: { index, text: `${index} ` } });
+    take({ case: 'blockStopped', value: { index } });
+  }
+  const { parts, text } = fold.snapshot;
+  assert.equal(parts.length, blocks);
+  assert.ok(text.endsWith(` ${blocks - 2} `));
+  assert.equal(text, joined(parts, 'text'));
 });
 
 test('SHA-256 is that of Node, for every length around a block and for any text', () => {

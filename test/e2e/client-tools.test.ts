@@ -18,6 +18,7 @@ import {
   SCHEMA,
 } from '../support/client-tool-chats.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
+import { refusalOf } from '../support/refusal.ts';
 import { startScripted } from '../support/scripted-tailrace.ts';
 import { Watch, watchToEnd } from '../support/watch-chat.ts';
 import type { ScriptInput } from '../model-server/script.ts';
@@ -178,6 +179,33 @@ test('parallel calls are answered in any order and in parts, and the chat waits 
     body.messages.slice(-3).map(({ content }) => content),
     ['of A', 'of B', 'Error: broken'],
   );
+});
+
+test('results that are submitted side by side, each by a call of its own, are all taken', async () => {
+  const ids = Array.from({ length: 24 }, (_, i) => `side_${i}`);
+  const calls = ids.map((id) => ({ id, name: 'weather', input: '{"city":"A"}' }));
+  const streamId = await startWaiting(client, { tokens: 0, calls, rounds: [{ text: ['done'] }] });
+  await Promise.all(
+    ids.map((id) => client.submitToolResults({ streamId, results: [answer(id, `of ${id}`)] })),
+  );
+  assert.equal((await watchToEnd(client, streamId)).text(), 'done');
+});
+
+test('a chat that is cancelled while results come in is cancelled', async () => {
+  const ids = Array.from({ length: 24 }, (_, i) => `late_${i}`);
+  const calls = ids.map((id) => ({ id, name: 'weather', input: '{"city":"A"}' }));
+  const streamId = await startWaiting(client, { tokens: 0, calls, rounds: [{ text: ['done'] }] });
+  const submitted = Promise.allSettled(
+    ids
+      .slice(1)
+      .map((id) => client.submitToolResults({ streamId, results: [answer(id, `of ${id}`)] })),
+  );
+  const { chatStream } = await client.cancelChatStream({ streamId });
+  assert.equal(chatStream?.status, ChatStreamStatus.CANCELLED);
+  for (const each of await submitted) {
+    if (each.status === 'fulfilled') continue;
+    assert.equal(refusalOf(each.reason).reason, 'NOT_WAITING_FOR_TOOL_RESULTS');
+  }
 });
 
 test('several rounds go on in one stream, and ids that the server repeats are made different', async () => {

@@ -209,6 +209,37 @@ test('tools that cannot be taken are left out with a warning: too many, schemas 
   );
 });
 
+test('a tool that is listed again is left out: model servers refuse two of one name', async () => {
+  const tools = [anyTool('look'), anyTool('look'), anyTool('find'), anyTool('look')];
+  await using server = await startMcpServer(({ method }) =>
+    method === 'tools/list' ? { result: { tools } } : undefined,
+  );
+  const watch = await chats.runToEnd({ text: ['done'] }, [{ name: 's', url: server.url }]);
+  assert.deepEqual(await chats.toolsToldOf(), ['s__look', 's__find']);
+  const [warning] = warningsIn(watch.events);
+  assert.equal(warning?.reason, WarningReason.MCP_TOOL_LEFT_OUT);
+  assert.match(warning.message, /"look", which it lists twice/);
+});
+
+test('a server that lists a page at a time without end has the time of one list', async () => {
+  await using server = await startMcpServer(({ method, id }) =>
+    method === 'tools/list'
+      ? {
+          raw: (response) => {
+            const result = { tools: [], nextCursor: 'more' };
+            const answer = JSON.stringify({ jsonrpc: '2.0', id, result });
+            response.writeHead(200, { 'content-type': 'application/json' });
+            setTimeout(() => response.end(answer), 100).unref();
+          },
+        }
+      : undefined,
+  );
+  const timeout = { seconds: 0n, nanos: 800_000_000 };
+  const watch = await chats.runToEnd({ text: ['done'] }, [{ name: 's', url: server.url, timeout }]);
+  const [warning] = warningsIn(watch.events);
+  assert.match(warning?.message ?? '', /cannot be used: it did not answer in time/);
+});
+
 test('what is nested a hundred thousand levels deep is left out, or told in a note', async () => {
   const deep = (open: string, close: string): string =>
     open.repeat(100_000) + close.repeat(100_000);
@@ -233,6 +264,16 @@ test('what is nested a hundred thousand levels deep is left out, or told in a no
   const [warning] = warningsIn(watch.events);
   const [told] = resultsIn(watch.events);
   assert.match(`${warning?.message} ${told?.text}`, /nested too deeply/);
+});
+
+test('a call while every server is away is an error result, and ends no run', async () => {
+  await using server = await startMcpServer(() => html);
+  const watch = await chats.runToEnd(calling(['broken__look']), [
+    { name: 'broken', url: server.url },
+  ]);
+  assert.deepEqual(resultsIn(watch.events), [
+    { text: 'There is no tool "broken__look", nor any other in this chat.', isError: true },
+  ]);
 });
 
 test('tool_choice is let go where every server is away, since there is nothing to choose', async () => {

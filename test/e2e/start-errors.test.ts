@@ -37,6 +37,10 @@ test('a start that cannot succeed says which variable is wrong, what it is, and 
       { TAILRACE_PORT: '80' },
       /^TAILRACE_PORT is not a setting of Tailrace; those there are: TAILRACE_LISTEN/,
     ],
+    [
+      { TAILRACE_LISTN: '127.0.0.1:0' },
+      /^TAILRACE_LISTN is not a setting of Tailrace; did you mean TAILRACE_LISTEN\?$/,
+    ],
   ];
   for (const [env, sentence] of cases) {
     const { code, said } = await failedStart({

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { inNamespaces } from '../chaos/namespaces.ts';
+import { endWithUs } from '../support/left-behind.ts';
 
 const PROGRAM = join(import.meta.dirname, '../chaos/partition-main.ts');
 
@@ -20,16 +21,14 @@ test('one api cut off, one worker cut off, one nats-server cut off from the othe
   const before = there === undefined ? '' : visible();
   const [command, ...args] = there ?? [process.execPath, PROGRAM];
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  // With this process it ends, and with it, in a namespace of processes, all that it started.
-  const end = (): void => void child.kill('SIGKILL');
-  process.once('exit', end);
+  const ended = endWithUs(child.pid);
   let said = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8');
     stream.on('data', (text: string) => (said += text));
   }
   const [code] = (await once(child, 'close')) as [number | null];
-  process.off('exit', end);
+  ended();
   assert.equal(code, 0, said);
   for (const line of said.trim().split('\n')) t.diagnostic(line);
   if (there !== undefined) assert.equal(visible(), before, 'no namespace is left behind');

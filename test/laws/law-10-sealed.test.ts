@@ -321,6 +321,46 @@ test('law 10: a start whose sealed secrets were moved to another chat is not run
   assert.equal(status.mark.status, ChatStreamStatus.ERROR);
 });
 
+test('law 10: a chat that waited while its key was taken away ends in ERROR and says which key, with what it had said', async () => {
+  await using nats = await startNats();
+  await using model = await startModelServer();
+  const env = (key: SealKey) => ({
+    OPENAI_BASE_URL: model.url,
+    TAILRACE_SEAL_KEYS: sealKeyText(key),
+  });
+  const script = { text: ['Let me see. '], calls: [{ id: 'call_1', name: 'look' }] };
+  const text = scripted({ ...script, rounds: [{ text: ['never'] }] });
+  const streamId = 'waits-for-a-key';
+  {
+    await using tailrace = await startTestTailrace(nats.access, env(K1));
+    const client = grpcClient(tailrace.url);
+    await client.initiateChatStream({
+      streamId,
+      request: {
+        messages: [{ role: Role.USER, content: [{ block: { case: 'text', value: text } }] }],
+        tools: [{ kind: { case: 'client', value: { name: 'look' } } }],
+        mcpServers: [{ name: 's', url: 'http://127.0.0.1:1/', bearerToken: 'a-token-of-a-server' }],
+      },
+      awaitToolResults: true,
+    });
+    const { chatStream } = await client.waitChatStream({ streamId });
+    assert.equal(chatStream?.pendingToolUses.length, 1);
+  }
+  await using tailrace = await startTestTailrace(nats.access, env(K2));
+  const client = grpcClient(tailrace.url);
+  const content = [{ block: { case: 'text', value: 'seen' } }] as const;
+  await client.submitToolResults({
+    streamId,
+    results: [{ toolUseId: 'call_1', content: [...content] }],
+  });
+  const watch = await watchToEnd(client, streamId);
+  const end = watch.end();
+  assert.equal(end.status, ChatStreamStatus.ERROR);
+  assert.match(end.failure?.message ?? '', /sealed by the key "k1"/);
+  assert.equal(watch.text(), 'Let me see. ');
+  assert.equal(end.usage?.modelCalls, 1);
+});
+
 test('law 10: with an external NATS and no keys, chats without secrets run', async () => {
   await using nats = await startNats();
   await using model = await startModelServer();

@@ -12,6 +12,7 @@ import {
 import type { LiveFeed, LogRecord } from '../../src/chat/ports/event-log.ts';
 import { MAX_FRAME_BYTES } from '../../src/chat/limits.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
+import { logUnavailable } from '../../src/nats/ask-leader.ts';
 import { runWorker, startChat, untilOver } from '../support/chat-fixtures.ts';
 import { chatClient, grpcClient, WAYS } from '../support/clients.ts';
 import { handModel } from '../support/hand-model.ts';
@@ -32,6 +33,7 @@ const FRAME_OVERHEAD_BYTES = 64;
 const WAY_MS = 40;
 /** Less than the first silence, after which the log is read anyway. */
 const GAP_MS = 900;
+const MANY_RECORDS = 200;
 
 /** The same live edge, but for the records that this says are lost. */
 function losing(nats: NatsAdapter, isLost: (record: LogRecord) => boolean): NatsAdapter {
@@ -202,6 +204,46 @@ test('law 6: the last live message before a silence is filled after a second, al
   const ends = watch.follow(client, written.streamId);
   await watch.attachedTimes(1);
   await written.begin();
+  await written.end();
+  await ends;
+  watch.end();
+});
+
+test('law 6: a gap that cannot be filled is tried again each second, not with each record that comes behind it', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  let pages = 0;
+  let readable = true;
+  const log: NatsAdapter['log'] = {
+    ...adapter.log,
+    page: (...asked) => {
+      pages++;
+      return readable ? adapter.log.page(...asked) : Promise.reject(logUnavailable('not now'));
+    },
+  };
+  let lost = false;
+  const lossy = losing({ ...adapter, log }, () => {
+    const lose = !readable && !lost;
+    lost ||= lose;
+    return lose;
+  });
+  await using api = await startTestApi(lossy);
+  const written = await writeChat(adapter);
+  const watch = new Watch();
+  const ends = watch.follow(grpcClient(api.url), written.streamId);
+  ends.catch(() => undefined);
+  await watch.attachedTimes(1);
+  await written.begin();
+  await watch.reached(2);
+  readable = false;
+  pages = 0;
+  const beganMs = performance.now();
+  for (let i = 0; i < MANY_RECORDS; i++) await written.say(`${i} `);
+  const seconds = Math.ceil((performance.now() - beganMs) / 1_000);
+  assert.ok(lost);
+  // By what comes and by silence.
+  assert.ok(pages <= 2 * seconds, `${pages} times in ${seconds} s`);
+  readable = true;
   await written.end();
   await ends;
   watch.end();

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ChatStreamStatus, FailureReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { MAX_ATTEMPTS } from '../../src/chat/limits.ts';
+import type { EventLog } from '../../src/chat/ports/event-log.ts';
+import type { Apart } from '../../src/worker/apart.ts';
 import { RunStop } from '../../src/worker/run-stop.ts';
 import {
   assertTrueLog,
@@ -30,6 +32,37 @@ import {
 import { forkWorker, numbers } from '../support/worker-child.ts';
 
 describe('law 7, continued', { concurrency: true }, () => {
+  test('law 7: a worker that lost its run and lives does not hold the chat from the process that is to run it apart', async () => {
+    await using nats = await startNats();
+    await using adapter = await nats.open();
+    await using process = await nats.open('process');
+    const chat = await waitingChat(adapter);
+    await submit(adapter, chat, { call_1: 'result' });
+    // Its past cannot be read, so the first run ends without a word, in a worker that lives.
+    let reads = 0;
+    const log: EventLog = {
+      ...adapter.log,
+      page: (...asked) =>
+        reads++ === 0 ? Promise.reject(new Error('once')) : adapter.log.page(...asked),
+    };
+    const asked: boolean[] = [];
+    const apart: Apart = {
+      room: () => true,
+      close: () => undefined,
+      // As a worker in such a process does before it claims.
+      run: async ({ command, onAnswer }) => {
+        const owner = (await process.log.tail(chat))?.status.mark.owner ?? '';
+        asked.push(await process.work.askOwner(owner, chat, command.sequence));
+        onAnswer({ what: 'ack' });
+        return true;
+      },
+    };
+    const { work } = adapter;
+    await using _worker = runWorker({ log, work }, handModel(), { apart });
+    await until('the chat to go apart', () => asked.length > 0);
+    assert.deepEqual(asked, [false]);
+  });
+
   test('law 7: a worker killed in the continued run is replaced, and the finished step is not asked again', async () => {
     await using nats = await startNats();
     await using adapter = await nats.open();

@@ -8,7 +8,7 @@ import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import type { EventLog } from '../../src/chat/ports/event-log.ts';
-import { MAX_TOOL_RESULT_CHARS } from '../../src/chat/limits.ts';
+import { MAX_TOOL_NAME_CHARS, MAX_TOOL_RESULT_CHARS } from '../../src/chat/limits.ts';
 import { ToolFailure } from '../../src/chat/ports/tool.ts';
 import {
   assertTrueLog,
@@ -249,6 +249,32 @@ test('what a tool comes to is told to the model and never ends the run', async (
   const { status } = await untilOver(adapter.log, chat);
   assert.equal(status.mark.status, ChatStreamStatus.COMPLETED);
   await assertTrueLog(adapter.log, chat);
+});
+
+test('a tool’s name that no model server takes back ends no run: it is unknown, and goes back as they take names', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const model = handModel();
+  await using _worker = runWorker(adapter, model, {
+    tools: [ownTool('document_search', () => Promise.resolve('well'))],
+  });
+  const chat = await startWithTools(adapter, ['document_search']);
+  callThem(await model.nextCall(), {
+    odd: 'functions.find it\n',
+    long: 'x'.repeat(MAX_TOOL_NAME_CHARS + 1),
+  });
+  const next = await model.nextCall();
+  const { odd, long } = resultsIn(next.call.messages);
+  assert.equal(odd, 'Error: There is no tool "functions.find it\n". There are: document_search.');
+  assert.match(long ?? '', /^Error: There is no tool "x{128}"\./);
+  const names = next.call.messages.flatMap(({ content }) =>
+    content.flatMap(({ block }) => (block.case === 'toolUse' ? [block.value.name] : [])),
+  );
+  assert.deepEqual(names, ['functions_find_it_', 'x'.repeat(64)]);
+  next.sink.text('So be it.');
+  next.finish();
+  const { status } = await untilOver(adapter.log, chat);
+  assert.equal(status.mark.status, ChatStreamStatus.COMPLETED);
 });
 
 test('law 8: a cancel stops the tools of a chat as well', async () => {

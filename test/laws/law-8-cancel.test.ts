@@ -6,6 +6,7 @@ import { createInbox } from '@nats-io/transport-node';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ACK_WAIT_MS, CANCEL_TAKEOVER_MS } from '../../src/chat/limits.ts';
 import type { CommandInbox } from '../../src/chat/ports/commands.ts';
+import { controlCommand } from '../../src/chat/decisions/next-command.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { COMMANDS, CONTROL_CONSUMER } from '../../src/nats/subjects.ts';
 import { RunStop } from '../../src/worker/run-stop.ts';
@@ -180,6 +181,25 @@ test('law 8: a cancel that was handed to a process which then died is carried ou
   await untilOver(adapter.log, chat, ACK_WAIT_MS);
   await asked;
   await assertTrueLog(adapter.log, chat);
+});
+
+test('law 8: a clock that is ahead where a cancel or a delete was taken keeps no loop from carrying it out', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  const taken = await Promise.all(
+    (['cancel', 'delete'] as const).map(async (verb) => {
+      const chat = await startChat(adapter);
+      await claimedWriter(adapter.log, chat, { owner: 'dead' });
+      const start = await startCommandOf(adapter.inbox, chat);
+      const command = controlCommand(start, verb, 'an hour ahead');
+      const createdAtMs = Date.now() + 3_600_000;
+      const ahead = { ...command, meta: { ...command.meta, createdAtMs } };
+      assert.equal((await adapter.inbox.publish(ahead, start.sequence)).type, 'stored');
+      return chat;
+    }),
+  );
+  await using _loop = runControlLoop(adapter);
+  await Promise.all(taken.map((chat) => untilOver(adapter.log, chat)));
 });
 
 test('law 8: a bell that the worker never heard is made up for by a control loop', async () => {

@@ -188,13 +188,15 @@ test('law 8: a delete that stops after any step is finished by a control loop', 
       carryOutDelete(
         { ...means(adapter), eraser: { eraseBefore: () => Promise.reject(stop) } },
         command,
+        0,
       ),
     (command) =>
       carryOutDelete(
         { ...means(adapter), inbox: { ...adapter.inbox, eraseBefore: () => Promise.reject(stop) } },
         command,
+        0,
       ),
-    (command) => carryOutDelete(means(adapter), command),
+    (command) => carryOutDelete(means(adapter), command, 0),
   ];
   const chats: ChatKey[] = [];
   for (const die of deaths) {

@@ -23,8 +23,12 @@ import {
   testMark,
   untilStored,
 } from '../support/claims.ts';
+import { grpcClient } from '../support/clients.ts';
 import { handModel } from '../support/hand-model.ts';
 import { startNats } from '../support/nats.ts';
+import { refused } from '../support/refusal.ts';
+import { startTestApi } from '../support/tailrace.ts';
+import { Watch } from '../support/watch-chat.ts';
 import {
   runSweep,
   startAwaiting,
@@ -35,6 +39,8 @@ import {
 import { watchAnswers } from '../support/watch.ts';
 
 const DAY_MS = 24 * 3_600_000;
+/** Long enough to be watched before it is over. */
+const SHORT_TTL_MS = 3_000;
 
 test('law 9: a chat that no worker took by its deadline ends in ERROR, and says so', async () => {
   await using nats = await startNats();
@@ -146,6 +152,34 @@ test('law 9: nothing expires silently: a queued and a running chat are ended at 
     ends.map((tail) => tail.status.mark.status),
     [ChatStreamStatus.ERROR, ChatStreamStatus.FAILED],
   );
+});
+
+test('law 9: who watches a queued or a running chat at its expiry sees its end; whoever comes later finds nothing', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  await using api = await startTestApi(adapter);
+  const client = grpcClient(api.url);
+  const running = await startChat(adapter, { ttlMs: SHORT_TTL_MS });
+  const { writer } = await claimedWriter(adapter.log, running, {
+    createdAtMs: Date.now(),
+    expiresAtMs: Date.now() + SHORT_TTL_MS,
+  });
+  openBlock(writer);
+  say(writer, 'until then');
+  const queued = await startChat(adapter, { ttlMs: SHORT_TTL_MS });
+  const watched = [running, queued].map(async ({ streamId }) => {
+    const watch = new Watch();
+    await watch.follow(client, streamId);
+    return watch;
+  });
+  const [ran, waited] = await Promise.all(watched);
+  assert.equal(ran?.end().status, ChatStreamStatus.FAILED);
+  assert.equal(ran.text(), 'until then');
+  assert.equal(waited?.end().failure?.reason, FailureReason.START_DEADLINE_EXCEEDED);
+  for (const { streamId } of [running, queued]) {
+    const late = await refused(new Watch().follow(client, streamId));
+    assert.equal(late.reason, 'STREAM_NOT_FOUND');
+  }
 });
 
 test('law 9: two sweeps over the same chats end each once', async () => {

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
-import { cp, mkdir, readdir, symlink } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -143,6 +144,27 @@ const older = await olderNode();
 if (older !== undefined) {
   test('on an older Node the one that the package node brings takes over, with arguments, exit code and signals', () =>
     runsOn(older));
+
+  test('where there is none and it cannot be fetched, it is said what is needed', async () => {
+    const place = await withoutNode('no-npm');
+    const { code, stderr } = await startProgram(older, [place], {
+      env: { PATH: join(folder.path, 'nothing') },
+    }).ended;
+    assert.equal(code, 1);
+    assert.match(stderr, /npm on PATH, the network[\s\S]*Run tailrace with Node 24/);
+  });
+}
+
+/** The program beside a package node whose install script was not run, as by npm from 12 on. */
+async function withoutNode(name: string): Promise<string> {
+  const place = join(folder.path, name);
+  const node = join(place, 'node_modules/node');
+  await mkdir(node, { recursive: true });
+  await mkdir(join(place, 'bin'));
+  await copyFile(bin, join(place, 'bin/tailrace.mjs'));
+  const { version } = createRequire(import.meta.url)('node/package.json') as { version: string };
+  await writeFile(join(node, 'package.json'), JSON.stringify({ name: 'node', version }));
+  return join(place, 'bin/tailrace.mjs');
 }
 
 const skip =
@@ -155,6 +177,18 @@ function npx(cwd: string, args: readonly string[]) {
     env: { ...process.env, TAILRACE_CACHE_DIR: join(folder.path, 'cache') },
   });
 }
+
+test(
+  'on an older Node that no install script was run for, the first command fetches one',
+  { skip: skip || (older === undefined && 'there is no older Node on PATH') },
+  async () => {
+    const place = await withoutNode('no-scripts');
+    // What it is to run is not beside it: that it begins to is enough.
+    const { stderr } = await startProgram(older ?? '', [place], {}).ended;
+    assert.match(stderr, /fetching Node \d+\.\d+\.\d+ by npm, once …/);
+    assert.match(stderr, /Cannot find module .*dist\/src\/cli\/tailrace\.js/);
+  },
+);
 
 test('npx installs it in an empty folder, and leaves nothing there', { skip }, async () => {
   const cwd = join(folder.path, 'npx');

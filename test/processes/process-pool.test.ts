@@ -1,5 +1,6 @@
 // Child processes for work that may hang or grow: what ends them, who waits for them, and for how long.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import {
@@ -79,6 +80,14 @@ test('a process that ends, is killed, grows beyond its memory or takes too long 
     await assert.rejects(failed, kind(expected));
     assert.equal((await next).said, 'next');
   }
+});
+
+test('Ctrl-C, which goes to the whole process group, ends no work under way', async () => {
+  await using one = pool();
+  const groupOf = (pid: number): string =>
+    execFileSync('ps', ['-o', 'pgid=', '-p', String(pid)], { encoding: 'utf8' }).trim();
+  const { pid } = await say(one, { say: '' });
+  assert.notEqual(groupOf(pid), groupOf(process.pid));
 });
 
 test('to start is no part of the time that work may take', async () => {

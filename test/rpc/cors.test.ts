@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MAX_TOLD_ORIGINS } from '../../src/chat/limits.ts';
 import { startEdge } from './edge.ts';
 
 const PATH = '/tailrace.v1.ChatStreamService/GetChatStream';
@@ -64,6 +65,17 @@ test('* allows every origin, if it is said', async () => {
 test('without origins no page may call', async () => {
   await using edge = await startEdge();
   const asked = await preflight(edge.url, APP);
-  assert.equal(asked.status, 405);
+  assert.equal(asked.status, 403);
+  assert.equal(await asked.text(), 'This origin is not in TAILRACE_CORS_ORIGINS.\n');
   assert.equal(asked.headers.get('access-control-allow-origin'), null);
+});
+
+test('the operator is told of an origin that may not call, once, and of no more than some', async () => {
+  const told: string[] = [];
+  await using edge = await startEdge({ onRefusedOrigin: (origin) => void told.push(origin) });
+  await preflight(edge.url, APP);
+  await preflight(edge.url, APP);
+  assert.deepEqual(told, [APP]);
+  for (let i = 0; i < 2 * MAX_TOLD_ORIGINS; i++) await preflight(edge.url, `https://p${i}.example`);
+  assert.equal(told.length, MAX_TOLD_ORIGINS);
 });

@@ -63,6 +63,7 @@ export async function startEdge(more: Partial<HttpHandlerOptions> = {}): Promise
     tracer: UNTRACED,
     serving: { current: () => true, subscribe: () => () => {} },
     corsOrigins: [],
+    onRefusedOrigin: () => undefined,
     page: undefined,
     logError: (error) => logged.push(error),
     shutdownSignal: shutdown.signal,

@@ -66,7 +66,7 @@ test('every unknown field of a JSON body is named, with what was probably meant'
   });
   assert.equal(error.reason, 'UNKNOWN_FIELD');
   assert.deepEqual(said(error), {
-    'request.messages[0].name': 'there is no such field',
+    'request.messages[0].name': 'there is no such field; there are: role, content',
     'request.messages[1].content[0].type':
       'there is no such field; the kind is the name of the field, as in {"text": "…"}',
     'request.maxTokns': 'there is no such field; did you mean max_tokens?',
@@ -189,6 +189,16 @@ for (const [habit, fields, wanted] of HABITS) {
     assert.deepEqual(said(error), wanted);
   });
 }
+
+test('half of a surrogate pair is told as that: it is a string, and no text', () => {
+  const error = refusalOf({
+    request: { messages: [{ role: 'ROLE_USER', content: [{ text: 'secret \ud800' }] }] },
+  });
+  assert.deepEqual(said(error), {
+    'request.messages[0].content[0].text':
+      'has half of a surrogate pair, \\ud800 to \\udfff without its other half, which is no text',
+  });
+});
 
 test('a duration in other units is told in seconds, and only what is surely meant', () => {
   const form = 'must be a duration in seconds such as "30s"';

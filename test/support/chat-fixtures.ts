@@ -35,6 +35,7 @@ import { traceparentOf } from '../../src/chat/trace.ts';
 import { databaseChecker } from '../../src/tools/databases/database-checks.ts';
 import { startControlLoop } from '../../src/worker/control-loop.ts';
 import type { Worker } from '../../src/worker/worker.ts';
+import type { Apart } from '../../src/worker/apart.ts';
 import { startWorker } from '../../src/worker/worker.ts';
 import { TEST_MODEL_INFO } from './test-model.ts';
 import { SILENT } from './nats.ts';
@@ -168,9 +169,11 @@ export function runWorker(
     readonly opener?: Opener;
     readonly tools?: readonly ServerTool[];
     readonly tracer?: Tracer;
+    readonly apart?: Apart;
   } = {},
 ): TestWorker {
   const { slots = 8, logger = SILENT, opener = NO_KEYS, tools = [], tracer = UNTRACED } = options;
+  const { apart } = options;
   const { log, work } = nats;
   const worker = startWorker({
     log,
@@ -181,6 +184,7 @@ export function runWorker(
     tracer,
     logger,
     slots,
+    apart,
   });
   return { ...worker, [Symbol.asyncDispose]: worker.stop };
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { endWithUs } from './left-behind.ts';
 import { tellIfItFails } from './tell.ts';
 import { within } from './until.ts';
 
@@ -68,7 +69,9 @@ export function startProgram(
     });
   }
   child.stdin.on('error', () => undefined);
+  const gone = endWithUs(child.pid);
   const over = once(child, 'close').then((): Ran => {
+    gone();
     return { code: child.exitCode, ...said };
   });
   const ended = within(RUN_MS, `the end of tailrace ${args.join(' ')}`, over).catch(

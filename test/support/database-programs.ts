@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { accessSync, chownSync, constants, globSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
+import { endWithUs } from './left-behind.ts';
 import { notInCi } from './needs.ts';
 
 const FOLDERS = [
@@ -77,7 +78,8 @@ export async function startProgram(
   };
   child.stdout?.on('data', add);
   child.stderr?.on('data', add);
-  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const ended = endWithUs(child.pid);
+  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve())).then(ended);
   child.once('error', up.reject);
   void gone.then(() => up.reject(new Error(`${program} ended:\n${output}`)));
   await up.promise;

@@ -1,5 +1,6 @@
 // The blocks of code in a page of docs/, what they are to print, and a shell that runs them as they stand.
 import { spawn } from 'node:child_process';
+import { endWithUs } from './left-behind.ts';
 import { within } from './until.ts';
 
 const BLOCK = /^```(\w+)\n([\s\S]*?)^```$/gm;
@@ -119,13 +120,13 @@ export function runInShell(
       // It has left nothing.
     }
   };
-  process.once('exit', end);
+  const ended = endWithUs(shell.pid);
   return {
     outcomes: within(RUN_MS, 'the commands', promise),
     [Symbol.asyncDispose]: async () => {
-      process.removeListener('exit', end);
       end();
       await promise;
+      ended();
     },
   };
 }

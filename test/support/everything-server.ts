@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { freePort } from './free-port.ts';
+import { endWithUs } from './left-behind.ts';
 import { within } from './until.ts';
 
 /** Started with `stdio` it speaks over its standard input and output. */
@@ -28,9 +29,7 @@ async function startAt(port: number, way: 'streamableHttp' | 'sse'): Promise<Eve
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit');
-  // It does not outlive a test that is cut short.
-  const kill = (): void => void child.kill('SIGKILL');
-  process.once('exit', kill);
+  const ended = endWithUs(child.pid);
   let said = '';
   const listening = Promise.withResolvers<void>();
   const take = (chunk: Buffer): void => {
@@ -41,9 +40,9 @@ async function startAt(port: number, way: 'streamableHttp' | 'sse'): Promise<Eve
   child.stderr.on('data', take);
   void exited.then(() => listening.reject(new Error(`server-everything ended:\n${said}`)));
   const stop = async (): Promise<void> => {
-    process.off('exit', kill);
-    kill();
+    child.kill('SIGKILL');
     await exited;
+    ended();
   };
   try {
     await within(START_MS, 'the start of server-everything', listening.promise);

@@ -11,6 +11,7 @@ import { openNats } from '../../src/nats/adapter.ts';
 import type { EmbeddedNats } from '../../src/nats/embedded/embedded-server.ts';
 import { startEmbeddedNats } from '../../src/nats/embedded/embedded-server.ts';
 import type { StoreLimits } from '../../src/nats/store-gauge.ts';
+import { removeWithUs, watchFolders } from './left-behind.ts';
 import { setUp } from './needs.ts';
 import { HANGS_MS } from './until.ts';
 
@@ -48,13 +49,18 @@ export function temporaryFolder(): {
   readonly [Symbol.dispose]: () => void;
 } {
   const path = mkdtempSync(join(tmpdir(), 'tailrace-test-'));
+  const removed = removeWithUs(path);
   return {
     path,
-    [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }),
+    [Symbol.dispose]: () => {
+      rmSync(path, { recursive: true, force: true, maxRetries: 3 });
+      removed();
+    },
   };
 }
 
 export function embeddedNats(dataDir: string, logger: Logger = SILENT): Promise<EmbeddedNats> {
+  watchFolders();
   return startEmbeddedNats({
     program: natsServerProgram(),
     dataDir,
@@ -90,12 +96,6 @@ export async function startNats(): Promise<TestNats> {
   const { url, user, password } = server;
   const access = { url, user, password };
   const bare: NatsConnection[] = [];
-  // A test process that is ended in the middle leaves no server behind.
-  const end = (): void => {
-    const pid = server.pid();
-    if (pid !== undefined) process.kill(pid, 'SIGKILL');
-  };
-  process.once('exit', end);
   return {
     server,
     dataDir: folder.path,
@@ -108,7 +108,6 @@ export async function startNats(): Promise<TestNats> {
     },
     [Symbol.asyncDispose]: async () => {
       await Promise.all(bare.map((nc) => nc.close()));
-      process.off('exit', end);
       await server[Symbol.asyncDispose]();
       folder[Symbol.dispose]();
     },

@@ -5,6 +5,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { endWithUs } from './left-behind.ts';
 import { natsServerProgram } from './nats.ts';
 import { tellIfItFails } from './tell.ts';
 import { HANGS_MS, within } from './until.ts';
@@ -44,11 +45,6 @@ export interface ProcessOptions {
   readonly cwd?: string;
 }
 
-const RUNNING = new Set<number>();
-process.on('exit', () => {
-  for (const pid of RUNNING) killAll([...below(pid), pid]);
-});
-
 /** What every test process needs and no user has to say. */
 export function baseEnvironment(): Record<string, string> {
   const kept: Record<string, string> = {};
@@ -72,7 +68,7 @@ function launch(options: ProcessOptions) {
   });
   const { pid } = child;
   assert.ok(pid !== undefined);
-  RUNNING.add(pid);
+  const ended = endWithUs(pid);
   const log: string[] = [];
   tellIfItFails(`tailrace ${pid}`, () => log);
   const waiters = new Set<() => void>();
@@ -81,7 +77,7 @@ function launch(options: ProcessOptions) {
     for (const waiter of waiters) waiter();
   });
   const exited: Promise<Exit> = once(child, 'close').then(() => {
-    RUNNING.delete(pid);
+    ended();
     return { code: child.exitCode, signal: child.signalCode };
   });
   return { child, pid, log, waiters, exited };

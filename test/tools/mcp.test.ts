@@ -51,6 +51,15 @@ test('names are made to fit, stay apart, and are the same in each run', () => {
   );
 });
 
+test('a tool that is called as another’s name was made to be has a name of its own', () => {
+  const made = mcpToolName('docs', 'find it', new Set());
+  const names = new Set<string>();
+  assert.equal(mcpToolName('docs', made.slice('docs__'.length), names), made);
+  const other = mcpToolName('docs', 'find it', names);
+  assert.notEqual(other, made);
+  assert.match(other, /^docs__find_it_[0-9a-f]{8}$/);
+});
+
 test('what went wrong is told in our own words, whatever the server said', () => {
   const { RequestTimeout, UnsupportedResultType, ClientHttpNotImplemented } = SdkErrorCode;
   const told = [

@@ -55,14 +55,28 @@ test('what is no marker stays text: unknown ids, single brackets, code, what is 
     '[[',
     '[',
     long,
+    `[[d1: ${'[]'.repeat(MAX_CITATION_MARKER_CHARS)}]]`,
     '[[d1] ]',
-    '[[d1: [x]',
+    '[[d1: "words"] and what it goes on with',
+    '[[d1: words and no end\n\nbut another paragraph',
   ]) {
     assert.deepEqual(filtered([text]), { text, cites: [] }, text);
   }
   assert.deepEqual(filtered(['[[[d1]]']), { text: '[', cites: [['d1', '', 1]] });
   assert.deepEqual(filtered(['[[d1: a [[d2]]']), { text: '[[d1: a ', cites: [['d2', '', 8]] });
   assert.deepEqual(filtered(['[[d1: a]b]]']), { text: '', cites: [['d1', 'a]b', 0]] });
+});
+
+test('quotes may have brackets, as those of a document with notes', () => {
+  for (const [quote, quoted = quote] of [
+    ['"as the survey says [3] it is"', 'as the survey says [3] it is'],
+    ['"seen [3][4], and [sic]"', 'seen [3][4], and [sic]'],
+    ['a list [x'],
+    ['a[0] is ]['],
+  ] as const) {
+    const said = filtered([`It is [[d1: ${quote}]] so.`]);
+    assert.deepEqual(said, { text: 'It is  so.', cites: [['d1', quoted, 6]] }, quote);
+  }
 });
 
 test('no piece of text ends within a character, wherever a marker turns out to be none', () => {
@@ -83,7 +97,15 @@ test('no piece of text ends within a character, wherever a marker turns out to b
 });
 
 test('a marker that is cut off by the end is never shown', () => {
-  for (const cut of ['[[d1', '[[d1]', '[[d1: ', '[[d1: "quo', '[[d1: "quote"]']) {
+  for (const cut of [
+    '[[d1',
+    '[[d1]',
+    '[[d1: ',
+    '[[d1: "quo',
+    '[[d1: "quote"]',
+    '[[d1: [x]',
+    '[[d1: [',
+  ]) {
     assert.deepEqual(filtered([`so ${cut}`]), { text: 'so ', cites: [] }, cut);
   }
 });

@@ -241,6 +241,20 @@ test('each call of a tool is answered once, by the user, before anything else is
   }
 });
 
+test('a call that was cut off is refused where it is given back', () => {
+  const value = { id: '1', name: 'f', input: '{"city":', incomplete: true };
+  const messages = [
+    user('a'),
+    { role: Role.ASSISTANT, content: [{ block: { case: 'toolUse', value } } as const] },
+    {
+      role: Role.USER,
+      content: [{ block: { case: 'toolResult', value: { toolUseId: '1' } } } as const],
+    },
+  ];
+  const found = conversationViolations(create(ChatRequestSchema, { messages }));
+  assert.deepEqual(paths(found), ['request.messages[1].content[0].tool_use.incomplete']);
+});
+
 test('the model is the one that was named, by an alias too, or the default one', () => {
   const models = [modelInfo('first'), modelInfo('second', { aliases: ['2nd'] })];
   assert.equal(chooseModel('', models).name, 'first');

@@ -1,47 +1,50 @@
-// The parts of an answer out of the events of its blocks. What a lost attempt had said is cut off at any event, so
-// each block keeps how much of it there was after each. The texts of then are not kept: V8 would hold a copy of every
-// one that somebody has read, which is quadratic.
+// The parts of an answer out of the events of its blocks. A chat may have thousands of blocks, and each of its events
+// gives a snapshot: so the newest block leads to the one before it, what has not changed is shared, and a list is made
+// where it is read. What a lost attempt had said may be cut off at any event: then what was done is done again up to
+// there. The texts of then are not kept: V8 would hold a copy of every one that somebody has read.
 import type { ContentBlock, ToolResultBlock } from './gen/tailrace/v1/content_pb.ts';
-import type { BlockStartedEvent, CitationEvent } from './gen/tailrace/v1/event_pb.ts';
+import type {
+  BlockStartedEvent,
+  BlockStoppedEvent,
+  CitationEvent,
+} from './gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from './gen/tailrace/v1/event_pb.ts';
 import { create } from '@bufbuild/protobuf';
 import { CitationSchema } from './gen/tailrace/v1/content_pb.ts';
 import type { AnswerPart, TextPart } from './snapshot.ts';
 
-/** How much of a block there is from this event on. */
-interface Extent {
-  readonly sequence: number;
-  readonly chars: number;
-  readonly citations: number;
-  readonly done: boolean;
+interface Block {
+  readonly part: AnswerPart;
+  /** Of the caller's tool that it calls. */
+  readonly result?: AnswerPart;
+  readonly before: Block | undefined;
 }
 
-interface Block {
-  part: AnswerPart;
-  readonly extents: Extent[];
+interface Step {
+  readonly sequence: number;
+  readonly take: () => void;
 }
 
 export class AnswerParts {
-  #blocks: Block[] = [];
-  /** Of the caller's tools, by the id of their call. They are finished steps: no attempt supersedes them. */
-  readonly #results = new Map<string, ToolResultBlock>();
-  #parts: readonly AnswerPart[] | undefined;
+  /** All text parts joined, and all reasoning. */
+  text = '';
+  thinking = '';
+  #last: Block | undefined;
+  #steps: Step[] = [];
 
-  /** In order, a result behind its call. */
-  get parts(): readonly AnswerPart[] {
-    this.#parts ??= this.#blocks.flatMap(({ part }) => {
-      const result = part.kind === 'toolUse' ? this.#results.get(part.id) : undefined;
-      return result === undefined ? [part] : [part, resultPart(part, result)];
-    });
-    return this.#parts;
+  /** Gives those of now, whenever it is called. */
+  get parts(): () => readonly AnswerPart[] {
+    const last = this.#last;
+    let parts: readonly AnswerPart[] | undefined;
+    return () => (parts ??= listOf(last));
   }
 
   start(sequence: number, { index = 0, kind, turn, id, name, server }: BlockStartedEvent): void {
-    this.#add(sequence, emptyPart(kind, { index, turn, id, name, server }));
+    this.#do(sequence, () => this.#add(emptyPart(kind, { index, turn, id, name, server })));
   }
 
   add(sequence: number, index: number, kind: BlockKind, more: string): void {
-    this.#change(sequence, index, kind, (part) => {
+    const grown = (part: AnswerPart): AnswerPart => {
       switch (part.kind) {
         case 'text':
         case 'thinking':
@@ -51,7 +54,8 @@ export class AnswerParts {
         case 'toolResult':
           return part;
       }
-    });
+    };
+    this.#change(sequence, index, kind, grown, more);
   }
 
   cite(sequence: number, { index = 0, document, quote, position }: CitationEvent): void {
@@ -62,87 +66,114 @@ export class AnswerParts {
     );
   }
 
-  stop(
-    sequence: number,
-    index: number,
-    content: ContentBlock | undefined,
-    signature: string,
-  ): void {
+  stop(sequence: number, stopped: BlockStoppedEvent): void {
+    const { index = 0, content } = stopped;
     this.#change(sequence, index, BlockKind.TEXT, (part) => ({
-      ...(content === undefined ? signed(part, signature) : whole(part, content)),
+      ...(content === undefined ? closed(part, stopped) : whole(part, content)),
       done: true,
     }));
   }
 
+  /** These are finished steps: no attempt supersedes them. */
   answer(results: readonly ToolResultBlock[]): void {
-    for (const result of results) this.#results.set(result.toolUseId, result);
-    this.#parts = undefined;
+    for (const result of results) {
+      this.#do(0, () =>
+        this.#replace(
+          (part) => part.kind === 'toolUse' && part.id === result.toolUseId,
+          (block) => ({ ...block, result: resultPart(block.part, result) }),
+        ),
+      );
+    }
   }
 
   discardAfter(sequence: number): void {
-    this.#blocks = this.#blocks.filter(({ extents }) => (extents[0]?.sequence ?? 0) <= sequence);
-    for (const block of this.#blocks) {
-      const kept = block.extents.findLastIndex((extent) => extent.sequence <= sequence);
-      const extent = block.extents[kept];
-      if (extent === undefined || kept === block.extents.length - 1) continue;
-      block.extents.length = kept + 1;
-      block.part = cut(block.part, extent);
-    }
-    this.#parts = undefined;
+    this.#steps = this.#steps.filter((step) => step.sequence <= sequence);
+    this.#last = undefined;
+    this.text = this.thinking = '';
+    for (const { take } of this.#steps) take();
   }
 
-  #add(sequence: number, part: AnswerPart): Block {
-    const block = { part, extents: [extentOf(sequence, part)] };
-    this.#blocks.push(block);
-    this.#parts = undefined;
-    return block;
+  #do(sequence: number, take: () => void): void {
+    this.#steps.push({ sequence, take });
+    take();
   }
 
-  /** A block that began before the cursor is begun here. */
+  #add(part: AnswerPart): void {
+    this.#last = { part, before: this.#last };
+  }
+
+  /** Of the newest block of that index. One that began before the cursor is begun here. */
   #change(
     sequence: number,
     index: number,
     kind: BlockKind,
     change: (part: AnswerPart) => AnswerPart,
+    added?: string,
   ): void {
-    const block =
-      this.#blocks.findLast(({ part }) => part.index === index) ??
-      this.#add(sequence, emptyPart(kind, { index, turn: 0, id: '', name: '', server: '' }));
-    block.part = change(block.part);
-    block.extents.push(extentOf(sequence, block.part));
-    this.#parts = undefined;
+    this.#do(sequence, () => {
+      let rejoin = false;
+      const changed = (block: Block, later: readonly Block[]): Block => {
+        const part = change(block.part);
+        const more = added ?? moreOf(block.part, part);
+        if (more === undefined) rejoin = true;
+        else if (more !== '' && 'text' in part) {
+          if (later.some((each) => each.part.kind === part.kind)) rejoin = true;
+          else this[part.kind] += more;
+        }
+        return { ...block, part };
+      };
+      const is = (part: AnswerPart): boolean => part.index === index;
+      if (!this.#replace(is, changed)) {
+        this.#add(emptyPart(kind, { index, turn: 0, id: '', name: '', server: '' }));
+        this.#replace(is, changed);
+      }
+      if (rejoin) this.#join();
+    });
+  }
+
+  /** The newest block that is so. Those after it lead to the new one then: they are few. */
+  #replace(
+    is: (part: AnswerPart) => boolean,
+    change: (block: Block, later: readonly Block[]) => Block,
+  ): boolean {
+    const later: Block[] = [];
+    let found = this.#last;
+    while (found !== undefined && !is(found.part)) {
+      later.push(found);
+      found = found.before;
+    }
+    if (found === undefined) return false;
+    this.#last = change(found, later);
+    for (const block of later.toReversed()) this.#last = { ...block, before: this.#last };
+    return true;
+  }
+
+  #join(): void {
+    this.text = this.thinking = '';
+    for (const part of listOf(this.#last)) {
+      if ('text' in part) this[part.kind] += part.text;
+    }
   }
 }
 
-function extentOf(sequence: number, part: AnswerPart): Extent {
-  const citations = part.kind === 'text' ? part.citations.length : 0;
-  return { sequence, chars: said(part).length, citations, done: part.done };
+/** In order, a result behind its call. */
+function listOf(last: Block | undefined): readonly AnswerPart[] {
+  const parts: AnswerPart[] = [];
+  for (let block = last; block !== undefined; block = block.before) {
+    if (block.result !== undefined) parts.push(block.result);
+    parts.push(block.part);
+  }
+  return parts.toReversed();
+}
+
+/** What the second says that the first did not; undefined where it does not only add to it. */
+function moreOf(was: AnswerPart, part: AnswerPart): string | undefined {
+  if (said(was) === '') return said(part);
+  return said(was) === said(part) ? '' : undefined;
 }
 
 function said(part: AnswerPart): string {
-  switch (part.kind) {
-    case 'text':
-    case 'thinking':
-      return part.text;
-    case 'toolUse':
-      return part.input;
-    case 'toolResult':
-      return '';
-  }
-}
-
-function cut(part: AnswerPart, { chars, citations, done }: Extent): AnswerPart {
-  const kept = said(part).slice(0, chars);
-  switch (part.kind) {
-    case 'text':
-      return { ...part, text: kept, citations: part.citations.slice(0, citations), done };
-    case 'thinking':
-      return { ...part, text: kept, signature: done ? part.signature : '', done };
-    case 'toolUse':
-      return { ...part, input: kept, done };
-    case 'toolResult':
-      return done ? part : { ...part, content: [], isError: false, done };
-  }
+  return 'text' in part ? part.text : '';
 }
 
 interface Head {
@@ -161,7 +192,7 @@ function emptyPart(kind: BlockKind, { index, turn, id, name, server }: Head): An
     case BlockKind.TOOL_USE:
     case BlockKind.SERVER_TOOL_USE: {
       const by = kind === BlockKind.TOOL_USE ? 'client' : 'server';
-      return { ...base, kind: 'toolUse', by, id, name, server, input: '' };
+      return { ...base, kind: 'toolUse', by, id, name, server, input: '', incomplete: false };
     }
     case BlockKind.TOOL_RESULT:
       return { ...base, kind: 'toolResult', toolUseId: id, content: [], isError: false };
@@ -170,7 +201,9 @@ function emptyPart(kind: BlockKind, { index, turn, id, name, server }: Head): An
   }
 }
 
-function signed(part: AnswerPart, signature: string): AnswerPart {
+/** A block that came as deltas. */
+function closed(part: AnswerPart, { signature, incomplete }: BlockStoppedEvent): AnswerPart {
+  if (part.kind === 'toolUse') return { ...part, incomplete };
   return part.kind === 'thinking' && signature !== '' ? { ...part, signature } : part;
 }
 
@@ -188,9 +221,9 @@ function whole(part: AnswerPart, { block, citations }: ContentBlock): AnswerPart
       return { ...base, kind: 'thinking', text, signature };
     }
     case 'toolUse': {
-      const { id, name, input, server } = block.value;
+      const { id, name, input, server, incomplete } = block.value;
       const by = part.kind === 'toolUse' ? part.by : 'client';
-      return { ...base, kind: 'toolUse', by, id, name, server, input };
+      return { ...base, kind: 'toolUse', by, id, name, server, input, incomplete };
     }
     case 'toolResult':
       return resultPart(base, block.value);

@@ -8,16 +8,20 @@ import { ChatStreamStatus } from './gen/tailrace/v1/chat_stream_pb.ts';
 import type { Attached, Heartbeat } from './gen/tailrace/v1/chat_stream_service_pb.ts';
 import type { Event, WarningEvent } from './gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from './gen/tailrace/v1/event_pb.ts';
-import type { AnswerPart, ChatSnapshot } from './snapshot.ts';
+import type { ChatSnapshot } from './snapshot.ts';
 import { emptySnapshot } from './snapshot.ts';
+
+/** A snapshot but for the list of its parts. */
+type Told = Omit<ChatSnapshot, 'parts'>;
 
 export class ChatFold {
   readonly #answer = new AnswerParts();
   #warnings: { readonly sequence: number; readonly warning: WarningEvent }[] = [];
+  #told: Told;
   #snapshot: ChatSnapshot;
 
   constructor(streamId: string, afterSequence: number) {
-    this.#snapshot = emptySnapshot(streamId, afterSequence);
+    this.#told = this.#snapshot = emptySnapshot(streamId, afterSequence);
   }
 
   get snapshot(): ChatSnapshot {
@@ -60,39 +64,30 @@ export class ChatFold {
         answer.discardAfter(kept);
         this.#warnings = this.#warnings.filter((warned) => warned.sequence <= kept);
         const warnings = this.#warnings.map(({ warning }) => warning);
-        return this.#said({ ...next, status: ChatStreamStatus.PROCESSING, warnings });
+        return this.#become({ ...next, status: ChatStreamStatus.PROCESSING, warnings });
       }
       case 'blockStarted':
         answer.start(sequence, payload.value);
-        return this.#become({ ...next, parts: answer.parts });
+        break;
       case 'textDelta': {
         const { index = 0, text } = payload.value;
         answer.add(sequence, index, BlockKind.TEXT, text);
-        // The usual case, without joining everything again.
-        if (isLast(snapshot.parts, index, 'text')) {
-          return this.#become({ ...next, parts: answer.parts, text: snapshot.text + text });
-        }
-        return this.#said(next);
+        break;
       }
       case 'thinkingDelta': {
         const { index = 0, text } = payload.value;
         answer.add(sequence, index, BlockKind.THINKING, text);
-        if (isLast(snapshot.parts, index, 'thinking')) {
-          return this.#become({ ...next, parts: answer.parts, thinking: snapshot.thinking + text });
-        }
-        return this.#said(next);
+        break;
       }
       case 'toolInputDelta':
         answer.add(sequence, payload.value.index ?? 0, BlockKind.TOOL_USE, payload.value.json);
-        return this.#become({ ...next, parts: answer.parts });
+        break;
       case 'citation':
         answer.cite(sequence, payload.value);
-        return this.#become({ ...next, parts: answer.parts });
-      case 'blockStopped': {
-        const { index = 0, content, signature } = payload.value;
-        answer.stop(sequence, index, content, signature);
-        return this.#said(next);
-      }
+        break;
+      case 'blockStopped':
+        answer.stop(sequence, payload.value);
+        break;
       case 'toolResultsRequested': {
         const { toolUses, deadline } = payload.value;
         return this.#become({ ...next, pendingToolUses: toolUses, pendingUntil: deadline });
@@ -102,7 +97,7 @@ export class ChatFold {
         answer.answer(results);
         const has = new Set(results.map(({ toolUseId }) => toolUseId));
         const pendingToolUses = snapshot.pendingToolUses.filter(({ id }) => !has.has(id));
-        return this.#become({ ...next, parts: answer.parts, pendingToolUses });
+        return this.#become({ ...next, pendingToolUses });
       }
       case 'usage':
         return this.#become({ ...next, usage: payload.value.usage });
@@ -131,33 +126,23 @@ export class ChatFold {
         return this.#become({ verified: true });
       }
       default:
-        // A kind of event that a newer server has: it counts, and says nothing to this fold.
-        return this.#become(next);
+      // A kind of event that a newer server has: it counts, and says nothing to this fold.
     }
+    return this.#become(next);
   }
 
-  #said(next: Partial<ChatSnapshot>): ChatSnapshot {
-    const { parts } = this.#answer;
-    return this.#become({
-      ...next,
-      parts,
-      text: join(parts, 'text'),
-      thinking: join(parts, 'thinking'),
+  #become(next: Partial<Told>): ChatSnapshot {
+    const { text, thinking, parts } = this.#answer;
+    this.#told = { ...this.#told, ...next };
+    return (this.#snapshot = {
+      ...this.#told,
+      text,
+      thinking,
+      get parts() {
+        return parts();
+      },
     });
   }
-
-  #become(next: Partial<ChatSnapshot>): ChatSnapshot {
-    return (this.#snapshot = { ...this.#snapshot, ...next });
-  }
-}
-
-function isLast(parts: readonly AnswerPart[], index: number, kind: 'text' | 'thinking'): boolean {
-  const last = parts.findLast((part) => part.kind === kind);
-  return last?.index === index;
-}
-
-function join(parts: readonly AnswerPart[], kind: 'text' | 'thinking'): string {
-  return parts.map((part) => (part.kind === kind ? part.text : '')).join('');
 }
 
 interface End {

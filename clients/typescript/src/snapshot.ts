@@ -1,5 +1,5 @@
-// What a chat has come to at one event: plain values, never changed once handed out, and what has not changed is the
-// same object as in the snapshot before. Made by fold.ts.
+// What a chat has come to at one event: plain values, never changed once handed out. What has not changed is the same
+// object as in the snapshot before, but for a lost attempt between them. Made by fold.ts.
 import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import type { Failure, Usage } from './gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatStreamStatus, StopReason } from './gen/tailrace/v1/chat_stream_pb.ts';
@@ -36,8 +36,10 @@ export interface ToolUsePart extends BlockBase {
   readonly name: string;
   /** Of an MCP server's tool: the server's name in the request. */
   readonly server: string;
-  /** JSON text; whole when the block is done. */
+  /** JSON text; whole when the block is done and not incomplete. */
   readonly input: string;
+  /** The model was cut off within the call: it is not to be carried out. */
+  readonly incomplete: boolean;
 }
 
 export interface ToolResultPart extends BlockBase {
@@ -68,7 +70,7 @@ export interface ChatSnapshot {
   readonly text: string;
   /** All reasoning joined. */
   readonly thinking: string;
-  /** The answer in order: a tool's result follows its call. What a lost attempt had said is not in it. */
+  /** The answer in order: a tool's result follows its call. What a lost attempt had said is not in it. Made when read. */
   readonly parts: readonly AnswerPart[];
   /** The calls that wait for submitToolResults, and until when. */
   readonly pendingToolUses: readonly ToolUseBlock[];

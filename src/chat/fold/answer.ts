@@ -23,6 +23,7 @@ import {
 } from '../../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../../gen/tailrace/v1/event_pb.ts';
 import { BlockKind } from '../../../gen/tailrace/v1/event_pb.ts';
+import { sendableName } from './sendable-name.ts';
 
 interface Part {
   readonly sequence: number;
@@ -41,6 +42,8 @@ interface Block {
   citations: { readonly sequence: number; readonly citation: Citation }[];
   whole: { readonly sequence: number; readonly content: ContentBlock } | undefined;
   signature: Part | undefined;
+  /** The sequence of the event that says so. */
+  incomplete: number | undefined;
 }
 
 export interface Ending {
@@ -111,6 +114,7 @@ export class AnswerFold {
           citations: [],
           whole: undefined,
           signature: undefined,
+          incomplete: undefined,
         });
         return;
       case 'textDelta':
@@ -131,6 +135,7 @@ export class AnswerFold {
         return;
       }
       case 'blockStopped':
+        if (payload.value.incomplete) this.#block(payload.value.index).incomplete = sequence;
         if (payload.value.content !== undefined) {
           const content = payload.value.content;
           this.#block(payload.value.index).whole = { sequence, content };
@@ -220,7 +225,9 @@ export class AnswerFold {
         return result === undefined ? [] : [resultBlock(result)];
       });
       if (results.length === 0 && turn !== newest) continue;
-      const said = blocks.filter(({ kind }) => kind !== BlockKind.TOOL_RESULT).map(toContent);
+      const said = blocks
+        .filter(({ kind }) => kind !== BlockKind.TOOL_RESULT)
+        .map((block) => sendable(toContent(block)));
       messages.push(create(MessageSchema, { role: Role.ASSISTANT, content: said }));
       if (results.length > 0) {
         messages.push(create(MessageSchema, { role: Role.USER, content: results }));
@@ -304,6 +311,7 @@ export class AnswerFold {
       block.citations = block.citations.filter((c) => c.sequence <= sequence);
       if (block.whole !== undefined && block.whole.sequence > sequence) block.whole = undefined;
       if ((block.signature?.sequence ?? 0) > sequence) block.signature = undefined;
+      if ((block.incomplete ?? 0) > sequence) block.incomplete = undefined;
     }
   }
 }
@@ -340,6 +348,13 @@ function resultBlock(value: ToolResultBlock): ContentBlock {
   return create(ContentBlockSchema, { block: { case: 'toolResult', value } });
 }
 
+function sendable(content: ContentBlock): ContentBlock {
+  const { block } = content;
+  if (block.case !== 'toolUse') return content;
+  const value = { ...block.value, name: sendableName(block.value.name) };
+  return { ...content, block: { case: 'toolUse', value } };
+}
+
 function textOf(block: Block): string {
   const whole = block.whole?.content.block;
   if (whole?.case === 'text') return whole.value;
@@ -364,7 +379,13 @@ function toContent(block: Block): ContentBlock {
       return create(ContentBlockSchema, {
         block: {
           case: 'toolUse',
-          value: { id: block.id, name: block.name, input: text, server: block.server },
+          value: {
+            id: block.id,
+            name: block.name,
+            input: text,
+            server: block.server,
+            incomplete: block.incomplete !== undefined,
+          },
         },
       });
     case BlockKind.TOOL_RESULT:

@@ -9,7 +9,7 @@ import { decideCancel, decideDelete } from '../decisions/decisions.ts';
 import { endChat } from './end-chat.ts';
 import { ChatError } from '../errors.ts';
 import type { EventLog, LogEraser, LogTail } from '../ports/event-log.ts';
-import { APPEND_SETTLE_MS, CANCEL_TAKEOVER_MS, RING_AGAIN_MS } from '../limits.ts';
+import { APPEND_SETTLE_MS, RING_AGAIN_MS } from '../limits.ts';
 import { tombstoneMark } from '../decisions/marks.ts';
 
 export interface CarryOutDeps {
@@ -24,36 +24,38 @@ export interface CarryOutDeps {
 const DELETED = 'The chat was deleted.';
 
 /**
- * Ends the chat as cancelled where its worker has not done so in time. Resolves with true if this
- * call ended it. Rejects with LOG_UNAVAILABLE: the command stays, and comes again.
+ * Ends the chat as cancelled: its worker has not done so in time. Resolves with true if this call ended
+ * it. Rejects with LOG_UNAVAILABLE: the command stays, and comes again.
  */
 export async function carryOutCancel(deps: CarryOutDeps, command: Command): Promise<boolean> {
   for (;;) {
     const tail = await deps.log.tail(command.chat);
-    const decision = decideCancel(tail);
-    if (decision.do === 'nothing') return false;
-    if (decision.do === 'command' && leftToWorkerMs(command) > 0) {
-      await pause(Math.min(leftToWorkerMs(command), RING_AGAIN_MS));
-      continue;
-    }
+    if (decideCancel(tail).do === 'nothing') return false;
     if (await endAsCancelled(deps, command, tail, command.meta.reason)) return true;
   }
 }
 
-/** Resolves when nothing of the chat is left but what keeps its id taken. Rejects likewise. */
-export async function carryOutDelete(deps: CarryOutDeps, command: Command): Promise<void> {
+/**
+ * Resolves when nothing of the chat is left but what keeps its id taken. Rejects likewise. `patienceMs`:
+ * how long the chat's own worker still has to act on the command.
+ */
+export async function carryOutDelete(
+  deps: CarryOutDeps,
+  command: Command,
+  patienceMs: number,
+): Promise<void> {
   const { chat } = command;
+  const takeoverMs = performance.now() + patienceMs;
   for (;;) {
     const tail = await deps.log.tail(chat);
     const decision = decideDelete(tail);
     switch (decision.do) {
-      case 'await-worker':
-        if (leftToWorkerMs(command) > 0) {
-          await pause(Math.min(leftToWorkerMs(command), RING_AGAIN_MS));
-          continue;
-        }
-        await endAsCancelled(deps, command, tail, DELETED);
+      case 'await-worker': {
+        const leftMs = takeoverMs - performance.now();
+        if (leftMs > 0) await pause(Math.min(leftMs, RING_AGAIN_MS));
+        else await endAsCancelled(deps, command, tail, DELETED);
         continue;
+      }
       case 'cancel':
         await endAsCancelled(deps, command, tail, DELETED);
         continue;
@@ -112,11 +114,6 @@ function settle(settled: Settled): boolean {
     retryAfterMs: 1_000,
     cause: settled.cause,
   });
-}
-
-/** How long the chat's own worker still has to act on the command. */
-function leftToWorkerMs(command: Command): number {
-  return command.meta.createdAtMs + CANCEL_TAKEOVER_MS - Date.now();
 }
 
 function pause(ms: number): Promise<void> {

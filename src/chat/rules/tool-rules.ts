@@ -119,14 +119,18 @@ function checkToolUse(
   report: Report,
 ): void {
   if (block.case !== 'toolUse') return;
-  const { id, input, name, server } = block.value;
+  const { id, input, name, server, incomplete } = block.value;
   if (server !== '' && !isOfMcpServer(name, server)) {
     report(
       `${path}.name`,
       `must begin with "${mcpPrefix(server)}", as tools of the MCP server in "server" are called`,
     );
   }
-  if (!isJsonObject(input))
+  if (incomplete) {
+    const description =
+      'is only in answers; a call that was cut off is not given back: leave it out of the message';
+    report(`${path}.incomplete`, description);
+  } else if (!isJsonObject(input))
     report(`${path}.input`, 'must be the JSON text of an object, such as {}');
   if (role !== Role.ASSISTANT) {
     report(path, 'is what the model says: it belongs into a message of ROLE_ASSISTANT');
@@ -153,7 +157,7 @@ function checkResult(
   }
 }
 
-function isJsonObject(text: string): boolean {
+export function isJsonObject(text: string): boolean {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -27,7 +27,14 @@ export function configCommand(): Command {
 }
 
 function linesOf({ config, spec, mcpServers }: RightConfig): string[] {
-  const lines = ['The environment is right.'];
+  const lines = [
+    'The environment is right.',
+    `  ${[...config.roles].join(' and ')}, listens on ${config.listen.host}:${config.listen.port}`,
+    `  NATS ${config.nats?.servers.join(', ') ?? `embedded, its store in ${config.dataDir}`}`,
+  ];
+  if (spec === undefined) {
+    lines.push(`  model server ${config.modelServer?.baseUrl ?? 'embedded'}`);
+  }
   if (spec !== undefined) {
     lines.push(`${config.modelsFile} is right.`);
     for (const { name, baseUrl, dialect, discover } of spec.servers) {

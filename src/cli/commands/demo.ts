@@ -6,6 +6,7 @@ import type { Demo } from '../../main/demo.ts';
 import { failureText, statusName, usageText } from '../terminal/chat-text.ts';
 import { connect } from '../connection/connection.ts';
 import { answerPrinter } from '../demo/demo-printer.ts';
+import { EXIT } from '../outcome/exit-codes.ts';
 import { exitOfStatus } from '../outcome/exit-of.ts';
 import { usageFailure } from '../outcome/failure.ts';
 import { command, ending } from './run.ts';
@@ -30,6 +31,8 @@ export function demoCommand(): Command {
         }
         const question = asked || DEFAULT_QUESTION;
         const { startDemo } = await import('../../main/demo.ts');
+        using interruption = interruptions();
+        const { signal } = interruption;
         await using demo = await startDemo(process.env);
         const model = demo.modelServer ?? 'the embedded model';
         print(`Tailrace serves on ${demo.url}, with a NATS server of its own and ${model}.`);
@@ -39,18 +42,38 @@ export function demoCommand(): Command {
           );
         }
         print('');
-        if (tools) {
+        try {
+          if (!tools) return exitOfStatus((await runChat(demo, question, signal)).status);
           const { runToolsDemo } = await import('../demo/demo-tools.ts');
-          return await runToolsDemo(demo);
+          return await runToolsDemo(demo, signal);
+        } catch (error) {
+          if (!signal.aborted) throw error;
+          return EXIT.interrupted;
         }
-        return exitOfStatus((await runChat(demo, question)).status);
       }),
     );
 }
 
+/** Whatever ends a demo ends what it has started: nobody would come back for it. */
+function interruptions(): Disposable & { readonly signal: AbortSignal } {
+  const leaving = new AbortController();
+  const leave = (): void => leaving.abort();
+  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const name of names) process.once(name, leave);
+  return {
+    signal: leaving.signal,
+    [Symbol.dispose]: () => names.forEach((name) => process.off(name, leave)),
+  };
+}
+
 type Shown = Pick<Demo, 'url' | 'page'>;
 
-async function runChat({ url, page }: Shown, question: string): Promise<ChatSnapshot> {
+async function runChat(
+  { url, page }: Shown,
+  question: string,
+  signal: AbortSignal,
+): Promise<ChatSnapshot> {
+  signal.throwIfAborted();
   const { postJson, watching } = connect({ address: url });
   const startedMs = performance.now();
   const { streamId } = await postJson(ChatStreamService.method.initiateChatStream, {
@@ -66,7 +89,7 @@ async function runChat({ url, page }: Shown, question: string): Promise<ChatSnap
   const printed = answerPrinter();
   let firstTokenMs: number | undefined;
   let last: ChatSnapshot | undefined;
-  for await (const update of watching.observe(streamId)) {
+  for await (const update of watching.observe(streamId, { signal })) {
     last = update.snapshot;
     if (update.kind !== 'event' || update.event.payload.case !== 'textDelta') continue;
     firstTokenMs ??= performance.now() - startedMs;

@@ -41,10 +41,10 @@ export function listCommand(): Command {
   ])
     .option('--status <names>', 'only in these states, with commas between', parseStatuses)
     .option('--correlation-id <id>', 'only with this correlation id')
-    .option('--metadata <key=value>', 'only with this pair; may be repeated', addPair)
+    .option('--metadata <key=value>', 'only with this pair; may be repeated', addPair('key=value'))
     .option('--since <time>', 'accepted after it: a time, or how long ago', parseTime)
     .option('--before <time>', 'accepted before it: a time, or how long ago', parseTime)
-    .option('--limit <count>', 'the most of them, up to 500', parseWhole, DEFAULT_LIMIT)
+    .option('--limit <count>', 'the most of them, up to 500', parseLimit, DEFAULT_LIMIT)
     .option('--page-token <token>', 'go on after a list: its next_page_token');
   return withConnection(withJson(made)).action(
     ending<ListOptions>(async (options) => {
@@ -100,4 +100,11 @@ function parseStatuses(text: string): readonly ChatStreamStatus[] {
     if (status !== undefined) return status;
     throw new InvalidArgumentError(`Those there are: ${[...STATUSES.keys()].join(', ')}.`);
   });
+}
+
+/** 0 would be the server's own default. */
+function parseLimit(text: string): number {
+  const limit = parseWhole(text);
+  if (limit >= 1) return limit;
+  throw new InvalidArgumentError('It must be a whole number from 1 on.');
 }

@@ -14,7 +14,10 @@ export function observeCommand(): Command {
   const made = command('observe', 'watch a chat, from any event on, to its end', [
     ['tailrace observe 0199f…', 'the answer as it comes; Ctrl-C leaves, the chat goes on'],
     ['tailrace observe 0199f… --after 17', 'what came after event 17'],
-    ["tailrace observe 0199f… --json | jq -c '.text_delta'", 'a line of JSON for each event'],
+    [
+      "tailrace observe 0199f… --json | jq -c '.text_delta // empty'",
+      'a line of JSON for each event',
+    ],
     ['tailrace observe 0199f… > answer.txt', 'no terminal: the text when it is final'],
   ])
     .argument('<stream-id>', 'the chat')

@@ -27,8 +27,16 @@ export function submitCommand(): Command {
     ['tailrace submit 0199f… -f results.json', '{"results":[{"tool_use_id":…,"content":[…]}]}'],
   ])
     .argument('<stream-id>', 'the chat')
-    .option('--result <id=text>', 'what the call with that id gave; may be repeated', addPair)
-    .option('--error <id=text>', 'how the call with that id failed; may be repeated', addPair)
+    .option(
+      '--result <id=text>',
+      'what the call with that id gave; may be repeated',
+      addPair('id=text'),
+    )
+    .option(
+      '--error <id=text>',
+      'how the call with that id failed; may be repeated',
+      addPair('id=text'),
+    )
     .option('-f, --file <file>', 'results in JSON or YAML, as for SubmitToolResults; - is stdin');
   return withConnection(withJson(made)).action(
     ending<SubmitOptions>(async (options, [streamId = '']) => {

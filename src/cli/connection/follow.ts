@@ -65,7 +65,9 @@ export async function watch(
       const said = remarkOf(update);
       if (said !== undefined) remark(harmless(said));
       printer?.show(last);
-      const wanted = last.pendingToolUses.map(({ id }) => id).join(' ');
+      // While a replay is under way the results may be among what is still to come.
+      const isNow = last.sequence >= last.latestSequence;
+      const wanted = isNow ? last.pendingToolUses.map(({ id }) => id).join(' ') : '';
       if (wanted !== '' && wanted !== asked) remark(harmless(waitingText(last)));
       asked = wanted;
     }

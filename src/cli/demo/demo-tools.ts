@@ -25,20 +25,27 @@ const FORCED = [
   'after two examples that each request has as earlier messages.',
 ];
 
-export async function runToolsDemo(demo: Demo): Promise<ExitCode> {
+export async function runToolsDemo(demo: Demo, signal: AbortSignal): Promise<ExitCode> {
   for (const line of demo.modelServer === undefined ? FORCED_EMBEDDED : FORCED) print(line);
   let status: ChatStreamStatus = ChatStreamStatus.COMPLETED;
   for (const question of [askDatabase(demo.database), askNotes(demo.notes)]) {
-    const last = await ask(demo, question);
+    const last = await ask(demo, question, signal);
     if (last.status !== ChatStreamStatus.COMPLETED) status = last.status;
   }
   print('');
-  print('Both requests are in src/cli/demo/demo-questions.ts, and what they ask about in demo/.');
+  print(
+    'In the repository both requests are in src/cli/demo/demo-questions.ts, and what they ask about in demo/.',
+  );
   print('All tools, and how they are asked for: docs/TOOLS.md.');
   return exitOfStatus(status);
 }
 
-async function ask({ url, page }: Demo, { asked, request }: DemoQuestion): Promise<ChatSnapshot> {
+async function ask(
+  { url, page }: Demo,
+  { asked, request }: DemoQuestion,
+  signal: AbortSignal,
+): Promise<ChatSnapshot> {
+  signal.throwIfAborted();
   const { postJson, watching } = connect({ address: url });
   const { streamId } = await postJson(ChatStreamService.method.initiateChatStream, { request });
   print('');
@@ -47,7 +54,7 @@ async function ask({ url, page }: Demo, { asked, request }: DemoQuestion): Promi
   print('');
   const shows = shower();
   let last: ChatSnapshot | undefined;
-  for await (const update of watching.observe(streamId)) {
+  for await (const update of watching.observe(streamId, { signal })) {
     last = update.snapshot;
     if (update.kind === 'event') shows.event(update.event, last);
   }

@@ -123,6 +123,13 @@ function unexplained(error: TailraceError, address: string): FailureParts {
       todo: `use http:// where no proxy with TLS stands in front of Tailrace, ${OTHER_ADDRESS}.`,
     };
   }
+  if (reason === 'ENOTFOUND') {
+    return {
+      what: `There is no host of that name: ${address}.`,
+      means: 'Nothing was asked or changed.',
+      todo: `look at the address and the network, ${OTHER_ADDRESS}.`,
+    };
+  }
   switch (error.code) {
     case Code.DeadlineExceeded:
       return {

@@ -15,10 +15,20 @@ export async function readInput(name: string): Promise<Buffer> {
     return await bounded(file.createReadStream({ autoClose: false }), name);
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause) {
-      throw usageFailure(`${name} cannot be read: ${cause.message}.`);
+      throw usageFailure(`${name} cannot be read: ${whyNot(cause)}.`);
     }
     throw cause;
   }
+}
+
+const WHY_NOT: ReadonlyMap<unknown, string> = new Map([
+  ['ENOENT', 'there is no such file'],
+  ['EISDIR', 'it is a folder'],
+  ['EACCES', 'this user may not read it'],
+]);
+
+function whyNot({ message, code }: Error & { readonly code: unknown }): string {
+  return WHY_NOT.get(code) ?? message;
 }
 
 function readStdin(): Promise<Buffer> {

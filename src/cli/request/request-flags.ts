@@ -55,7 +55,7 @@ export function withRequestFlags(command: Command): Command {
     .option('--stop <text>', 'end where it says this; may be repeated', addText)
     .option('--priority <level>', '0 is soonest, 9 latest', parseWhole)
     .option('--correlation-id <id>', 'your own trace id')
-    .option('--metadata <key=value>', 'kept with the chat; may be repeated', addPair)
+    .option('--metadata <key=value>', 'kept with the chat; may be repeated', addPair('key=value'))
     .option('--strict', 'refuse what the model’s server does not read, instead of warning')
     .optionsGroup('Options:');
 }

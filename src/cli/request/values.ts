@@ -40,14 +40,22 @@ export function parseTime(text: string): Date {
   );
 }
 
-/** key=value, as often as it is given. */
-export function addPair(
+type AddPair = (
   text: string,
-  before: Readonly<Record<string, string>> = {},
-): Record<string, string> {
-  const at = text.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError('It must be key=value.');
-  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+  before?: Readonly<Record<string, string>>,
+) => Readonly<Record<string, string>>;
+
+/** Pairs of such a form, as often as one is given; each name once. */
+export function addPair(form: 'key=value' | 'id=text'): AddPair {
+  return (text, before = {}) => {
+    const at = text.indexOf('=');
+    if (at < 1) throw new InvalidArgumentError(`It must be ${form}.`);
+    const name = text.slice(0, at);
+    if (Object.hasOwn(before, name)) {
+      throw new InvalidArgumentError(`"${name}" has a value already.`);
+    }
+    return { ...before, [name]: text.slice(at + 1) };
+  };
 }
 
 /** As often as it is given. */

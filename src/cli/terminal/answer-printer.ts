@@ -36,6 +36,7 @@ function finalPrinter(): AnswerPrinter {
 function livePrinter(): AnswerPrinter {
   /** Characters of each part that were written. */
   let written = new Map<string, number>();
+  let shown: readonly AnswerPart[] = [];
   let current: string | undefined;
   let atLineStart = true;
   let attempt = 0;
@@ -82,7 +83,10 @@ function livePrinter(): AnswerPrinter {
         attempt = snapshot.attempt;
       }
       warned = warn(snapshot, warned, remark);
-      for (const part of snapshot.parts) showPart(part);
+      const { parts } = snapshot;
+      // What has not changed is the same object: a long chat has thousands.
+      for (const [at, part] of parts.entries()) if (part !== shown[at]) showPart(part);
+      shown = parts;
     },
     remark,
     end: newLine,
@@ -109,7 +113,10 @@ function textOf(part: AnswerPart): string {
     case 'thinking':
       return part.text;
     case 'toolUse':
-      return part.done ? `[${part.name} ${part.input}]` : '';
+      if (!part.done) return '';
+      return part.incomplete
+        ? `[${part.name} ${part.input}… (cut off)]`
+        : `[${part.name} ${part.input}]`;
     case 'toolResult':
       return part.done ? `[${part.isError ? 'error: ' : ''}${resultText(part.content)}]` : '';
   }

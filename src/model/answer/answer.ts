@@ -54,6 +54,8 @@ export interface Asked {
   readonly stops: readonly string[];
   /** The request has tools. */
   readonly tools: boolean;
+  /** The most tokens that the answer may have; undefined: none was asked for. */
+  readonly mostTokens: number | undefined;
   /** How the model marks reasoning within its text; undefined: it does not, or its server takes it out. */
   readonly thinkTags: ThinkTags | undefined;
 }
@@ -65,12 +67,14 @@ const SAYS_DONE: ReadonlySet<StopReason> = new Set([
   StopReason.TOOL_USE,
 ]);
 
-export function createAnswer(sink: ModelSink, { stops, tools, thinkTags }: Asked): Answer {
+export function createAnswer(sink: ModelSink, asked: Asked): Answer {
+  const { stops, tools, thinkTags } = asked;
   let begun = false;
   let refused = false;
   let done = false;
   let stopReason: StopReason | undefined;
   let heldUsage: ModelUsage | undefined;
+  let outputTokens: number | undefined;
   const tags = thinkTags && createTagSplitter(thinkTags, sink);
   const text = createWholeCharacters(tags?.push ?? sink.text);
   const thinking = createWholeCharacters(sink.thinking);
@@ -129,6 +133,7 @@ export function createAnswer(sink: ModelSink, { stops, tools, thinkTags }: Asked
 
   function takeUsage(usage: object, alone: boolean): void {
     heldUsage = usageOf(usage);
+    outputTokens = heldUsage.outputTokens;
     // Some servers count along on every token: that is held, so that it costs nothing further.
     if (alone) reportUsage();
   }
@@ -137,6 +142,12 @@ export function createAnswer(sink: ModelSink, { stops, tools, thinkTags }: Asked
     const usage = heldUsage;
     heldUsage = undefined;
     if (usage !== undefined) sink.usage(usage);
+  }
+
+  /** vLLM says "tool_calls" also where the length cut the call. */
+  function callWasCut(): boolean {
+    const { mostTokens = Infinity } = asked;
+    return (outputTokens ?? 0) >= mostTokens && calls.someBroken();
   }
 
   function release(): void {
@@ -175,7 +186,9 @@ export function createAnswer(sink: ModelSink, { stops, tools, thinkTags }: Asked
       const reason = refused ? StopReason.REFUSAL : (stopReason ?? StopReason.END_TURN);
       if (!begun && !MAY_BE_EMPTY.has(reason)) throw emptyAnswer();
       // Some servers say "stop" after a call.
-      if (calls.count() > 0 && SAYS_DONE.has(reason)) return { stopReason: StopReason.TOOL_USE };
+      if (calls.count() > 0 && SAYS_DONE.has(reason)) {
+        return { stopReason: callWasCut() ? StopReason.MAX_TOKENS : StopReason.TOOL_USE };
+      }
       if (reason === StopReason.TOOL_USE) {
         throw unreadable('the word that it called a tool, and no call that could be read');
       }

@@ -1,5 +1,6 @@
 // Tool calls out of the pieces in which they are streamed. Servers agree on the fields and not on how
 // they fill them: ids may be missing, indexes missing or all 0, names repeated, input an object.
+import { MAX_TOOL_CALLS_PER_TURN, MAX_TOOL_INPUT_CHARS } from '../../chat/limits.ts';
 import type { ModelSink } from '../../chat/ports/model.ts';
 import { unreadable } from './failure.ts';
 import { createWholeCharacters, type WholeCharacters } from './whole-characters.ts';
@@ -10,6 +11,8 @@ export interface ToolCallDeltas {
   readonly end: () => void;
   /** How many calls have begun. */
   readonly count: () => number;
+  /** Whether the input of one of them is no JSON, as what was cut off within it. */
+  readonly someBroken: () => boolean;
 }
 
 // What is read of the wire; anything may be in it.
@@ -26,6 +29,7 @@ interface Call {
   name: string;
   /** Input that came before the name. */
   early: string;
+  readonly pieces: string[];
   readonly input: WholeCharacters;
 }
 
@@ -45,6 +49,10 @@ export function createToolCallDeltas(
     const input = inputIn(piece.function?.arguments);
     if (!begins && call.name === '') {
       call.early += input;
+      // A sink bounds what has a name.
+      if (calls.length > MAX_TOOL_CALLS_PER_TURN || call.early.length > MAX_TOOL_INPUT_CHARS) {
+        throw unreadable('a tool call without the name of a tool');
+      }
       return;
     }
     if (begins) {
@@ -53,7 +61,9 @@ export function createToolCallDeltas(
     }
     const now = call.early + input;
     call.early = '';
-    if (now !== '') call.input.push(now);
+    if (now === '') return;
+    call.pieces.push(now);
+    call.input.push(now);
   }
 
   /**
@@ -70,7 +80,7 @@ export function createToolCallDeltas(
     if (ofId !== undefined) return ofId;
     const number = calls.length;
     const input = createWholeCharacters((json) => sink.toolInput(number, json));
-    const made: Call = { number, id, name: '', early: '', input };
+    const made: Call = { number, id, name: '', early: '', pieces: [], input };
     calls.push(made);
     byIndex.set(index, made);
     return made;
@@ -92,7 +102,19 @@ export function createToolCallDeltas(
       }
     },
     count: () => calls.length,
+    someBroken: () => calls.some(({ pieces }) => isBroken(pieces.join(''))),
   };
+}
+
+/** Many servers write nothing for a tool without input. */
+function isBroken(input: string): boolean {
+  if (input.trim() === '') return false;
+  try {
+    JSON.parse(input);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 function textIn(value: unknown): string {

@@ -53,6 +53,8 @@ export interface ModelCallPolicy {
 
 export interface ServerCall {
   readonly body: ChatBody;
+  /** The request has tools, though there may be none of them now. */
+  readonly mayCall: boolean;
   /** Goes upstream as a request header, so that both logs can be held together. */
   readonly correlationId: string;
   /** How the model marks reasoning within its text; undefined: it does not, or its server takes it out. */
@@ -168,7 +170,12 @@ export function createServerClient(
       }
       return await readAnswer(stream, {
         sink: span.watching(sink),
-        asked: { stops: stopsOf(body), tools: (body.tools?.length ?? 0) > 0, thinkTags },
+        asked: {
+          stops: stopsOf(body),
+          tools: call.mayCall,
+          mostTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
+          thinkTags,
+        },
         signal: stop.signal,
         onFirstToken() {
           begun = true;

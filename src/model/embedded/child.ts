@@ -10,8 +10,10 @@ process.stdin.on('end', () => process.exit(0));
 process.stdin.on('error', () => process.exit(0));
 process.stdin.resume();
 process.on('SIGTERM', () => process.exit(0));
-// Ctrl-C goes to the whole process group; only the parent knows when the last chat is put away.
+// Ctrl-C and the end of a terminal go to the whole process group; only the parent knows when the last chat is
+// put away.
 process.on('SIGINT', () => undefined);
+process.on('SIGHUP', () => undefined);
 
 try {
   report({ kind: 'ready', port: await serve(parseChildSettings(process.argv[2] ?? '')) });

@@ -84,6 +84,9 @@ export async function startEmbeddedNats(options: EmbeddedNatsOptions): Promise<E
       });
     };
     follow(child);
+    // A process that ends itself without stopping its parts leaves no server behind.
+    const endToo = (): void => void child.kill('SIGTERM');
+    process.once('exit', endToo);
     const restart = (): void => void child.kill('SIGKILL');
     const watching = { url, user: WATCH_USER, password, dataDir, logger, restart };
     const watch = await watchStore(watching).catch((error: unknown) => {
@@ -109,6 +112,7 @@ export async function startEmbeddedNats(options: EmbeddedNatsOptions): Promise<E
           await exited;
           clearTimeout(hangs);
         }
+        process.off('exit', endToo);
         lock.release();
       },
     };

@@ -7,7 +7,7 @@ import type { Command } from '../../chat/ports/commands.ts';
 import { controlCommand } from '../../chat/decisions/next-command.ts';
 import { decideDeleteCall } from '../../chat/decisions/decisions.ts';
 import { ChatError, storeFull, streamNotFound } from '../../chat/errors.ts';
-import { PUBLISH_TRIES } from '../../chat/limits.ts';
+import { CANCEL_TAKEOVER_MS, PUBLISH_TRIES } from '../../chat/limits.ts';
 import { fieldsOf } from '../../chat/ports/log-fields.ts';
 import type { Logger } from '../../chat/ports/logger.ts';
 import { readBoth } from '../../chat/log/read-chat.ts';
@@ -18,7 +18,7 @@ export interface DeleteDeps extends CarryOutDeps {
 
 export async function deleteChatStream(deps: DeleteDeps, chat: ChatKey): Promise<Command> {
   const command = await commandDelete(deps, chat);
-  await carryOutDelete(deps, command);
+  await carryOutDelete(deps, command, CANCEL_TAKEOVER_MS);
   deps.logger.info(fieldsOf(command), 'a chat was deleted');
   return command;
 }

@@ -20,7 +20,12 @@ import type { Violation } from '../../chat/errors.ts';
 import { ChatError, invalidRequest } from '../../chat/errors.ts';
 import type { EventLog, LogTail } from '../../chat/ports/event-log.ts';
 import { timestampFromMillis } from '../../chat/log/event-time.ts';
-import { MAX_TOOL_RESULTS_BYTES, NATS_REQUEST_MS, PUBLISH_TRIES } from '../../chat/limits.ts';
+import {
+  MAX_TOOL_CALLS_PER_TURN,
+  MAX_TOOL_RESULTS_BYTES,
+  NATS_REQUEST_MS,
+  PUBLISH_TRIES,
+} from '../../chat/limits.ts';
 import { fieldsOf } from '../../chat/ports/log-fields.ts';
 import type { Logger } from '../../chat/ports/logger.ts';
 import { resultsMark } from '../../chat/decisions/marks.ts';
@@ -47,7 +52,7 @@ export async function submitToolResults(
   const chat: ChatKey = { tenant, streamId: request.streamId };
   const given = results.map((result) => ({ id: result.toolUseId, answer: answerOf(result) }));
   let cause: unknown;
-  for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
+  for (let tries = 0; tries < SUBMIT_TRIES; tries++) {
     const at = await readChat(deps.inbox, deps.log, chat);
     const asked = await readAsked(deps.log, chat, at.tail, results);
     const decision = decideSubmit(at.tail, asked.asked(), given, Date.now());
@@ -68,6 +73,9 @@ export async function submitToolResults(
   }
   throw notDurable(cause);
 }
+
+/** Clients answer calls side by side: each that was quicker is one that the chat waits for no more. */
+const SUBMIT_TRIES = MAX_TOOL_CALLS_PER_TURN + PUBLISH_TRIES;
 
 /** Those of the wait that is on; all that there ever were only where one is not among them. */
 async function readAsked(

@@ -1,6 +1,7 @@
 // Which web pages may call from browsers. Tokens travel in a header that pages set themselves, so
 // credentials are never allowed and `*` is as good as a list where every caller needs a token.
 import { cors } from '@connectrpc/connect';
+import { MAX_TOLD_ORIGIN_CHARS, MAX_TOLD_ORIGINS } from '../../chat/limits.ts';
 import type { HttpRequest, HttpResponse } from './listener.ts';
 
 const ALLOWED_METHODS = cors.allowedMethods.join(', ');
@@ -13,11 +14,12 @@ export function applyCors(
   req: HttpRequest,
   res: HttpResponse,
   origins: readonly string[],
+  refused: (origin: string) => void,
 ): boolean {
-  if (origins.length === 0) return false;
   const origin = req.headers['origin'];
   const asked = req.headers['access-control-request-method'];
   const preflight = req.method === 'OPTIONS' && origin !== undefined && asked !== undefined;
+  if (origins.length === 0 && !preflight) return false;
   res.setHeader(
     'vary',
     preflight ? 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers' : 'Origin',
@@ -36,8 +38,19 @@ export function applyCors(
     res.writeHead(204);
     res.end();
   } else {
+    refused(origin);
     res.writeHead(403, { 'content-type': 'text/plain; charset=utf-8' });
     res.end('This origin is not in TAILRACE_CORS_ORIGINS.\n');
   }
   return true;
+}
+
+/** The page's own console does not say why: the operator is told, of each origin once. */
+export function tellOnce(tell: (origin: string) => void): (origin: string) => void {
+  const told = new Set<string>();
+  return (origin) => {
+    if (told.size >= MAX_TOLD_ORIGINS || told.has(origin)) return;
+    told.add(origin);
+    tell(origin.slice(0, MAX_TOLD_ORIGIN_CHARS));
+  };
 }

@@ -66,6 +66,8 @@ export class ChatFeed {
   #filling: Promise<void> | undefined;
   #silentSinceMs = performance.now();
   #silences = 0;
+  /** When a fill failed last. */
+  #failedMs = Number.NEGATIVE_INFINITY;
   #stopListening: () => void = () => undefined;
 
   earliestSequence = 0;
@@ -164,6 +166,7 @@ export class ChatFeed {
   /** A fill that nobody waits for; what it cannot do now is done after the next silence. */
   fillOrWarn(): void {
     this.fill().catch((error: unknown) => {
+      this.#failedMs = performance.now();
       const { tenant, streamId } = this.chat;
       const known = this.#start === undefined ? {} : fieldsOf({ chat: this.chat, ...this.#start });
       this.#deps.logger.warn(
@@ -194,7 +197,10 @@ export class ChatFeed {
 
   #hear(record: LogRecord): void {
     if (this.#early !== undefined) this.#early.push(record);
-    else if (!this.#take(record)) this.fillOrWarn();
+    // A gap that could not be filled is not tried again with each record that comes behind it.
+    else if (!this.#take(record) && performance.now() - this.#failedMs > SILENCE_READ_MS[0]) {
+      this.fillOrWarn();
+    }
   }
 
   /** False: there is a gap before this record. */

@@ -4,7 +4,7 @@ import type { ChatKey } from '../../chat/chat-key.ts';
 import { keyOf } from '../../chat/chat-key.ts';
 import type { ControlQueue } from '../../chat/ports/commands.ts';
 import { ChatError, streamDeleted, streamNotFound } from '../../chat/errors.ts';
-import { MAX_OBSERVERS_PER_STREAM } from '../../chat/limits.ts';
+import { EXPIRED_END_MS, MAX_OBSERVERS_PER_STREAM } from '../../chat/limits.ts';
 import type { FeedDeps, FeedListener } from './chat-feed.ts';
 import { ChatFeed } from './chat-feed.ts';
 import type { ObserveCall, ObserveSource } from './observe-wire.ts';
@@ -118,7 +118,7 @@ export function createObserveHub(deps: HubDeps): ObserveHub {
     const wallMs = Date.now();
     for (const feed of open.keys()) {
       feed.fillIfSilent(now);
-      if (feed.expiresAtMs <= wallMs && feed.failure === undefined) {
+      if (feed.expiresAtMs + EXPIRED_END_MS <= wallMs && feed.failure === undefined) {
         feed.fail(streamNotFound(feed.chat.streamId));
       }
       for (const listener of feed.listeners) {

@@ -136,6 +136,10 @@ export function jsonFindings(schema: DescMessage, json: JsonValue): JsonFindings
       if (said !== undefined) wrong(path, said);
     } else if (field.scalar !== undefined) {
       const [wrapper, form] = SCALARS[field.scalar] ?? [];
+      if (field.scalar === ScalarType.STRING && typeof value === 'string') {
+        if (!value.isWellFormed()) wrong(path, HALF_A_PAIR);
+        return;
+      }
       if (wrapper && (value === null || !reads(wrapper, value))) {
         wrong(path, `must be ${form}${not(value)}${jsonTextHint(field, value)}`);
       }
@@ -145,6 +149,9 @@ export function jsonFindings(schema: DescMessage, json: JsonValue): JsonFindings
   message(schema, json, '', 1);
   return { violations, unknownOnly };
 }
+
+const HALF_A_PAIR =
+  'has half of a surrogate pair, \\ud800 to \\udfff without its other half, which is no text';
 
 function enumProblem(desc: DescEnum, value: JsonValue): string | undefined {
   if (typeof value === 'number' && Number.isInteger(value)) return undefined;

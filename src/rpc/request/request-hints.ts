@@ -11,9 +11,11 @@ import {
 } from '../../../gen/tailrace/v1/chat_request_pb.ts';
 import { ChatStreamStatusSchema } from '../../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ContentBlockSchema, RoleSchema } from '../../../gen/tailrace/v1/content_pb.ts';
-import { nearest } from './near-names.ts';
+import { nearest } from '../../chat/near-names.ts';
 import { exampleOf } from './request-forms.ts';
 
+/** So many can be told where none of them is near. */
+const FEW_FIELDS = 6;
 const SYSTEM_TEXT = 'there is no such role: its text belongs in request.system.text';
 const TOOL_RESULT =
   'there is no such role: a tool’s answer is a tool_result block in a message of ROLE_USER';
@@ -139,7 +141,9 @@ export function unknownFieldHint(desc: DescMessage, key: string): string {
     innerField(desc, key) ??
     byLetters.get(nearest(letters, [...byLetters.keys()]) ?? '') ??
     onlyFieldThatEnds(desc, key);
-  return near === undefined ? '' : `; did you mean ${near}?`;
+  if (near !== undefined) return `; did you mean ${near}?`;
+  const names = desc.fields.map(({ name }) => name);
+  return names.length > 0 && names.length <= FEW_FIELDS ? `; there are: ${names.join(', ')}` : '';
 }
 
 function lettersOf(name: string): string {

@@ -56,8 +56,14 @@ export function takenTools<From extends Listed>(
     const leftOut: string[] = [];
     const found: TakenTool<From>[] = [];
     const allowed = new Set(server.allowedTools);
+    const seen = new Set<string>();
     for (const tool of tools.slice(0, MAX_MCP_LISTED_TOOLS)) {
-      if (server.allowedTools.length > 0 && !allowed.delete(tool.name)) continue;
+      if (server.allowedTools.length > 0 && !allowed.has(tool.name)) continue;
+      if (seen.has(tool.name)) {
+        leftOut.push(`${quoted(withoutSecrets(tool.name))}, which it lists twice`);
+        continue;
+      }
+      seen.add(tool.name);
       const inputSchema = jsonText(tool.inputSchema);
       const why = faultOf(inputSchema, room);
       if (inputSchema === undefined || why !== undefined) {
@@ -71,7 +77,9 @@ export function takenTools<From extends Listed>(
     if (tools.length > MAX_MCP_LISTED_TOOLS) {
       leftOut.push(`what it lists after ${MAX_MCP_LISTED_TOOLS} tools`);
     }
-    for (const name of allowed) leftOut.push(`${quoted(name)}, which it does not have`);
+    for (const name of allowed) {
+      if (!seen.has(name)) leftOut.push(`${quoted(name)}, which it does not have`);
+    }
     if (leftOut.length > 0) {
       const message = withoutSecrets(leftOutText(server.name, leftOut));
       warn({ reason: WarningReason.MCP_TOOL_LEFT_OUT, message, field });

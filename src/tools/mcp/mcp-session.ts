@@ -147,7 +147,19 @@ async function orEnded<T>(answer: Promise<T>, ended: Connected['ended']): Promis
   }
 }
 
-async function listAll(client: Client, timeout: number, signal: AbortSignal): Promise<Tool[]> {
+/** `timeout`: for all pages together. */
+async function listAll(client: Client, timeout: number, runSignal: AbortSignal): Promise<Tool[]> {
+  const late = AbortSignal.timeout(timeout);
+  const signal = AbortSignal.any([runSignal, late]);
+  try {
+    return await listPages(client, timeout, signal);
+  } catch (cause) {
+    if (!late.aborted || runSignal.aborted) throw cause;
+    throw new McpFailure('did not answer in time', { cause });
+  }
+}
+
+async function listPages(client: Client, timeout: number, signal: AbortSignal): Promise<Tool[]> {
   const tools: Tool[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < MAX_MCP_PAGES; page++) {

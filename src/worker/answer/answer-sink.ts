@@ -97,12 +97,10 @@ export class AnswerSink implements ModelSink {
     this.#citations?.end();
     this.#closeBlock();
     const index = this.#nextIndex++;
-    const begun = this.#calls.begin(call, id, name, index);
     const { turn } = this.#start;
-    this.#writer.push({
-      case: 'blockStarted',
-      value: { index, kind: begun.kind, turn, id: begun.id, name, server: begun.server },
-    });
+    const { kind, id: ownId, name: ownName, server } = this.#calls.begin(call, id, name, index);
+    const value = { index, kind, turn, id: ownId, name: ownName, server };
+    this.#writer.push({ case: 'blockStarted', value });
   };
   readonly toolInput = (call: number, json: string): void => {
     if (json === '') return;
@@ -178,7 +176,7 @@ export class AnswerSink implements ModelSink {
     const signature = this.#signature;
     this.#whole = [];
     this.#signature = '';
-    this.#close(open.kind, open.index, text, toContent(open.kind, text, signature), signature);
+    this.#close(open.kind, open.index, text, toContent(open.kind, text, signature), { signature });
   }
 
   /** `whole`: the model was done with them. */
@@ -186,20 +184,26 @@ export class AnswerSink implements ModelSink {
     for (const call of this.#calls.all()) {
       // Many servers write nothing for a tool without input, which is no JSON.
       if (whole) this.toolInput(call.number, call.missing());
-      this.#close(call.kind, call.index, call.input(), {
-        block: { case: 'toolUse', value: call.block() },
-      });
+      const incomplete = !whole && !call.isWhole();
+      const content: Content = { block: { case: 'toolUse', value: call.block(incomplete) } };
+      this.#close(call.kind, call.index, call.input(), content, { incomplete });
     }
   }
 
-  #close(kind: Kind, index: number, text: string, content: Content, signature = ''): void {
+  #close(
+    kind: Kind,
+    index: number,
+    text: string,
+    content: Content,
+    { signature = '', incomplete = false },
+  ): void {
     if (!this.#start.deltas && text.length <= MAX_DELTA_CHARS) {
-      this.#writer.push({ case: 'blockStopped', value: { index, content } });
+      this.#writer.push({ case: 'blockStopped', value: { index, content, incomplete } });
       return;
     }
     // Longer than an event may be: it comes in pieces in either case.
     if (!this.#start.deltas) this.#pushDeltas(kind, index, text);
-    this.#writer.push({ case: 'blockStopped', value: { index, signature } });
+    this.#writer.push({ case: 'blockStopped', value: { index, signature, incomplete } });
   }
 
   /** The call counts as answered once something came of it. */

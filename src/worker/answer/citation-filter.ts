@@ -9,7 +9,7 @@ export interface CitationSink {
 }
 
 /** Where in a marker what is held ends; each but the first begins with a bracket. */
-type State = 'text' | '[' | '[[' | '[[id' | '[[id]' | '[[id:' | '[[id:]';
+type State = 'text' | '[' | '[[' | '[[id' | '[[id]' | '[[id:' | '[[id:]' | '[[id:[';
 
 export class CitationFilter {
   readonly #ids: ReadonlySet<string>;
@@ -71,15 +71,15 @@ export class CitationFilter {
       case '[[id]':
         return char === ']' ? this.#cite() : this.#giveUp(char);
       case '[[id:':
-        if (char === '[' || this.#held.length >= MAX_CITATION_MARKER_CHARS)
-          return this.#giveUp(char);
-        if (char !== ']') this.#quote += char;
-        return this.#go(char === ']' ? '[[id:]' : '[[id:', char);
+        // A few words have no empty line in them: the end was forgotten.
+        if (char === '\n' && this.#quote.endsWith('\n')) return this.#giveUp(char);
+        return this.#quoteOn('', char);
       case '[[id:]':
         if (char === ']') return this.#cite();
-        if (char === '[') return this.#giveUp(char);
-        this.#quote += `]${char}`;
-        return this.#go('[[id:', char);
+        // A bracket is missing: what follows is no quote.
+        return isMarked(this.#quote.trim()) ? this.#giveUp(char) : this.#quoteOn(']', char);
+      case '[[id:[':
+        return char === '[' ? this.#beginAnother() : this.#quoteOn('[', char);
       case 'text':
         return;
     }
@@ -94,6 +94,24 @@ export class CitationFilter {
   #go(state: State, char: string): void {
     this.#state = state;
     this.#held += char;
+  }
+
+  /** `bracket`: that was before it, and is of the quote. */
+  #quoteOn(bracket: string, char: string): void {
+    if (this.#held.length >= MAX_CITATION_MARKER_CHARS) return this.#giveUp(char);
+    this.#quote += bracket;
+    if (char === ']') return this.#go('[[id:]', char);
+    if (char === '[') return this.#go('[[id:[', char);
+    this.#quote += char;
+    this.#go('[[id:', char);
+  }
+
+  /** Two brackets within a marker: it was text, and they may be another. */
+  #beginAnother(): void {
+    const held = this.#held.slice(0, -1);
+    this.#reset();
+    this.#say(held);
+    this.#go('[[', '[[');
   }
 
   /** It was text, and a bracket may begin anew. */
@@ -133,13 +151,14 @@ const MARKS: readonly (readonly [string, string])[] = [
   ["'", "'"],
 ];
 
+function isMarked(text: string): boolean {
+  return MARKS.some(
+    ([before, behind]) => text.length >= 2 && text.startsWith(before) && text.endsWith(behind),
+  );
+}
+
 function unquoted(text: string): string {
-  for (const [before, behind] of MARKS) {
-    if (text.length >= 2 && text.startsWith(before) && text.endsWith(behind)) {
-      return text.slice(1, -1).trim();
-    }
-  }
-  return text;
+  return isMarked(text) ? text.slice(1, -1).trim() : text;
 }
 
 /** Ids are ASCII. */

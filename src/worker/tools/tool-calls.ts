@@ -14,6 +14,7 @@ import {
   MAX_TOOL_USE_ID_CHARS,
 } from '../../chat/limits.ts';
 import { ModelFailure } from '../../chat/ports/model.ts';
+import { isJsonObject } from '../../chat/rules/tool-rules.ts';
 import { checkCall } from './tool-choice.ts';
 import type { ToolSet } from './tool-set.ts';
 
@@ -48,8 +49,14 @@ class ToolCall {
     return this.#pieces.join('');
   }
 
-  block(): MessageInitShape<typeof ToolUseBlockSchema> {
-    return { id: this.id, name: this.name, input: this.input(), server: this.server };
+  block(incomplete = false): MessageInitShape<typeof ToolUseBlockSchema> {
+    const { id, name, server } = this;
+    return { id, name, input: this.input(), server, incomplete };
+  }
+
+  /** What is JSON of an object cannot have gone on. */
+  isWhole(): boolean {
+    return isJsonObject(this.input());
   }
 
   /** What makes JSON of an input for which nothing came. */
@@ -71,13 +78,12 @@ export class ToolCalls {
     this.#tools = tools;
   }
 
-  begin(number: number, id: string, name: string, index: number): ToolCall {
+  begin(number: number, id: string, given: string, index: number): ToolCall {
+    // No tool is called so: what is left of it is told to the model as unknown.
+    const name = given.slice(0, MAX_TOOL_NAME_CHARS).toWellFormed();
     checkCall(this.#choice, name, this.#calls.size);
     if (this.#calls.size >= MAX_TOOL_CALLS_PER_TURN) {
       throw tooLarge(`made more than ${MAX_TOOL_CALLS_PER_TURN} calls of tools in one turn`);
-    }
-    if (name.length > MAX_TOOL_NAME_CHARS) {
-      throw tooLarge(`called a tool by a name of more than ${MAX_TOOL_NAME_CHARS} characters`);
     }
     // What is no tool of the client's is answered here, if only that there is no such tool.
     const { clientNames, ours } = this.#tools;

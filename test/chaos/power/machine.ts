@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import { chmodSync, cpSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { basename, join } from 'node:path';
+import { endWithUs } from '../../support/left-behind.ts';
 import { natsServerProgram } from '../../support/nats.ts';
 import { until } from '../../support/until.ts';
 
@@ -102,7 +103,6 @@ export function createPowerMachine(options: {
     machine.kill('SIGKILL');
     await gone;
   };
-  process.on('exit', () => machine?.kill('SIGKILL'));
   return {
     url: `nats://127.0.0.1:${port}`,
     powerOn: async () => {
@@ -118,6 +118,7 @@ export function createPowerMachine(options: {
         ].flat(),
         { stdio: ['ignore', 'ignore', 'inherit'] },
       );
+      machine.once('exit', endWithUs(machine.pid));
       await until(`${name} to boot (${log})`, () => answers(port), BOOT_MS);
     },
     cutPower,

@@ -30,6 +30,7 @@ const handler = createHttpHandler({
   tracer: UNTRACED,
   serving: { current: () => true, subscribe: () => () => {} },
   corsOrigins: [],
+  onRefusedOrigin: () => undefined,
   page: undefined,
   more: {
     register: (router) => router.service(ConformanceService, conformanceService),

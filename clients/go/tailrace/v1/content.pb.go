@@ -606,7 +606,10 @@ type ToolUseBlock struct {
 	Input string `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
 	// The MCP server that has the tool; empty for other tools. In requests it may be given back: `name` is then as the
 	// model knows the tool, <server>__<tool>, and the server need not be among `mcp_servers`.
-	Server        string `protobuf:"bytes,4,opt,name=server,proto3" json:"server,omitempty"`
+	Server string `protobuf:"bytes,4,opt,name=server,proto3" json:"server,omitempty"`
+	// Only in answers. True: the model was cut off within the call (by max_tokens or a budget, a failure or a cancel; the
+	// end says which), and `input` is the piece that had come. It is no call to be carried out or to be given back.
+	Incomplete    bool `protobuf:"varint,5,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -669,13 +672,21 @@ func (x *ToolUseBlock) GetServer() string {
 	return ""
 }
 
+func (x *ToolUseBlock) GetIncomplete() bool {
+	if x != nil {
+		return x.Incomplete
+	}
+	return false
+}
+
 // What a tool answered.
 type ToolResultBlock struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the tool_use that this answers.
 	ToolUseId string `protobuf:"bytes,1,opt,name=tool_use_id,json=toolUseId,proto3" json:"tool_use_id,omitempty"`
 	// The answer: text, image and document blocks. In requests and SubmitToolResults text, and images as bytes, are
-	// honoured so far. Those of MCP servers' tools have at most 512 KiB of images.
+	// honoured so far. Those of MCP servers' tools have at most 512 KiB of images. In answers a result of a tool that
+	// Tailrace runs has none at all while the tool is at work, and where the chat ended before it had answered.
 	Content []*ContentBlock `protobuf:"bytes,2,rep,name=content,proto3" json:"content,omitempty"`
 	// True: the tool failed and `content` says how; the model is told "Error: …". Default false.
 	IsError       *bool `protobuf:"varint,3,opt,name=is_error,json=isError,proto3,oneof" json:"is_error,omitempty"`
@@ -892,12 +903,15 @@ const file_tailrace_v1_content_proto_rawDesc = "" +
 	"\n" +
 	"media_type\x18\x03 \x01(\tR\tmediaType\x126\n" +
 	"\boriginal\x18\x06 \x01(\v2\x1a.tailrace.v1.ContentDigestR\boriginalB\b\n" +
-	"\x06source\"`\n" +
+	"\x06source\"\x80\x01\n" +
 	"\fToolUseBlock\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05input\x18\x03 \x01(\tR\x05input\x12\x16\n" +
-	"\x06server\x18\x04 \x01(\tR\x06server\"\x93\x01\n" +
+	"\x06server\x18\x04 \x01(\tR\x06server\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x05 \x01(\bR\n" +
+	"incomplete\"\x93\x01\n" +
 	"\x0fToolResultBlock\x12\x1e\n" +
 	"\vtool_use_id\x18\x01 \x01(\tR\ttoolUseId\x123\n" +
 	"\acontent\x18\x02 \x03(\v2\x19.tailrace.v1.ContentBlockR\acontent\x12\x1e\n" +

@@ -1013,7 +1013,9 @@ type BlockStoppedEvent struct {
 	// longer than an event may be comes as deltas in either case.
 	Content *ContentBlock `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
 	// Reasoning that came as deltas: the block's signature (ThinkingBlock.signature), if it has one.
-	Signature     string `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	Signature string `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	// Calls of tools: ToolUseBlock.incomplete, also where the input came as deltas.
+	Incomplete    bool `protobuf:"varint,4,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1067,6 +1069,13 @@ func (x *BlockStoppedEvent) GetSignature() string {
 		return x.Signature
 	}
 	return ""
+}
+
+func (x *BlockStoppedEvent) GetIncomplete() bool {
+	if x != nil {
+		return x.Incomplete
+	}
+	return false
 }
 
 // The chat waits for its client's tools; no worker is held.
@@ -1812,11 +1821,14 @@ const file_tailrace_v1_event_proto_rawDesc = "" +
 	"\x05quote\x18\x03 \x01(\tR\x05quote\x12\x1f\n" +
 	"\bposition\x18\x04 \x01(\x05H\x01R\bposition\x88\x01\x01B\b\n" +
 	"\x06_indexB\v\n" +
-	"\t_position\"\x8b\x01\n" +
+	"\t_position\"\xab\x01\n" +
 	"\x11BlockStoppedEvent\x12\x19\n" +
 	"\x05index\x18\x01 \x01(\x05H\x00R\x05index\x88\x01\x01\x123\n" +
 	"\acontent\x18\x02 \x01(\v2\x19.tailrace.v1.ContentBlockR\acontent\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\tR\tsignatureB\b\n" +
+	"\tsignature\x18\x03 \x01(\tR\tsignature\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x04 \x01(\bR\n" +
+	"incompleteB\b\n" +
 	"\x06_index\"\x8b\x01\n" +
 	"\x19ToolResultsRequestedEvent\x126\n" +
 	"\ttool_uses\x18\x01 \x03(\v2\x19.tailrace.v1.ToolUseBlockR\btoolUses\x126\n" +

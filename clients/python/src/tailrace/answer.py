@@ -41,6 +41,8 @@ class _Block:
     citations: list[tuple[int, content_pb2.Citation]] = field(default_factory=list)
     whole: tuple[int, content_pb2.ContentBlock] | None = None
     signature: tuple[int, str] | None = None
+    incomplete: int | None = None
+    """The sequence of the event that says so."""
 
     def text(self) -> str:
         if self.whole is not None and self.whole[1].WhichOneof("block") == "text":
@@ -56,7 +58,13 @@ class _Block:
             made.thinking.signature = self.signature[1] if self.signature else ""
         elif self.kind in (event_pb2.BLOCK_KIND_TOOL_USE, event_pb2.BLOCK_KIND_SERVER_TOOL_USE):
             made.tool_use.CopyFrom(
-                content_pb2.ToolUseBlock(id=self.id, name=self.name, input=self.text(), server=self.server)
+                content_pb2.ToolUseBlock(
+                    id=self.id,
+                    name=self.name,
+                    input=self.text(),
+                    server=self.server,
+                    incomplete=self.incomplete is not None,
+                )
             )
         elif self.kind == event_pb2.BLOCK_KIND_TOOL_RESULT:
             made.tool_result.tool_use_id = self.id
@@ -72,6 +80,8 @@ class _Block:
             self.whole = None
         if self.signature is not None and self.signature[0] > sequence:
             self.signature = None
+        if self.incomplete is not None and self.incomplete > sequence:
+            self.incomplete = None
 
 
 class Answer:
@@ -172,6 +182,8 @@ class Answer:
         block = self._block(
             stopped.index, event_pb2.BLOCK_KIND_TOOL_RESULT if is_result else event_pb2.BLOCK_KIND_TEXT
         )
+        if stopped.incomplete:
+            block.incomplete = self.cursor
         if stopped.HasField("content"):
             block.whole = (self.cursor, stopped.content)
         elif stopped.signature:

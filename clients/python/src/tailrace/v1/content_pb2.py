@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tailrace/v1/content.proto\x12\x0btailrace.v1\"e\n\x07Message\x12%\n\x04role\x18\x01 \x01(\x0e\x32\x11.tailrace.v1.RoleR\x04role\x12\x33\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x19.tailrace.v1.ContentBlockR\x07\x63ontent\"\x80\x03\n\x0c\x43ontentBlock\x12\x14\n\x04text\x18\x01 \x01(\tH\x00R\x04text\x12/\n\x05image\x18\x02 \x01(\x0b\x32\x17.tailrace.v1.ImageBlockH\x00R\x05image\x12\x38\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x1a.tailrace.v1.DocumentBlockH\x00R\x08\x64ocument\x12\x36\n\x08tool_use\x18\x04 \x01(\x0b\x32\x19.tailrace.v1.ToolUseBlockH\x00R\x07toolUse\x12?\n\x0btool_result\x18\x05 \x01(\x0b\x32\x1c.tailrace.v1.ToolResultBlockH\x00R\ntoolResult\x12\x38\n\x08thinking\x18\x06 \x01(\x0b\x32\x1a.tailrace.v1.ThinkingBlockH\x00R\x08thinking\x12\x33\n\tcitations\x18\x07 \x03(\x0b\x32\x15.tailrace.v1.CitationR\tcitationsB\x07\n\x05\x62lock\"F\n\rContentDigest\x12\x1d\n\nsize_bytes\x18\x01 \x01(\x05R\tsizeBytes\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\"\x97\x01\n\nImageBlock\x12\x14\n\x04\x64\x61ta\x18\x01 \x01(\x0cH\x00R\x04\x64\x61ta\x12\x12\n\x03url\x18\x03 \x01(\tH\x00R\x03url\x12\x1d\n\nmedia_type\x18\x02 \x01(\tR\tmediaType\x12\x36\n\x08original\x18\x04 \x01(\x0b\x32\x1a.tailrace.v1.ContentDigestR\x08originalB\x08\n\x06source\"\xc6\x01\n\rDocumentBlock\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x14\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00R\x04\x64\x61ta\x12\x14\n\x04text\x18\x04 \x01(\tH\x00R\x04text\x12\x12\n\x03url\x18\x05 \x01(\tH\x00R\x03url\x12\x1d\n\nmedia_type\x18\x03 \x01(\tR\tmediaType\x12\x36\n\x08original\x18\x06 \x01(\x0b\x32\x1a.tailrace.v1.ContentDigestR\x08originalB\x08\n\x06source\"`\n\x0cToolUseBlock\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n\x05input\x18\x03 \x01(\tR\x05input\x12\x16\n\x06server\x18\x04 \x01(\tR\x06server\"\x93\x01\n\x0fToolResultBlock\x12\x1e\n\x0btool_use_id\x18\x01 \x01(\tR\ttoolUseId\x12\x33\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x19.tailrace.v1.ContentBlockR\x07\x63ontent\x12\x1e\n\x08is_error\x18\x03 \x01(\x08H\x00R\x07isError\x88\x01\x01\x42\x0b\n\t_is_error\"A\n\rThinkingBlock\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x1c\n\tsignature\x18\x02 \x01(\tR\tsignature\"j\n\x08\x43itation\x12\x1a\n\x08\x64ocument\x18\x01 \x01(\tR\x08\x64ocument\x12\x14\n\x05quote\x18\x02 \x01(\tR\x05quote\x12\x1f\n\x08position\x18\x03 \x01(\x05H\x00R\x08position\x88\x01\x01\x42\x0b\n\t_position*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tailrace/v1/content.proto\x12\x0btailrace.v1\"e\n\x07Message\x12%\n\x04role\x18\x01 \x01(\x0e\x32\x11.tailrace.v1.RoleR\x04role\x12\x33\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x19.tailrace.v1.ContentBlockR\x07\x63ontent\"\x80\x03\n\x0c\x43ontentBlock\x12\x14\n\x04text\x18\x01 \x01(\tH\x00R\x04text\x12/\n\x05image\x18\x02 \x01(\x0b\x32\x17.tailrace.v1.ImageBlockH\x00R\x05image\x12\x38\n\x08\x64ocument\x18\x03 \x01(\x0b\x32\x1a.tailrace.v1.DocumentBlockH\x00R\x08\x64ocument\x12\x36\n\x08tool_use\x18\x04 \x01(\x0b\x32\x19.tailrace.v1.ToolUseBlockH\x00R\x07toolUse\x12?\n\x0btool_result\x18\x05 \x01(\x0b\x32\x1c.tailrace.v1.ToolResultBlockH\x00R\ntoolResult\x12\x38\n\x08thinking\x18\x06 \x01(\x0b\x32\x1a.tailrace.v1.ThinkingBlockH\x00R\x08thinking\x12\x33\n\tcitations\x18\x07 \x03(\x0b\x32\x15.tailrace.v1.CitationR\tcitationsB\x07\n\x05\x62lock\"F\n\rContentDigest\x12\x1d\n\nsize_bytes\x18\x01 \x01(\x05R\tsizeBytes\x12\x16\n\x06sha256\x18\x02 \x01(\tR\x06sha256\"\x97\x01\n\nImageBlock\x12\x14\n\x04\x64\x61ta\x18\x01 \x01(\x0cH\x00R\x04\x64\x61ta\x12\x12\n\x03url\x18\x03 \x01(\tH\x00R\x03url\x12\x1d\n\nmedia_type\x18\x02 \x01(\tR\tmediaType\x12\x36\n\x08original\x18\x04 \x01(\x0b\x32\x1a.tailrace.v1.ContentDigestR\x08originalB\x08\n\x06source\"\xc6\x01\n\rDocumentBlock\x12\x14\n\x05title\x18\x01 \x01(\tR\x05title\x12\x14\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00R\x04\x64\x61ta\x12\x14\n\x04text\x18\x04 \x01(\tH\x00R\x04text\x12\x12\n\x03url\x18\x05 \x01(\tH\x00R\x03url\x12\x1d\n\nmedia_type\x18\x03 \x01(\tR\tmediaType\x12\x36\n\x08original\x18\x06 \x01(\x0b\x32\x1a.tailrace.v1.ContentDigestR\x08originalB\x08\n\x06source\"\x80\x01\n\x0cToolUseBlock\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n\x05input\x18\x03 \x01(\tR\x05input\x12\x16\n\x06server\x18\x04 \x01(\tR\x06server\x12\x1e\n\nincomplete\x18\x05 \x01(\x08R\nincomplete\"\x93\x01\n\x0fToolResultBlock\x12\x1e\n\x0btool_use_id\x18\x01 \x01(\tR\ttoolUseId\x12\x33\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x19.tailrace.v1.ContentBlockR\x07\x63ontent\x12\x1e\n\x08is_error\x18\x03 \x01(\x08H\x00R\x07isError\x88\x01\x01\x42\x0b\n\t_is_error\"A\n\rThinkingBlock\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x1c\n\tsignature\x18\x02 \x01(\tR\tsignature\"j\n\x08\x43itation\x12\x1a\n\x08\x64ocument\x18\x01 \x01(\tR\x08\x64ocument\x12\x14\n\x05quote\x18\x02 \x01(\tR\x05quote\x12\x1f\n\x08position\x18\x03 \x01(\x05H\x00R\x08position\x88\x01\x01\x42\x0b\n\t_position*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tailrace.v1.content_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=1382
-  _globals['_ROLE']._serialized_end=1445
+  _globals['_ROLE']._serialized_start=1415
+  _globals['_ROLE']._serialized_end=1478
   _globals['_MESSAGE']._serialized_start=42
   _globals['_MESSAGE']._serialized_end=143
   _globals['_CONTENTBLOCK']._serialized_start=146
@@ -43,12 +43,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMAGEBLOCK']._serialized_end=756
   _globals['_DOCUMENTBLOCK']._serialized_start=759
   _globals['_DOCUMENTBLOCK']._serialized_end=957
-  _globals['_TOOLUSEBLOCK']._serialized_start=959
-  _globals['_TOOLUSEBLOCK']._serialized_end=1055
-  _globals['_TOOLRESULTBLOCK']._serialized_start=1058
-  _globals['_TOOLRESULTBLOCK']._serialized_end=1205
-  _globals['_THINKINGBLOCK']._serialized_start=1207
-  _globals['_THINKINGBLOCK']._serialized_end=1272
-  _globals['_CITATION']._serialized_start=1274
-  _globals['_CITATION']._serialized_end=1380
+  _globals['_TOOLUSEBLOCK']._serialized_start=960
+  _globals['_TOOLUSEBLOCK']._serialized_end=1088
+  _globals['_TOOLRESULTBLOCK']._serialized_start=1091
+  _globals['_TOOLRESULTBLOCK']._serialized_end=1238
+  _globals['_THINKINGBLOCK']._serialized_start=1240
+  _globals['_THINKINGBLOCK']._serialized_end=1305
+  _globals['_CITATION']._serialized_start=1307
+  _globals['_CITATION']._serialized_end=1413
 # @@protoc_insertion_point(module_scope)

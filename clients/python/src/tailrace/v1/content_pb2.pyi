@@ -79,16 +79,18 @@ class DocumentBlock(_message.Message):
     def __init__(self, title: _Optional[str] = ..., data: _Optional[bytes] = ..., text: _Optional[str] = ..., url: _Optional[str] = ..., media_type: _Optional[str] = ..., original: _Optional[_Union[ContentDigest, _Mapping]] = ...) -> None: ...
 
 class ToolUseBlock(_message.Message):
-    __slots__ = ("id", "name", "input", "server")
+    __slots__ = ("id", "name", "input", "server", "incomplete")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
+    INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     input: str
     server: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[str] = ..., server: _Optional[str] = ...) -> None: ...
+    incomplete: bool
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[str] = ..., server: _Optional[str] = ..., incomplete: _Optional[bool] = ...) -> None: ...
 
 class ToolResultBlock(_message.Message):
     __slots__ = ("tool_use_id", "content", "is_error")

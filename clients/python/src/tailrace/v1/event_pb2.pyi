@@ -161,14 +161,16 @@ class CitationEvent(_message.Message):
     def __init__(self, index: _Optional[int] = ..., document: _Optional[str] = ..., quote: _Optional[str] = ..., position: _Optional[int] = ...) -> None: ...
 
 class BlockStoppedEvent(_message.Message):
-    __slots__ = ("index", "content", "signature")
+    __slots__ = ("index", "content", "signature", "incomplete")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
     index: int
     content: _content_pb2.ContentBlock
     signature: str
-    def __init__(self, index: _Optional[int] = ..., content: _Optional[_Union[_content_pb2.ContentBlock, _Mapping]] = ..., signature: _Optional[str] = ...) -> None: ...
+    incomplete: bool
+    def __init__(self, index: _Optional[int] = ..., content: _Optional[_Union[_content_pb2.ContentBlock, _Mapping]] = ..., signature: _Optional[str] = ..., incomplete: _Optional[bool] = ...) -> None: ...
 
 class ToolResultsRequestedEvent(_message.Message):
     __slots__ = ("tool_uses", "deadline")

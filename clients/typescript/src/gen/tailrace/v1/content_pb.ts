@@ -10,7 +10,7 @@ import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tailrace/v1/content.proto.
  */
 export const file_tailrace_v1_content: GenFile = /*@__PURE__*/
-  fileDesc("Chl0YWlscmFjZS92MS9jb250ZW50LnByb3RvEgt0YWlscmFjZS52MSJWCgdNZXNzYWdlEh8KBHJvbGUYASABKA4yES50YWlscmFjZS52MS5Sb2xlEioKB2NvbnRlbnQYAiADKAsyGS50YWlscmFjZS52MS5Db250ZW50QmxvY2sivwIKDENvbnRlbnRCbG9jaxIOCgR0ZXh0GAEgASgJSAASKAoFaW1hZ2UYAiABKAsyFy50YWlscmFjZS52MS5JbWFnZUJsb2NrSAASLgoIZG9jdW1lbnQYAyABKAsyGi50YWlscmFjZS52MS5Eb2N1bWVudEJsb2NrSAASLQoIdG9vbF91c2UYBCABKAsyGS50YWlscmFjZS52MS5Ub29sVXNlQmxvY2tIABIzCgt0b29sX3Jlc3VsdBgFIAEoCzIcLnRhaWxyYWNlLnYxLlRvb2xSZXN1bHRCbG9ja0gAEi4KCHRoaW5raW5nGAYgASgLMhoudGFpbHJhY2UudjEuVGhpbmtpbmdCbG9ja0gAEigKCWNpdGF0aW9ucxgHIAMoCzIVLnRhaWxyYWNlLnYxLkNpdGF0aW9uQgcKBWJsb2NrIjMKDUNvbnRlbnREaWdlc3QSEgoKc2l6ZV9ieXRlcxgBIAEoBRIOCgZzaGEyNTYYAiABKAkidwoKSW1hZ2VCbG9jaxIOCgRkYXRhGAEgASgMSAASDQoDdXJsGAMgASgJSAASEgoKbWVkaWFfdHlwZRgCIAEoCRIsCghvcmlnaW5hbBgEIAEoCzIaLnRhaWxyYWNlLnYxLkNvbnRlbnREaWdlc3RCCAoGc291cmNlIpkBCg1Eb2N1bWVudEJsb2NrEg0KBXRpdGxlGAEgASgJEg4KBGRhdGEYAiABKAxIABIOCgR0ZXh0GAQgASgJSAASDQoDdXJsGAUgASgJSAASEgoKbWVkaWFfdHlwZRgDIAEoCRIsCghvcmlnaW5hbBgGIAEoCzIaLnRhaWxyYWNlLnYxLkNvbnRlbnREaWdlc3RCCAoGc291cmNlIkcKDFRvb2xVc2VCbG9jaxIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEg0KBWlucHV0GAMgASgJEg4KBnNlcnZlchgEIAEoCSJ2Cg9Ub29sUmVzdWx0QmxvY2sSEwoLdG9vbF91c2VfaWQYASABKAkSKgoHY29udGVudBgCIAMoCzIZLnRhaWxyYWNlLnYxLkNvbnRlbnRCbG9jaxIVCghpc19lcnJvchgDIAEoCEgAiAEBQgsKCV9pc19lcnJvciIwCg1UaGlua2luZ0Jsb2NrEgwKBHRleHQYASABKAkSEQoJc2lnbmF0dXJlGAIgASgJIk8KCENpdGF0aW9uEhAKCGRvY3VtZW50GAEgASgJEg0KBXF1b3RlGAIgASgJEhUKCHBvc2l0aW9uGAMgASgFSACIAQFCCwoJX3Bvc2l0aW9uKj8KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg0KCVJPTEVfVVNFUhABEhIKDlJPTEVfQVNTSVNUQU5UEAJiBnByb3RvMw");
+  fileDesc("Chl0YWlscmFjZS92MS9jb250ZW50LnByb3RvEgt0YWlscmFjZS52MSJWCgdNZXNzYWdlEh8KBHJvbGUYASABKA4yES50YWlscmFjZS52MS5Sb2xlEioKB2NvbnRlbnQYAiADKAsyGS50YWlscmFjZS52MS5Db250ZW50QmxvY2sivwIKDENvbnRlbnRCbG9jaxIOCgR0ZXh0GAEgASgJSAASKAoFaW1hZ2UYAiABKAsyFy50YWlscmFjZS52MS5JbWFnZUJsb2NrSAASLgoIZG9jdW1lbnQYAyABKAsyGi50YWlscmFjZS52MS5Eb2N1bWVudEJsb2NrSAASLQoIdG9vbF91c2UYBCABKAsyGS50YWlscmFjZS52MS5Ub29sVXNlQmxvY2tIABIzCgt0b29sX3Jlc3VsdBgFIAEoCzIcLnRhaWxyYWNlLnYxLlRvb2xSZXN1bHRCbG9ja0gAEi4KCHRoaW5raW5nGAYgASgLMhoudGFpbHJhY2UudjEuVGhpbmtpbmdCbG9ja0gAEigKCWNpdGF0aW9ucxgHIAMoCzIVLnRhaWxyYWNlLnYxLkNpdGF0aW9uQgcKBWJsb2NrIjMKDUNvbnRlbnREaWdlc3QSEgoKc2l6ZV9ieXRlcxgBIAEoBRIOCgZzaGEyNTYYAiABKAkidwoKSW1hZ2VCbG9jaxIOCgRkYXRhGAEgASgMSAASDQoDdXJsGAMgASgJSAASEgoKbWVkaWFfdHlwZRgCIAEoCRIsCghvcmlnaW5hbBgEIAEoCzIaLnRhaWxyYWNlLnYxLkNvbnRlbnREaWdlc3RCCAoGc291cmNlIpkBCg1Eb2N1bWVudEJsb2NrEg0KBXRpdGxlGAEgASgJEg4KBGRhdGEYAiABKAxIABIOCgR0ZXh0GAQgASgJSAASDQoDdXJsGAUgASgJSAASEgoKbWVkaWFfdHlwZRgDIAEoCRIsCghvcmlnaW5hbBgGIAEoCzIaLnRhaWxyYWNlLnYxLkNvbnRlbnREaWdlc3RCCAoGc291cmNlIlsKDFRvb2xVc2VCbG9jaxIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEg0KBWlucHV0GAMgASgJEg4KBnNlcnZlchgEIAEoCRISCgppbmNvbXBsZXRlGAUgASgIInYKD1Rvb2xSZXN1bHRCbG9jaxITCgt0b29sX3VzZV9pZBgBIAEoCRIqCgdjb250ZW50GAIgAygLMhkudGFpbHJhY2UudjEuQ29udGVudEJsb2NrEhUKCGlzX2Vycm9yGAMgASgISACIAQFCCwoJX2lzX2Vycm9yIjAKDVRoaW5raW5nQmxvY2sSDAoEdGV4dBgBIAEoCRIRCglzaWduYXR1cmUYAiABKAkiTwoIQ2l0YXRpb24SEAoIZG9jdW1lbnQYASABKAkSDQoFcXVvdGUYAiABKAkSFQoIcG9zaXRpb24YAyABKAVIAIgBAUILCglfcG9zaXRpb24qPwoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDQoJUk9MRV9VU0VSEAESEgoOUk9MRV9BU1NJU1RBTlQQAmIGcHJvdG8z");
 
 /**
  * One turn of the conversation.
@@ -305,6 +305,14 @@ export type ToolUseBlock = Message$1<"tailrace.v1.ToolUseBlock"> & {
    * @generated from field: string server = 4;
    */
   server: string;
+
+  /**
+   * Only in answers. True: the model was cut off within the call (by max_tokens or a budget, a failure or a cancel; the
+   * end says which), and `input` is the piece that had come. It is no call to be carried out or to be given back.
+   *
+   * @generated from field: bool incomplete = 5;
+   */
+  incomplete: boolean;
 };
 
 /**
@@ -329,7 +337,8 @@ export type ToolResultBlock = Message$1<"tailrace.v1.ToolResultBlock"> & {
 
   /**
    * The answer: text, image and document blocks. In requests and SubmitToolResults text, and images as bytes, are
-   * honoured so far. Those of MCP servers' tools have at most 512 KiB of images.
+   * honoured so far. Those of MCP servers' tools have at most 512 KiB of images. In answers a result of a tool that
+   * Tailrace runs has none at all while the tool is at work, and where the chat ended before it had answered.
    *
    * @generated from field: repeated tailrace.v1.ContentBlock content = 2;
    */

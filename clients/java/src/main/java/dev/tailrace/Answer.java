@@ -50,6 +50,8 @@ public final class Answer {
     final List<Part<Citation>> citations = new ArrayList<>();
     Part<ContentBlock> whole;
     Part<String> signature;
+    /** The sequence of the event that says that the call was cut off; 0 where none has. */
+    int incompleteAt;
 
     Block(int index, BlockKind kind, int sequence, String id, String name, String server) {
       this.index = index;
@@ -75,7 +77,13 @@ public final class Answer {
               made.setThinking(
                   ThinkingBlock.newBuilder().setText(text()).setSignature(signature == null ? "" : signature.value()));
           case BLOCK_KIND_TOOL_USE, BLOCK_KIND_SERVER_TOOL_USE ->
-              made.setToolUse(ToolUseBlock.newBuilder().setId(id).setName(name).setInput(text()).setServer(server));
+              made.setToolUse(
+                  ToolUseBlock.newBuilder()
+                      .setId(id)
+                      .setName(name)
+                      .setInput(text())
+                      .setServer(server)
+                      .setIncomplete(incompleteAt > 0));
           case BLOCK_KIND_TOOL_RESULT -> made.setToolResult(ToolResultBlock.newBuilder().setToolUseId(id));
           default -> made.setText(text());
         }
@@ -89,6 +97,7 @@ public final class Answer {
       citations.removeIf(citation -> citation.sequence() > last);
       if (whole != null && whole.sequence() > last) whole = null;
       if (signature != null && signature.sequence() > last) signature = null;
+      if (incompleteAt > last) incompleteAt = 0;
     }
   }
 
@@ -241,6 +250,7 @@ public final class Answer {
     BlockKind kind =
         stopped.getContent().hasToolResult() ? BlockKind.BLOCK_KIND_TOOL_RESULT : BlockKind.BLOCK_KIND_TEXT;
     Block block = block(stopped.getIndex(), kind);
+    if (stopped.getIncomplete()) block.incompleteAt = cursor;
     if (stopped.hasContent()) block.whole = new Part<>(cursor, stopped.getContent());
     else if (!stopped.getSignature().isEmpty()) block.signature = new Part<>(cursor, stopped.getSignature());
   }
