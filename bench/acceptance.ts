@@ -10,8 +10,8 @@ import { createSealing } from '../src/ops/sealing.ts';
 import { initiateChatStream } from '../src/rpc/calls/initiate-chat-stream.ts';
 import { messageFromBinary, messageFromJson } from '../src/rpc/request/request-checks.ts';
 import { boundBinaryValues, boundJsonValues } from '../src/rpc/request/request-values.ts';
-import { memoryLog } from '../test/support/memory-log.ts';
-import { TEST_MODEL_INFO } from '../test/support/test-model.ts';
+import { memoryLog } from '../test/support/chats/memory-log.ts';
+import { TEST_MODEL_INFO } from '../test/support/chats/test-model.ts';
 
 const SCHEMA = InitiateChatStreamRequestSchema;
 

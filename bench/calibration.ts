@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { openExchange } from '../src/nats/exchange.ts';
 import { publishFenced } from '../src/nats/publish-fenced.ts';
 import { recordHeaders } from '../src/nats/headers.ts';
-import { endWithUs } from '../test/support/left-behind.ts';
+import { endWithUs } from '../test/support/processes/left-behind.ts';
 import { nowUs } from './load.ts';
 import type { Summary } from './stats.ts';
 import { summary } from './stats.ts';

@@ -10,7 +10,7 @@ import type { ServerTool } from '../src/chat/ports/tool.ts';
 import { documentSearchTool } from '../src/tools/search/document-search.ts';
 import { summary } from './stats.ts';
 import { traceparentOf } from '../src/chat/trace.ts';
-import { toolRunScope } from '../test/support/tool-run-scope.ts';
+import { toolRunScope } from '../test/support/chats/tool-run-scope.ts';
 
 const PAGES = 1_000;
 const PAGE_CHARS = 3_000;

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { endWithUs, removeWithUs } from '../test/support/left-behind.ts';
+import { endWithUs, removeWithUs } from '../test/support/processes/left-behind.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 /** Linux counts CPU in ticks of 10 ms. */

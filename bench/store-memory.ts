@@ -8,7 +8,7 @@ import { RUN_TIMEOUT_MS } from '../src/chat/limits.ts';
 import type { StatusMark } from '../src/chat/ports/event-log.ts';
 import { openNats } from '../src/nats/adapter.ts';
 import { createNatsNodes } from '../test/chaos/nats-nodes.ts';
-import { SILENT, temporaryFolder } from '../test/support/nats.ts';
+import { SILENT, temporaryFolder } from '../test/support/processes/nats.ts';
 import { memoryMibOf } from './processes.ts';
 
 const counts = process.argv.slice(2).map(Number);

@@ -6,10 +6,10 @@
 //   node bench/tool-steps.ts
 import { StopReason } from '../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ModelClient } from '../src/chat/ports/model.ts';
-import { runWorker, untilOver } from '../test/support/chat-fixtures.ts';
-import { startNats } from '../test/support/nats.ts';
-import { ownTool, startWithTools } from '../test/support/own-tools.ts';
-import { TEST_MODEL_INFO } from '../test/support/test-model.ts';
+import { runWorker, untilOver } from '../test/support/chats/chat-fixtures.ts';
+import { startNats } from '../test/support/processes/nats.ts';
+import { ownTool, startWithTools } from '../test/support/chats/own-tools.ts';
+import { TEST_MODEL_INFO } from '../test/support/chats/test-model.ts';
 import { readFindings } from '../src/main/findings.ts';
 import { natsPublish } from './calibration.ts';
 import { summary } from './stats.ts';

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { BrowserContext, Page } from 'playwright-core';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { startNats, type TestNats } from '../support/processes/nats.ts';
 import { needs, notInCi } from '../support/needs.ts';
-import { type Proxy, startProxy } from '../support/proxy.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { type Proxy, startProxy } from '../support/processes/proxy.ts';
+import { startTestTailrace, type TestTailrace } from '../support/processes/tailrace.ts';
 import { type BrowserProcess, type OtherSite, startBrowser, startOtherSite } from './browser.ts';
 import type { Seen } from './site.ts';
 

@@ -7,9 +7,9 @@ import axe from 'axe-core';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { makeToken } from '../../src/rpc/edge/auth.ts';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
-import { startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
+import { startNats, temporaryFolder, type TestNats } from '../support/processes/nats.ts';
 import { needs, notInCi } from '../support/needs.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startTestTailrace, type TestTailrace } from '../support/processes/tailrace.ts';
 import { type BrowserProcess, complaintsOf, startBrowser } from './browser.ts';
 
 const WAIT_MS = 30_000;

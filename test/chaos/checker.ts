@@ -1,5 +1,5 @@
 // Holds a history against the laws. Pure: what it says depends on the history alone. Each rule has a
-// name, and test/unit/checker.test.ts feeds a false history to each.
+// name, and test/chaos/checker.test.ts feeds a false history to each.
 import { createHash } from 'node:crypto';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { isTerminal } from '../../src/chat/decisions/status.ts';

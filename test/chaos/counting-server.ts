@@ -2,7 +2,10 @@
 // and one that may not. By the official server library, over streamable HTTP, in the process of the checker.
 import { McpServer } from '@modelcontextprotocol/server';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ModernMcpServer, startModernMcpServer } from '../support/modern-mcp-server.ts';
+import {
+  type ModernMcpServer,
+  startModernMcpServer,
+} from '../support/servers/modern-mcp-server.ts';
 import { CountingInput, resultOfRun } from './counting-tools.ts';
 import type { ToolRun } from './history.ts';
 import { nowMs } from './history.ts';

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import type { WriteStream } from 'node:fs';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { endWithUs } from '../support/left-behind.ts';
+import { endWithUs } from '../support/processes/left-behind.ts';
 import { tellIfItFails } from '../support/tell.ts';
 import { within } from '../support/until.ts';
 

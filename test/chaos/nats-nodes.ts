@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EMBEDDED_NATS_MAX_PAYLOAD_BYTES } from '../../src/chat/limits.ts';
-import { natsServerProgram } from '../support/nats.ts';
+import { natsServerProgram } from '../support/processes/nats.ts';
 import type { Member } from './member.ts';
 import { createMember } from './member.ts';
 import type { Network } from './network.ts';

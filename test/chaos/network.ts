@@ -1,9 +1,9 @@
 // The network between the processes of a cluster: who listens where, by which address one reaches
 // another, and cuts between any two of them. Here on loopback, with proxies for the pairs that may be cut;
 // namespaces.ts has the same with networks of the kernel's own.
-import { freePort } from '../support/free-port.ts';
-import type { Proxy } from '../support/proxy.ts';
-import { startProxy } from '../support/proxy.ts';
+import { freePort } from '../support/processes/free-port.ts';
+import type { Proxy } from '../support/processes/proxy.ts';
+import { startProxy } from '../support/processes/proxy.ts';
 
 /** Where a process runs. */
 export interface Site {

@@ -1,7 +1,7 @@
 // Runs the partitions, in networks of its own (--namespaces, as the root of a namespace that `inNamespaces`
 // made) or through proxies. Exits with 1 where a promise is broken.
 import { parseArgs } from 'node:util';
-import { temporaryFolder } from '../support/nats.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
 import { namespaces } from './namespaces.ts';
 import { loopback } from './network.ts';
 import { runPartitions } from './partition.ts';

@@ -22,11 +22,11 @@ import {
   startCli,
   tailrace,
   tailraceJson,
-} from '../support/cli.ts';
+} from '../support/processes/cli.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { temporaryFolder } from '../support/nats.ts';
-import { startProxy } from '../support/proxy.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
+import { startProxy } from '../support/processes/proxy.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
 import { until } from '../support/until.ts';
 
 const { model, tailrace: server } = await forAllTests(startScripted());

@@ -6,9 +6,9 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { BIN, tailrace } from '../support/cli.ts';
+import { BIN, tailrace } from '../support/processes/cli.ts';
 import { needs } from '../support/needs.ts';
-import { temporaryFolder } from '../support/nats.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
 
 const run = promisify(execFile);
 const folder = temporaryFolder();

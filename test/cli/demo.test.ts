@@ -4,10 +4,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
-import { BIN, startCli, startProgram, tailrace } from '../support/cli.ts';
-import { natsServerProgram, temporaryFolder } from '../support/nats.ts';
+import { BIN, startCli, startProgram, tailrace } from '../support/processes/cli.ts';
+import { natsServerProgram, temporaryFolder } from '../support/processes/nats.ts';
 import { needs } from '../support/needs.ts';
-import { isAlive } from '../support/tailrace-process.ts';
+import { isAlive } from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
 
 const NOTES = join(import.meta.dirname, '../../demo/mills.txt');

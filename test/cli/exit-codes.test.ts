@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { EXIT, EXIT_MEANINGS } from '../../src/cli/outcome/exit-codes.ts';
 import { makeToken } from '../../src/rpc/edge/auth.ts';
 import { scripted } from '../model-server/model-server.ts';
-import { startCli, tailrace } from '../support/cli.ts';
+import { startCli, tailrace } from '../support/processes/cli.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { temporaryFolder } from '../support/nats.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
 
 const { token, line } = makeToken('acme');
 const folder = temporaryFolder();

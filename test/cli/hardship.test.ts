@@ -8,10 +8,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { EXIT } from '../../src/cli/outcome/exit-codes.ts';
-import { BIN, tailrace } from '../support/cli.ts';
-import { startNats, temporaryFolder } from '../support/nats.ts';
+import { BIN, tailrace } from '../support/processes/cli.ts';
+import { startNats, temporaryFolder } from '../support/processes/nats.ts';
 import { startModelServer } from '../model-server/model-server.ts';
-import { startTestTailrace } from '../support/tailrace.ts';
+import { startTestTailrace } from '../support/processes/tailrace.ts';
 
 const NOBODY = { TAILRACE_ADDRESS: 'http://127.0.0.1:1' };
 

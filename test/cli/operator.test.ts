@@ -6,12 +6,17 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as z from 'zod';
 import { startModelServer } from '../model-server/model-server.ts';
-import { startCli, tailrace, tailraceJson } from '../support/cli.ts';
-import { anyTool, startMcpServer } from '../support/mcp-server.ts';
-import { natsServerProgram, startNats, temporaryFolder, type TestNats } from '../support/nats.ts';
-import { natsUrl, startTestTailrace } from '../support/tailrace.ts';
+import { startCli, tailrace, tailraceJson } from '../support/processes/cli.ts';
+import { anyTool, startMcpServer } from '../support/servers/mcp-server.ts';
+import {
+  natsServerProgram,
+  startNats,
+  temporaryFolder,
+  type TestNats,
+} from '../support/processes/nats.ts';
+import { natsUrl, startTestTailrace } from '../support/processes/tailrace.ts';
 
-const MCP_PROGRAM = join(import.meta.dirname, '../support/stdio-mcp-server.ts');
+const MCP_PROGRAM = join(import.meta.dirname, '../support/servers/stdio-mcp-server.ts');
 const folder = temporaryFolder();
 let nats: TestNats;
 

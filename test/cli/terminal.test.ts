@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { scripted } from '../model-server/model-server.ts';
-import { startOnTerminal, tailrace } from '../support/cli.ts';
+import { startOnTerminal, tailrace } from '../support/processes/cli.ts';
 import { grpcClient } from '../support/clients.ts';
 import { needs } from '../support/needs.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { startProxy } from '../support/proxy.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
+import { startProxy } from '../support/processes/proxy.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
 
 const { model, tailrace: server } = await forAllTests(startScripted());
 

@@ -11,8 +11,8 @@ import type { ChatSnapshot, ChatUpdate } from '../../clients/typescript/src/tail
 import { ChatStreamStatus, createTailraceClient } from '../../clients/typescript/src/tailrace.ts';
 import { scripted } from '../model-server/model-server.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { startProxy } from '../support/proxy.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
+import { startProxy } from '../support/processes/proxy.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
 
 const { tailrace } = await forAllTests(startScripted());
 

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { program } from '../../scripts/checks/program.ts';
 import { staleClients } from '../../scripts/clients/generate.ts';
 import { generatorsAreThere, PYTHON, TOOLCHAINS } from '../../scripts/clients/toolchains.ts';
-import { temporaryFolder } from '../support/nats.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
 import { notInCi } from '../support/needs.ts';
 
 const CLIENTS = join(import.meta.dirname, '../../clients');

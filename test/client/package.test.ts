@@ -8,9 +8,9 @@ import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { startNats, type TestNats } from '../support/processes/nats.ts';
 import { type PlainWords, startPlainWords } from '../support/plain-words.ts';
-import { startTestTailrace, type TestTailrace } from '../support/tailrace.ts';
+import { startTestTailrace, type TestTailrace } from '../support/processes/tailrace.ts';
 
 const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '../..');

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { McpServerSchema } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { createAddressGuard } from '../../src/tools/fetch/address-guard.ts';
 import { openMcpTools } from '../../src/tools/mcp/mcp-tools.ts';
-import { mcpParts, toolRunScope } from '../support/tool-run-scope.ts';
+import { mcpParts, toolRunScope } from '../support/chats/tool-run-scope.ts';
 
 const url = process.argv.at(-1) ?? '';
 const allowed = new BlockList();

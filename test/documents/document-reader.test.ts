@@ -6,8 +6,8 @@ import { after, test } from 'node:test';
 import type { DocumentReading } from '../../src/chat/ports/document.ts';
 import type { DocumentKind } from '../../src/chat/media-type.ts';
 import { createDocumentReader } from '../../src/documents/document-reader.ts';
-import { chatKey } from '../support/chat-fixtures.ts';
-import { SILENT } from '../support/nats.ts';
+import { chatKey } from '../support/chats/chat-fixtures.ts';
+import { SILENT } from '../support/processes/nats.ts';
 import { until } from '../support/until.ts';
 import { docxOf, paragraph, pdfWithContent, pdfWithPages, sayingSize } from './made-files.ts';
 

@@ -13,7 +13,7 @@ import { canonicalRequest } from '../../src/chat/request/canonical.ts';
 import { chatClient, PROTOCOLS } from '../support/clients.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
 
 const SCHEMA = InitiateChatStreamRequestSchema;
 const VALID_RUNS = 40;

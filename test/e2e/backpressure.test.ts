@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { grpcClient } from '../support/clients.ts';
-import { startNats } from '../support/nats.ts';
-import { stalledObserver, type StalledObserver } from '../support/stalled-observer.ts';
-import { natsUrl } from '../support/tailrace.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
-import { bytesOf, watchToEnd } from '../support/watch-chat.ts';
-import { writeChat, type WrittenChat } from '../support/written-chat.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { stalledObserver, type StalledObserver } from '../support/chats/stalled-observer.ts';
+import { natsUrl } from '../support/processes/tailrace.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
+import { bytesOf, watchToEnd } from '../support/chats/watch-chat.ts';
+import { writeChat, type WrittenChat } from '../support/chats/written-chat.ts';
 
 const MIB = 1024 * 1024;
 const STALLED = 50;

@@ -15,8 +15,8 @@ import { chatClient, PROTOCOLS } from '../support/clients.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
 import { HANGS_MS, within } from '../support/until.ts';
 import { refused } from '../support/refusal.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
-import { Watch, watchToEnd } from '../support/watch-chat.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
+import { Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 import { scripted } from '../model-server/model-server.ts';
 
 interface Initiate {

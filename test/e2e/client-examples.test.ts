@@ -6,8 +6,8 @@ import { test } from 'node:test';
 import { program } from '../../scripts/checks/program.ts';
 import { PYTHON, TOOLCHAINS } from '../../scripts/clients/toolchains.ts';
 import { startModelServer } from '../model-server/model-server.ts';
-import { temporaryFolder } from '../support/nats.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
 import { notInCi } from '../support/needs.ts';
 
 const CLIENTS = join(import.meta.dirname, '../../clients');

@@ -8,7 +8,7 @@ import {
   StopReason,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
-import { PNG } from '../support/content.ts';
+import { PNG } from '../support/chats/content.ts';
 import {
   asking,
   answer,
@@ -16,11 +16,11 @@ import {
   startWaiting,
   payloads,
   SCHEMA,
-} from '../support/client-tool-chats.ts';
+} from '../support/chats/client-tool-chats.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
 import { refusalOf } from '../support/refusal.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
-import { Watch, watchToEnd } from '../support/watch-chat.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
+import { Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 
 const { model, client } = await forAllTests(startScripted());

@@ -5,11 +5,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startModelServer } from '../model-server/model-server.ts';
-import { BIN, type Running, startProgramOnTerminal } from '../support/cli.ts';
+import { BIN, type Running, startProgramOnTerminal } from '../support/processes/cli.ts';
 import { grpcClient } from '../support/clients.ts';
 import { needs } from '../support/needs.ts';
-import { temporaryFolder } from '../support/nats.ts';
-import { baseEnvironment, isAlive } from '../support/tailrace-process.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
+import { baseEnvironment, isAlive } from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
 
 const skip = needs('python3');

@@ -17,12 +17,12 @@ import type { ContentBlockSchema } from '../../gen/tailrace/v1/content_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { scripted } from '../model-server/model-server.ts';
 import { chatClient, type ChatClient, PROTOCOLS } from '../support/clients.ts';
-import { DOCX, PNG } from '../support/content.ts';
+import { DOCX, PNG } from '../support/chats/content.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
 import { until } from '../support/until.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 
 type Request = MessageInitShape<typeof ChatRequestSchema>;
 type Block = MessageInitShape<typeof ContentBlockSchema>;

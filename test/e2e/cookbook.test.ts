@@ -12,10 +12,13 @@ import { PYTHON, TOOLCHAINS } from '../../scripts/clients/toolchains.ts';
 import { startBrowser } from '../browser/browser.ts';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 import { type DocBlock, differences, docBlocks, runInShell } from '../support/doc-blocks.ts';
-import { freePort } from '../support/free-port.ts';
+import { freePort } from '../support/processes/free-port.ts';
 import { needs, notInCi } from '../support/needs.ts';
 import { type PlainWords, startPlainWords } from '../support/plain-words.ts';
-import { startTailraceProcess, type TailraceProcess } from '../support/tailrace-process.ts';
+import {
+  startTailraceProcess,
+  type TailraceProcess,
+} from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
 
 const run = promisify(execFile);

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ToolChoiceMode } from '../../gen/tailrace/v1/chat_request_pb.ts';
 import { ChatStreamView, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { asking, payloads } from '../support/client-tool-chats.ts';
+import { asking, payloads } from '../support/chats/client-tool-chats.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
-import { resultsIn, serverTools } from '../support/tool-calls.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
+import { resultsIn, serverTools } from '../support/chats/tool-calls.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 
 const { client } = await forAllTests(startScripted());
 

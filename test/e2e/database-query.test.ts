@@ -14,13 +14,13 @@ import { sealKeyText } from '../../src/ops/seal-keys.ts';
 import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { temporaryFolder } from '../support/nats.ts';
-import { ADMIN_PASSWORD, needsPostgres, startPostgres } from '../support/postgres.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
+import { ADMIN_PASSWORD, needsPostgres, startPostgres } from '../support/servers/postgres.ts';
 import { refused } from '../support/refusal.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
-import { callsOf, resultsIn, serverTools } from '../support/tool-calls.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
+import { callsOf, resultsIn, serverTools } from '../support/chats/tool-calls.ts';
 import { until } from '../support/until.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 
 const folder = temporaryFolder();
 const open = join(folder.path, 'open');

@@ -7,23 +7,23 @@ import { describe, test } from 'node:test';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ACK_WAIT_MS } from '../../src/chat/limits.ts';
-import { initiateRequest } from '../support/chat-fixtures.ts';
+import { initiateRequest } from '../support/chats/chat-fixtures.ts';
 import type { ChatClient } from '../support/clients.ts';
 import { grpcClient } from '../support/clients.ts';
-import { startNats, temporaryFolder } from '../support/nats.ts';
-import { startProxy } from '../support/proxy.ts';
+import { startNats, temporaryFolder } from '../support/processes/nats.ts';
+import { startProxy } from '../support/processes/proxy.ts';
 import { refusalOf, refused } from '../support/refusal.ts';
-import { takenIn } from '../support/taken.ts';
-import { natsUrl } from '../support/tailrace.ts';
+import { takenIn } from '../support/chats/taken.ts';
+import { natsUrl } from '../support/processes/tailrace.ts';
 import {
   failedStart,
   isAlive,
   launchTailrace,
   startTailraceProcess,
   type TailraceProcess,
-} from '../support/tailrace-process.ts';
+} from '../support/processes/tailrace-process.ts';
 import { HANGS_MS, until, within } from '../support/until.ts';
-import { Watch, watchToEnd } from '../support/watch-chat.ts';
+import { Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 

@@ -8,10 +8,10 @@ import { createServer as createTlsServer } from 'node:tls';
 import { makeToken } from '../../src/rpc/edge/auth.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import { differences, docBlocks, runInShell } from '../support/doc-blocks.ts';
-import { temporaryFolder } from '../support/nats.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
 import { needs } from '../support/needs.ts';
 import { startPlainWords } from '../support/plain-words.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
 import { CERTIFICATE } from '../tools/certificate.ts';
 
 const ROOT = join(import.meta.dirname, '../..');

@@ -10,13 +10,13 @@ import {
   StopReason,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
-import { initiateRequest } from '../support/chat-fixtures.ts';
+import { initiateRequest } from '../support/chats/chat-fixtures.ts';
 import { grpcClient } from '../support/clients.ts';
-import { temporaryFolder } from '../support/nats.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
 import { needs } from '../support/needs.ts';
 import { refused } from '../support/refusal.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
-import { Watch, watchToEnd } from '../support/watch-chat.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
+import { Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 
 test(
   'with nothing configured the embedded model answers, with true usage; a cancel stops it',

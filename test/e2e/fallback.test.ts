@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
-import { initiateRequest } from '../support/chat-fixtures.ts';
+import { initiateRequest } from '../support/chats/chat-fixtures.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { temporaryFolder } from '../support/nats.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 import { scripted } from '../model-server/model-server.ts';
 
 const folder = temporaryFolder();

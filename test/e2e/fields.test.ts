@@ -18,11 +18,11 @@ import type { InitiateChatStreamRequestSchema } from '../../gen/tailrace/v1/chat
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { temporaryFolder } from '../support/nats.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
 import { refused } from '../support/refusal.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
 import { until } from '../support/until.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 import { scripted } from '../model-server/model-server.ts';
 
 const { nats, model, client } = await forAllTests(startScripted());

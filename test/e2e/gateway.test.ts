@@ -10,13 +10,13 @@ import {
   StopReason,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { startEmbeddedModel } from '../../src/model/embedded/embedded-model.ts';
-import { initiateRequest } from '../support/chat-fixtures.ts';
+import { initiateRequest } from '../support/chats/chat-fixtures.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { type Gateway, startGateway } from '../support/gateway.ts';
-import { startNats, temporaryFolder } from '../support/nats.ts';
+import { type Gateway, startGateway } from '../support/servers/gateway.ts';
+import { startNats, temporaryFolder } from '../support/processes/nats.ts';
 import { needs, setUp } from '../support/needs.ts';
-import { startTestTailrace } from '../support/tailrace.ts';
-import { type Watch, watchToEnd } from '../support/watch-chat.ts';
+import { startTestTailrace } from '../support/processes/tailrace.ts';
+import { type Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 

@@ -11,14 +11,17 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
 } from '../../gen/grpc/health/v1/health_pb.ts';
 import { ChatStreamStatus, ChatStreamView } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { initiateRequest } from '../support/chat-fixtures.ts';
+import { initiateRequest } from '../support/chats/chat-fixtures.ts';
 import { chatClient, grpcJsTransport, WAYS } from '../support/clients.ts';
-import { temporaryFolder } from '../support/nats.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
 import { needs } from '../support/needs.ts';
 import { refused } from '../support/refusal.ts';
-import { startTailraceProcess, type TailraceProcess } from '../support/tailrace-process.ts';
+import {
+  startTailraceProcess,
+  type TailraceProcess,
+} from '../support/processes/tailrace-process.ts';
 import { HANGS_MS, within } from '../support/until.ts';
-import { Watch, watchToEnd } from '../support/watch-chat.ts';
+import { Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 
 const SERVICE = 'tailrace.v1.ChatStreamService';

@@ -11,11 +11,11 @@ import {
   StopReason,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { MAX_MODEL_CALLS, MAX_TURNS } from '../../src/chat/limits.ts';
-import { initiateRequest } from '../support/chat-fixtures.ts';
+import { initiateRequest } from '../support/chats/chat-fixtures.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
-import { type Watch, watchToEnd } from '../support/watch-chat.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
+import { type Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 

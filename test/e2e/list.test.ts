@@ -15,12 +15,12 @@ import {
   TENANT,
   untilOver,
   NO_LIST,
-} from '../support/chat-fixtures.ts';
+} from '../support/chats/chat-fixtures.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { handModel, promptModel } from '../support/hand-model.ts';
-import { SILENT, startNats } from '../support/nats.ts';
+import { handModel, promptModel } from '../support/chats/hand-model.ts';
+import { SILENT, startNats } from '../support/processes/nats.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestApi } from '../support/tailrace.ts';
+import { startTestApi } from '../support/processes/tailrace.ts';
 import { until } from '../support/until.ts';
 
 async function idsOf(

@@ -4,13 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { initiateRequest } from '../support/chat-fixtures.ts';
-import { BIN, startProgram } from '../support/cli.ts';
+import { initiateRequest } from '../support/chats/chat-fixtures.ts';
+import { BIN, startProgram } from '../support/processes/cli.ts';
 import { grpcClient } from '../support/clients.ts';
-import { temporaryFolder } from '../support/nats.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
 import { refused } from '../support/refusal.ts';
-import { baseEnvironment, startTailraceProcess } from '../support/tailrace-process.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+import { baseEnvironment, startTailraceProcess } from '../support/processes/tailrace-process.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 

@@ -13,18 +13,18 @@ import {
   MAX_MCP_TOOLS,
   MAX_TOOL_RESULT_CHARS,
 } from '../../src/chat/limits.ts';
-import { startEverything } from '../support/everything-server.ts';
+import { startEverything } from '../support/servers/everything-server.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { calling, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
+import { calling, startMcpChats, warningsIn } from '../support/chats/mcp-chats.ts';
 import {
   anyTool,
   type McpAsk,
   type Reply,
   startMcpServer,
   textResult,
-} from '../support/mcp-server.ts';
-import { resultsIn } from '../support/tool-calls.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+} from '../support/servers/mcp-server.ts';
+import { resultsIn } from '../support/chats/tool-calls.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 
 const chats = await forAllTests(startMcpChats());
 const everything = await forAllTests(startEverything('streamableHttp'));

@@ -8,12 +8,12 @@ import {
   FailureReason,
 } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { startEverything } from '../support/everything-server.ts';
+import { startEverything } from '../support/servers/everything-server.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { calling, startMcpChats } from '../support/mcp-chats.ts';
-import { anyTool, type Reply, startMcpServer } from '../support/mcp-server.ts';
-import { resultsIn } from '../support/tool-calls.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+import { calling, startMcpChats } from '../support/chats/mcp-chats.ts';
+import { anyTool, type Reply, startMcpServer } from '../support/servers/mcp-server.ts';
+import { resultsIn } from '../support/chats/tool-calls.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 
 const NOT_MCP: Reply = { raw: (response) => void response.end('<html>not here</html>') };
 

@@ -11,9 +11,9 @@ import type { ContentBlock } from '../../gen/tailrace/v1/content_pb.ts';
 import type { Event } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_TOOL_RESULT_IMAGE_BYTES } from '../../src/chat/limits.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { calling, startMcpChats } from '../support/mcp-chats.ts';
-import { anyTool, startMcpServer } from '../support/mcp-server.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+import { calling, startMcpChats } from '../support/chats/mcp-chats.ts';
+import { anyTool, startMcpServer } from '../support/servers/mcp-server.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 
 const MAGIC = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 /** By the name of the tool that answers with it. */

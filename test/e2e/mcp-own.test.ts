@@ -7,16 +7,16 @@ import { after, test } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import { MAX_MCP_LOG_LINE_CHARS, MAX_MCP_LOG_LINES } from '../../src/chat/limits.ts';
-import { EVERYTHING_PROGRAM } from '../support/everything-server.ts';
+import { EVERYTHING_PROGRAM } from '../support/servers/everything-server.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { calling, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
-import { anyTool, startMcpServer, textResult } from '../support/mcp-server.ts';
-import { isAlive } from '../support/tailrace-process.ts';
+import { calling, startMcpChats, warningsIn } from '../support/chats/mcp-chats.ts';
+import { anyTool, startMcpServer, textResult } from '../support/servers/mcp-server.ts';
+import { isAlive } from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
-import { resultsIn } from '../support/tool-calls.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+import { resultsIn } from '../support/chats/tool-calls.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 
-const BY_HAND = join(import.meta.dirname, '../support/stdio-mcp-server.ts');
+const BY_HAND = join(import.meta.dirname, '../support/servers/stdio-mcp-server.ts');
 const KEY = 'planted-key-of-the-operator';
 
 const dir = await mkdtemp(join(tmpdir(), 'tailrace-mcp-own-'));

@@ -5,9 +5,9 @@ import { inspect } from 'node:util';
 import { toJsonString } from '@bufbuild/protobuf';
 import { EventSchema } from '../../gen/tailrace/v1/event_pb.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { calling, startMcpChats, warningsIn } from '../support/mcp-chats.ts';
-import { anyTool, type McpAsk, startMcpServer, textResult } from '../support/mcp-server.ts';
-import { resultsIn } from '../support/tool-calls.ts';
+import { calling, startMcpChats, warningsIn } from '../support/chats/mcp-chats.ts';
+import { anyTool, type McpAsk, startMcpServer, textResult } from '../support/servers/mcp-server.ts';
+import { resultsIn } from '../support/chats/tool-calls.ts';
 
 const chats = await forAllTests(startMcpChats());
 

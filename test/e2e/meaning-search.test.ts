@@ -9,9 +9,9 @@ import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { WarningReason } from '../../gen/tailrace/v1/event_pb.ts';
 import { scripted } from '../model-server/model-server.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
-import { temporaryFolder } from '../support/nats.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
-import { type Watch, watchToEnd } from '../support/watch-chat.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
+import { type Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 
 const folder = temporaryFolder();
 

@@ -11,13 +11,13 @@ import {
 import { createRegistry } from '../../src/model/registry.ts';
 import { oneServer } from '../../src/model/settings/registry-spec.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
-import { type ChatInit, initiateRequest, runWorker } from '../support/chat-fixtures.ts';
+import { type ChatInit, initiateRequest, runWorker } from '../support/chats/chat-fixtures.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { startNats, type TestNats } from '../support/processes/nats.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestApi, startTestTailrace } from '../support/tailrace.ts';
+import { startTestApi, startTestTailrace } from '../support/processes/tailrace.ts';
 import { until } from '../support/until.ts';
-import { type Watch, watchToEnd } from '../support/watch-chat.ts';
+import { type Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 

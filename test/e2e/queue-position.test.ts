@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { initiateRequest, runWorker } from '../support/chat-fixtures.ts';
+import { initiateRequest, runWorker } from '../support/chats/chat-fixtures.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { startTestApi } from '../support/tailrace.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startTestApi } from '../support/processes/tailrace.ts';
 import { until } from '../support/until.ts';
-import { Watch } from '../support/watch-chat.ts';
+import { Watch } from '../support/chats/watch-chat.ts';
 
 const PRIORITIES = [5, 5, 2, 5, 8, 2];
 /** By priority and then by age: the chats' places when the last has come. */

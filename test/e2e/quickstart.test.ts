@@ -4,9 +4,9 @@ import { readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type ModelServer, scripted, startModelServer } from '../model-server/model-server.ts';
-import { type Running, startProgramOnTerminal } from '../support/cli.ts';
-import { freePort } from '../support/free-port.ts';
-import { natsServerProgram, temporaryFolder } from '../support/nats.ts';
+import { type Running, startProgramOnTerminal } from '../support/processes/cli.ts';
+import { freePort } from '../support/processes/free-port.ts';
+import { natsServerProgram, temporaryFolder } from '../support/processes/nats.ts';
 import { needs } from '../support/needs.ts';
 import { startPlainWords } from '../support/plain-words.ts';
 

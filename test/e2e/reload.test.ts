@@ -5,11 +5,11 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
-import { initiateRequest } from '../support/chat-fixtures.ts';
+import { initiateRequest } from '../support/chats/chat-fixtures.ts';
 import { type ChatClient, grpcClient } from '../support/clients.ts';
-import { temporaryFolder } from '../support/nats.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
-import { Watch, watchToEnd } from '../support/watch-chat.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
+import { Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 
 /** As operators should: never cut short while it is read. */

@@ -19,9 +19,9 @@ import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
-import { callsOf, resultsIn, serverTools } from '../support/tool-calls.ts';
-import { type Watch, watchToEnd } from '../support/watch-chat.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
+import { callsOf, resultsIn, serverTools } from '../support/chats/tool-calls.ts';
+import { type Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 
 const { model, tailrace, client } = await forAllTests(
   startScripted(() => ({ TAILRACE_FETCH_ALLOW: '127.0.0.1' })),

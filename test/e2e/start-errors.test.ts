@@ -5,8 +5,8 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { temporaryFolder } from '../support/nats.ts';
-import { failedStart, startTailraceProcess } from '../support/tailrace-process.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
+import { failedStart, startTailraceProcess } from '../support/processes/tailrace-process.ts';
 
 test('a start that cannot succeed says which variable is wrong, what it is, and what would be right', async () => {
   using folder = temporaryFolder();

@@ -16,8 +16,8 @@ import { BlockKind } from '../../gen/tailrace/v1/event_pb.ts';
 import { chatClient, PROTOCOLS } from '../support/clients.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
 import { refused } from '../support/refusal.ts';
-import { startScripted } from '../support/scripted-tailrace.ts';
-import { type Watch, watchToEnd } from '../support/watch-chat.ts';
+import { startScripted } from '../support/processes/scripted-tailrace.ts';
+import { type Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 import { scripted } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
 

@@ -10,13 +10,13 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
 } from '../../gen/grpc/health/v1/health_pb.ts';
 import { makeToken } from '../../src/rpc/edge/auth.ts';
-import { initiateRequest } from '../support/chat-fixtures.ts';
+import { initiateRequest } from '../support/chats/chat-fixtures.ts';
 import { chatClient, type ChatClient, grpcClient, PROTOCOLS } from '../support/clients.ts';
-import { temporaryFolder } from '../support/nats.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
 import { refused, type Refusal } from '../support/refusal.ts';
-import { failedStart, startTailraceProcess } from '../support/tailrace-process.ts';
+import { failedStart, startTailraceProcess } from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
-import { Watch, watchToEnd } from '../support/watch-chat.ts';
+import { Watch, watchToEnd } from '../support/chats/watch-chat.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 
 /** What each call says about an id that is not the caller's. */

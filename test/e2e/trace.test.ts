@@ -1,11 +1,11 @@
 // The caller's trace and correlation id, from the call over the log to the model server.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { initiateRequest } from '../support/chat-fixtures.ts';
+import { initiateRequest } from '../support/chats/chat-fixtures.ts';
 import { grpcClient } from '../support/clients.ts';
-import { startNats } from '../support/nats.ts';
-import { startTestTailrace } from '../support/tailrace.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startTestTailrace } from '../support/processes/tailrace.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 import { startModelServer } from '../model-server/model-server.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';

@@ -10,21 +10,26 @@ import { openTracing } from '../../src/ops/tracing.ts';
 import { readTracing } from '../../src/ops/tracing-settings.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
-import { initiateRequest, runWorker, startChat, untilOver } from '../support/chat-fixtures.ts';
-import { claimedWriter } from '../support/claims.ts';
+import {
+  initiateRequest,
+  runWorker,
+  startChat,
+  untilOver,
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter } from '../support/chats/claims.ts';
 import type { ChatClient } from '../support/clients.ts';
 import { grpcClient } from '../support/clients.ts';
-import type { Collector, SeenSpan } from '../support/collector.ts';
-import { startCollector } from '../support/collector.ts';
-import { handModel } from '../support/hand-model.ts';
-import { SILENT, startNats, temporaryFolder } from '../support/nats.ts';
-import { callThem, ownTool, startWithTools } from '../support/own-tools.ts';
+import type { Collector, SeenSpan } from '../support/servers/collector.ts';
+import { startCollector } from '../support/servers/collector.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { SILENT, startNats, temporaryFolder } from '../support/processes/nats.ts';
+import { callThem, ownTool, startWithTools } from '../support/chats/own-tools.ts';
 import { refused } from '../support/refusal.ts';
-import { natsUrl } from '../support/tailrace.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
+import { natsUrl } from '../support/processes/tailrace.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
-import type { TerminalEvent } from '../support/watch-chat.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
+import type { TerminalEvent } from '../support/chats/watch-chat.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const CALLER_SPAN = 'b7ad6b7169203331';

@@ -39,7 +39,7 @@ export function recordOf(stored: StoredRecord): LogRecord {
 
 const tails = new WeakMap<readonly StoredRecord[], LogTail>();
 
-/** What EventLog.tail answers; test/support/memory-log.ts does the same with encoded records. */
+/** What EventLog.tail answers; test/support/chats/memory-log.ts does the same with encoded records. */
 export function tailOf(log: readonly StoredRecord[]): LogTail | undefined {
   const last = log.at(-1);
   if (last === undefined) return undefined;

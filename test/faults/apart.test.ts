@@ -9,16 +9,16 @@ import { APART_PROCESSES, MAX_ATTEMPTS } from '../../src/chat/limits.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { scripted, startModelServer, type ModelServer } from '../model-server/model-server.ts';
 import type { ScriptInput } from '../model-server/script.ts';
-import { assertTrueLog, cancel, startChat, untilOver } from '../support/chat-fixtures.ts';
-import { claimedWriter } from '../support/claims.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
-import { LITTLE_MEMORY, startPoison } from '../support/poison.ts';
-import { natsUrl } from '../support/tailrace.ts';
+import { assertTrueLog, cancel, startChat, untilOver } from '../support/chats/chat-fixtures.ts';
+import { claimedWriter } from '../support/chats/claims.ts';
+import { startNats, type TestNats } from '../support/processes/nats.ts';
+import { LITTLE_MEMORY, startPoison } from '../support/processes/poison.ts';
+import { natsUrl } from '../support/processes/tailrace.ts';
 import {
   isAlive,
   startTailraceProcess,
   type TailraceProcess,
-} from '../support/tailrace-process.ts';
+} from '../support/processes/tailrace-process.ts';
 import { HANGS_MS, until, within } from '../support/until.ts';
 
 const TOKENS = 30;

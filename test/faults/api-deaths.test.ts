@@ -14,16 +14,16 @@ import {
   runWorker,
   startChat,
   untilOver,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter } from '../support/claims.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter } from '../support/chats/claims.ts';
 import type { ChatClient } from '../support/clients.ts';
 import { grpcClient } from '../support/clients.ts';
-import { promptModel } from '../support/hand-model.ts';
-import { startNats, type TestNats } from '../support/nats.ts';
+import { promptModel } from '../support/chats/hand-model.ts';
+import { startNats, type TestNats } from '../support/processes/nats.ts';
 import { refused } from '../support/refusal.ts';
-import { startStepProxy, type Step } from '../support/step-proxy.ts';
-import { startTestApi } from '../support/tailrace.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
+import { startStepProxy, type Step } from '../support/processes/step-proxy.ts';
+import { startTestApi } from '../support/processes/tailrace.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
 import { HANGS_MS, until, within } from '../support/until.ts';
 import { startModelServer } from '../model-server/model-server.ts';
 

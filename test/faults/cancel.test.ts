@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
-import { assertTrueLog, chatKey, initiateRequest } from '../support/chat-fixtures.ts';
+import { assertTrueLog, chatKey, initiateRequest } from '../support/chats/chat-fixtures.ts';
 import { grpcClient } from '../support/clients.ts';
-import { startNats } from '../support/nats.ts';
-import { natsUrl } from '../support/tailrace.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { natsUrl } from '../support/processes/tailrace.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
-import { Watch } from '../support/watch-chat.ts';
+import { Watch } from '../support/chats/watch-chat.ts';
 
 const { CANCELLED } = ChatStreamStatus;
 

@@ -7,10 +7,10 @@ import { startCluster } from '../chaos/cluster.ts';
 import type { Member } from '../chaos/member.ts';
 import { leaderOf, untilHealthy } from '../chaos/faults.ts';
 import { scripted } from '../model-server/model-server.ts';
-import { initiateRequest } from '../support/chat-fixtures.ts';
+import { initiateRequest } from '../support/chats/chat-fixtures.ts';
 import { grpcClient } from '../support/clients.ts';
 import { until } from '../support/until.ts';
-import { Watch } from '../support/watch-chat.ts';
+import { Watch } from '../support/chats/watch-chat.ts';
 
 const NOT_ITS_OWN = 'the chat is not this run’s any more';
 /** Longer than the ack wait and an election together. */

@@ -7,13 +7,13 @@ import type { ChatKey } from '../../src/chat/chat-key.ts';
 import { RUN_TIMEOUT_GRACE_MS, RUN_TIMEOUT_MS, START_DEADLINE_MS } from '../../src/chat/limits.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
-import { assertTrueLog, startChat, startedAt, untilOver } from '../support/chat-fixtures.ts';
-import { claimedWriter } from '../support/claims.ts';
+import { assertTrueLog, startChat, startedAt, untilOver } from '../support/chats/chat-fixtures.ts';
+import { claimedWriter } from '../support/chats/claims.ts';
 import { grpcClient } from '../support/clients.ts';
-import { embeddedNats, openAdapter, temporaryFolder } from '../support/nats.ts';
+import { embeddedNats, openAdapter, temporaryFolder } from '../support/processes/nats.ts';
 import { refused } from '../support/refusal.ts';
-import { natsUrl } from '../support/tailrace.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
+import { natsUrl } from '../support/processes/tailrace.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
 
 const DAY_MS = 86_400_000;

@@ -7,17 +7,17 @@ import { test } from 'node:test';
 import { Role } from '../../gen/tailrace/v1/content_pb.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 import { grpcClient } from '../support/clients.ts';
-import { startNats } from '../support/nats.ts';
-import { natsUrl } from '../support/tailrace.ts';
-import { calling } from '../support/mcp-chats.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { natsUrl } from '../support/processes/tailrace.ts';
+import { calling } from '../support/chats/mcp-chats.ts';
 import {
   isAlive,
   startTailraceProcess,
   type TailraceProcess,
-} from '../support/tailrace-process.ts';
+} from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
 
-const BY_HAND = join(import.meta.dirname, '../support/stdio-mcp-server.ts');
+const BY_HAND = join(import.meta.dirname, '../support/servers/stdio-mcp-server.ts');
 
 for (const [how, end] of [
   ['killed', (tailrace: TailraceProcess) => tailrace.killAlone()],

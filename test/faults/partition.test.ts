@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { inNamespaces } from '../chaos/namespaces.ts';
-import { endWithUs } from '../support/left-behind.ts';
+import { endWithUs } from '../support/processes/left-behind.ts';
 
 const PROGRAM = join(import.meta.dirname, '../chaos/partition-main.ts');
 

@@ -4,14 +4,14 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { SILENT } from '../support/nats.ts';
+import { SILENT } from '../support/processes/nats.ts';
 import { openNats } from '../../src/nats/adapter.ts';
 import { startCluster } from '../chaos/cluster.ts';
 import { scripted } from '../model-server/model-server.ts';
-import { chatKey, initiateRequest } from '../support/chat-fixtures.ts';
+import { chatKey, initiateRequest } from '../support/chats/chat-fixtures.ts';
 import { chatClient, PROTOCOLS } from '../support/clients.ts';
 import { refusalOf } from '../support/refusal.ts';
-import { Watch } from '../support/watch-chat.ts';
+import { Watch } from '../support/chats/watch-chat.ts';
 
 const TOKENS = 60;
 const AGAIN_MS = 50;

@@ -6,12 +6,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
-import { assertTrueLog, untilOver } from '../support/chat-fixtures.ts';
-import { startNats, temporaryFolder } from '../support/nats.ts';
-import { startWithTools } from '../support/own-tools.ts';
-import { startStepProxy, type Step } from '../support/step-proxy.ts';
+import { assertTrueLog, untilOver } from '../support/chats/chat-fixtures.ts';
+import { startNats, temporaryFolder } from '../support/processes/nats.ts';
+import { startWithTools } from '../support/chats/own-tools.ts';
+import { startStepProxy, type Step } from '../support/processes/step-proxy.ts';
 import { HANGS_MS, within } from '../support/until.ts';
-import { forkWorker } from '../support/worker-child.ts';
+import { forkWorker } from '../support/processes/worker-child.ts';
 
 interface Outcome {
   /** Times that the tool was called, in both processes. */

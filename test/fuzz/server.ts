@@ -2,9 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { startModelServer } from '../model-server/model-server.ts';
-import { startNats } from '../support/nats.ts';
-import { natsUrl } from '../support/tailrace.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { natsUrl } from '../support/processes/tailrace.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
 
 const MIB = 1024 * 1024;
 

@@ -12,9 +12,9 @@ import { makeToken } from '../../src/rpc/edge/auth.ts';
 import { attachedFrame, batchFrame } from '../../src/rpc/observe/observe-frames.ts';
 import { type ModelServer, startModelServer } from '../model-server/model-server.ts';
 import { type Edge, startEdge, testSource } from '../rpc/edge.ts';
-import { temporaryFolder } from '../support/nats.ts';
-import { type Proxy, startProxy } from '../support/proxy.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
+import { type Proxy, startProxy } from '../support/processes/proxy.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
 
 export interface World extends AsyncDisposable {
   readonly model: ModelServer;

@@ -17,11 +17,11 @@ import {
   startChat,
   startCommandOf,
   untilOver,
-} from '../support/chat-fixtures.ts';
-import { handModel } from '../support/hand-model.ts';
-import type { TestNats } from '../support/nats.ts';
-import { startNats } from '../support/nats.ts';
-import { startProxy } from '../support/proxy.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import type { TestNats } from '../support/processes/nats.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startProxy } from '../support/processes/proxy.ts';
 import { until } from '../support/until.ts';
 
 /** How many messages the chat's commands are, asked of the server itself. */

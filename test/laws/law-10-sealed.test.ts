@@ -22,10 +22,10 @@ import { sealKeyText } from '../../src/ops/seal-keys.ts';
 import { createSealing } from '../../src/ops/sealing.ts';
 import { toConnectError } from '../../src/rpc/edge/errors.ts';
 import { openChat } from '../../src/worker/turn.ts';
-import { chatKey, runWorker, startCommandOf, untilOver } from '../support/chat-fixtures.ts';
+import { chatKey, runWorker, startCommandOf, untilOver } from '../support/chats/chat-fixtures.ts';
 import { grpcClient } from '../support/clients.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats, temporaryFolder } from '../support/nats.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats, temporaryFolder } from '../support/processes/nats.ts';
 import {
   acceptPlanted,
   asJson,
@@ -33,13 +33,13 @@ import {
   markedWays,
   nameOf,
   plantSecrets,
-} from '../support/planted.ts';
+} from '../support/chats/planted.ts';
 import { refusalOf, refused } from '../support/refusal.ts';
-import { natsUrl, startTestTailrace } from '../support/tailrace.ts';
-import { startTailraceProcess } from '../support/tailrace-process.ts';
+import { natsUrl, startTestTailrace } from '../support/processes/tailrace.ts';
+import { startTailraceProcess } from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
-import { watchToEnd } from '../support/watch-chat.ts';
-import { recordingLogger } from '../support/watch.ts';
+import { watchToEnd } from '../support/chats/watch-chat.ts';
+import { recordingLogger } from '../support/chats/watch.ts';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
 
 const K1: SealKey = { id: 'k1', bytes: Buffer.alloc(32, 1) };

@@ -14,11 +14,11 @@ import {
   runWorker,
   startCommandOf,
   untilOver,
-} from '../support/chat-fixtures.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
 import { until } from '../support/until.ts';
-import { watchAnswers } from '../support/watch.ts';
+import { watchAnswers } from '../support/chats/watch.ts';
 import {
   callTools,
   continuesOf,
@@ -28,7 +28,7 @@ import {
   submitAndDie,
   untilKind,
   waitingChat,
-} from '../support/waiting-chat.ts';
+} from '../support/chats/waiting-chat.ts';
 
 async function refusalOf(call: Promise<unknown>): Promise<ChatError> {
   const error: unknown = await call.then(

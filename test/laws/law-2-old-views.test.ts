@@ -12,11 +12,11 @@ import {
   startChat,
   untilOver,
   untilText,
-} from '../support/chat-fixtures.ts';
-import { handModel } from '../support/hand-model.ts';
-import { SILENT, startNats } from '../support/nats.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { SILENT, startNats } from '../support/processes/nats.ts';
 import { until } from '../support/until.ts';
-import { recordingLogger, watchAnswers, watchedQueue } from '../support/watch.ts';
+import { recordingLogger, watchAnswers, watchedQueue } from '../support/chats/watch.ts';
 
 test('law 2: own late append found after a delete: it is no success, and nothing follows it', async () => {
   await using nats = await startNats();

@@ -23,13 +23,13 @@ import {
   textOf,
   untilOver,
   untilText,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter, openBlock, say, testAppend, testMark } from '../support/claims.ts';
-import { handModel, promptModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { startProxy } from '../support/proxy.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter, openBlock, say, testAppend, testMark } from '../support/chats/claims.ts';
+import { handModel, promptModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startProxy } from '../support/processes/proxy.ts';
 import { until } from '../support/until.ts';
-import { recordingLogger, watchAnswers, watchedLog, watchedQueue } from '../support/watch.ts';
+import { recordingLogger, watchAnswers, watchedLog, watchedQueue } from '../support/chats/watch.ts';
 
 const NO_USAGE = create(UsageSchema, {});
 const COMPLETED = { kind: 'completed', stopReason: 1 } as const;

@@ -15,13 +15,13 @@ import {
   runWorker,
   startChat,
   untilOver,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter, firstTurn, openBlock, say } from '../support/claims.ts';
-import { promptModel } from '../support/hand-model.ts';
-import { memoryLog } from '../support/memory-log.ts';
-import { startNats } from '../support/nats.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter, firstTurn, openBlock, say } from '../support/chats/claims.ts';
+import { promptModel } from '../support/chats/hand-model.ts';
+import { memoryLog } from '../support/chats/memory-log.ts';
+import { startNats } from '../support/processes/nats.ts';
 import { until } from '../support/until.ts';
-import { watchedLog } from '../support/watch.ts';
+import { watchedLog } from '../support/chats/watch.ts';
 
 const NO_USAGE = create(UsageSchema, {});
 const COMPLETED = { kind: 'completed', stopReason: 1 } as const;

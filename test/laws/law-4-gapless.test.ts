@@ -12,10 +12,10 @@ import {
   startChat,
   untilOver,
   untilText,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter, openBlock, say } from '../support/claims.ts';
-import { handModel, promptModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter, openBlock, say } from '../support/chats/claims.ts';
+import { handModel, promptModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
 
 test('law 4: sequences are a chat’s own, whatever else is stored between its records', async () => {
   await using nats = await startNats();

@@ -22,12 +22,12 @@ import {
   runWorker,
   startChat,
   untilOver,
-} from '../support/chat-fixtures.ts';
-import { handModel } from '../support/hand-model.ts';
-import { TEST_MODEL } from '../support/test-model.ts';
-import { startNats } from '../support/nats.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { TEST_MODEL } from '../support/chats/test-model.ts';
+import { startNats } from '../support/processes/nats.ts';
 import { until } from '../support/until.ts';
-import { testMeta } from '../support/test-meta.ts';
+import { testMeta } from '../support/chats/test-meta.ts';
 
 test('law 5: a completed answer ends with its stop reason, usage, count and hash', async () => {
   await using nats = await startNats();

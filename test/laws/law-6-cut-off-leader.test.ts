@@ -9,8 +9,8 @@ import { openList } from '../../src/list/sqlite-list.ts';
 import { openNats } from '../../src/nats/adapter.ts';
 import { createNatsNodes } from '../chaos/nats-nodes.ts';
 import { loopback } from '../chaos/network.ts';
-import { startChat } from '../support/chat-fixtures.ts';
-import { patient, SILENT, temporaryFolder } from '../support/nats.ts';
+import { startChat } from '../support/chats/chat-fixtures.ts';
+import { patient, SILENT, temporaryFolder } from '../support/processes/nats.ts';
 import { until } from '../support/until.ts';
 
 const STREAMS = ['COMMANDS', 'EVENTS'] as const;

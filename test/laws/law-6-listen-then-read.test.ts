@@ -13,18 +13,18 @@ import type { LiveFeed, LogRecord } from '../../src/chat/ports/event-log.ts';
 import { MAX_FRAME_BYTES } from '../../src/chat/limits.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
 import { logUnavailable } from '../../src/nats/ask-leader.ts';
-import { runWorker, startChat, untilOver } from '../support/chat-fixtures.ts';
+import { runWorker, startChat, untilOver } from '../support/chats/chat-fixtures.ts';
 import { chatClient, grpcClient, WAYS } from '../support/clients.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { startProxy } from '../support/proxy.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startProxy } from '../support/processes/proxy.ts';
 import { onceWithin } from '../support/quick.ts';
 import { refused } from '../support/refusal.ts';
-import { stalledObserver } from '../support/stalled-observer.ts';
-import { startTestApi } from '../support/tailrace.ts';
+import { stalledObserver } from '../support/chats/stalled-observer.ts';
+import { startTestApi } from '../support/processes/tailrace.ts';
 import { HANGS_MS, within } from '../support/until.ts';
-import { bytesOf, Watch, watchToEnd } from '../support/watch-chat.ts';
-import { writeChat } from '../support/written-chat.ts';
+import { bytesOf, Watch, watchToEnd } from '../support/chats/watch-chat.ts';
+import { writeChat } from '../support/chats/written-chat.ts';
 
 const { PENDING, PROCESSING, COMPLETED } = ChatStreamStatus;
 /** A frame's own fields beside its events: times, tags, lengths. */

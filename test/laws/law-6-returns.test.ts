@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStreamStatus } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { AttachMode } from '../../gen/tailrace/v1/chat_stream_service_pb.ts';
-import { startedAt } from '../support/chat-fixtures.ts';
+import { startedAt } from '../support/chats/chat-fixtures.ts';
 import { chatClient, grpcClient, PROTOCOLS } from '../support/clients.ts';
-import { startNats } from '../support/nats.ts';
-import { startTestApi } from '../support/tailrace.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startTestApi } from '../support/processes/tailrace.ts';
 import { until } from '../support/until.ts';
-import { bytesOf, Watch, watchToEnd } from '../support/watch-chat.ts';
-import { writeChat } from '../support/written-chat.ts';
+import { bytesOf, Watch, watchToEnd } from '../support/chats/watch-chat.ts';
+import { writeChat } from '../support/chats/written-chat.ts';
 
 const HOUR_MS = 3_600_000;
 const BEHIND_EVENTS = 4;

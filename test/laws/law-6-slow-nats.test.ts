@@ -11,16 +11,16 @@ import {
   runWorker,
   startChat,
   untilOver,
-} from '../support/chat-fixtures.ts';
+} from '../support/chats/chat-fixtures.ts';
 import { grpcClient } from '../support/clients.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { startProxy } from '../support/proxy.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startProxy } from '../support/processes/proxy.ts';
 import { refused } from '../support/refusal.ts';
-import { sayUntilPressure } from '../support/say.ts';
-import { startTestApi } from '../support/tailrace.ts';
+import { sayUntilPressure } from '../support/chats/say.ts';
+import { startTestApi } from '../support/processes/tailrace.ts';
 import { HANGS_MS, until, within } from '../support/until.ts';
-import { Watch } from '../support/watch-chat.ts';
+import { Watch } from '../support/chats/watch-chat.ts';
 
 /** A start that is in doubt reads back before it tries again. */
 const START_GIVES_UP_MS = 2 * PUBLISH_TRIES * NATS_REQUEST_MS;

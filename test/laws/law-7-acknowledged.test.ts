@@ -13,14 +13,14 @@ import {
   startCommandOf,
   untilOver,
   untilText,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter } from '../support/claims.ts';
-import { handModel, promptModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { startProxy } from '../support/proxy.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter } from '../support/chats/claims.ts';
+import { handModel, promptModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startProxy } from '../support/processes/proxy.ts';
 import { onceWithin } from '../support/quick.ts';
 import { HANGS_MS, until, within } from '../support/until.ts';
-import { recordingLogger, watchAnswers, watchedLog, watchedQueue } from '../support/watch.ts';
+import { recordingLogger, watchAnswers, watchedLog, watchedQueue } from '../support/chats/watch.ts';
 
 test('law 7: the acknowledgement is sent after the end is stored, and once', async () => {
   await using nats = await startNats();

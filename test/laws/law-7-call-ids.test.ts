@@ -11,11 +11,11 @@ import {
   recordsOf,
   runWorker,
   untilOver,
-} from '../support/chat-fixtures.ts';
-import { type HandCall, handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { callThem, ownTool, startWithTools } from '../support/own-tools.ts';
-import { submit, untilKind } from '../support/waiting-chat.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { type HandCall, handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { callThem, ownTool, startWithTools } from '../support/chats/own-tools.ts';
+import { submit, untilKind } from '../support/chats/waiting-chat.ts';
 
 /** Calls twice at once, which this chat does not allow. */
 function callTwice(call: HandCall, name: string): void {

@@ -14,10 +14,10 @@ import {
   startCommandOf,
   untilOver,
   untilText,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter, openBlock, say, untilStored } from '../support/claims.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter, openBlock, say, untilStored } from '../support/chats/claims.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
 import { until } from '../support/until.ts';
 import {
   callTools,
@@ -28,8 +28,8 @@ import {
   submitAndDie,
   untilKind,
   waitingChat,
-} from '../support/waiting-chat.ts';
-import { forkWorker, numbers } from '../support/worker-child.ts';
+} from '../support/chats/waiting-chat.ts';
+import { forkWorker, numbers } from '../support/processes/worker-child.ts';
 
 describe('law 7, continued', { concurrency: true }, () => {
   test('law 7: a worker that lost its run and lives does not hold the chat from the process that is to run it apart', async () => {

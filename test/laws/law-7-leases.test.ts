@@ -12,13 +12,13 @@ import {
   startChat,
   untilOver,
   untilText,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter } from '../support/claims.ts';
-import { handModel, promptModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { startProxy } from '../support/proxy.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter } from '../support/chats/claims.ts';
+import { handModel, promptModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startProxy } from '../support/processes/proxy.ts';
 import { until } from '../support/until.ts';
-import { watchAnswers, watchedLog, watchedQueue } from '../support/watch.ts';
+import { watchAnswers, watchedLog, watchedQueue } from '../support/chats/watch.ts';
 
 const AWAY_MS = 4_000;
 const HOLDERS = 40;

@@ -12,13 +12,13 @@ import {
   startCommandOf,
   untilOver,
   untilText,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter } from '../support/claims.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter } from '../support/chats/claims.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
 import { until } from '../support/until.ts';
-import { watchAnswers } from '../support/watch.ts';
-import { forkWorker, numbers } from '../support/worker-child.ts';
+import { watchAnswers } from '../support/chats/watch.ts';
+import { forkWorker, numbers } from '../support/processes/worker-child.ts';
 
 const RECOVERY_MS = 25_000;
 

@@ -20,13 +20,13 @@ import {
   runWorker,
   startCommandOf,
   untilOver,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter } from '../support/claims.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { callThem, ownTool, pushCalls, startWithTools } from '../support/own-tools.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter } from '../support/chats/claims.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { callThem, ownTool, pushCalls, startWithTools } from '../support/chats/own-tools.ts';
 import { until } from '../support/until.ts';
-import { submit, untilKind } from '../support/waiting-chat.ts';
+import { submit, untilKind } from '../support/chats/waiting-chat.ts';
 
 /** Tool use id to what the model was told of it. */
 function resultsIn(messages: readonly Message[]): Record<string, string> {

@@ -16,11 +16,11 @@ import {
   runControlLoop,
   runWorker,
   untilOver,
-} from '../support/chat-fixtures.ts';
-import { handModel } from '../support/hand-model.ts';
-import { SILENT, startNats } from '../support/nats.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { SILENT, startNats } from '../support/processes/nats.ts';
 import { until } from '../support/until.ts';
-import { watchAnswers } from '../support/watch.ts';
+import { watchAnswers } from '../support/chats/watch.ts';
 import {
   callTools,
   startAwaiting,
@@ -28,7 +28,7 @@ import {
   submitAndDie,
   untilKind,
   waitingChat,
-} from '../support/waiting-chat.ts';
+} from '../support/chats/waiting-chat.ts';
 
 async function assertNotWaiting(call: Promise<unknown>): Promise<void> {
   await assert.rejects(

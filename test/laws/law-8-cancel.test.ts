@@ -20,14 +20,14 @@ import {
   startCommandOf,
   untilOver,
   untilText,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter, openBlock, say } from '../support/claims.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { startProxy } from '../support/proxy.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter, openBlock, say } from '../support/chats/claims.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startProxy } from '../support/processes/proxy.ts';
 import { onceWithin } from '../support/quick.ts';
 import { until } from '../support/until.ts';
-import { recordingLogger, watchAnswers } from '../support/watch.ts';
+import { recordingLogger, watchAnswers } from '../support/chats/watch.ts';
 
 const TAKEN_OVER = 'a cancel was carried out in place of the chat’s worker';
 /** Far less than the renewal of a claim, by which a worker finds out as well. */

@@ -25,16 +25,16 @@ import {
   startCommandOf,
   untilOver,
   untilText,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter, openBlock, say, untilStored } from '../support/claims.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter, openBlock, say, untilStored } from '../support/chats/claims.ts';
 import { grpcClient } from '../support/clients.ts';
-import { handModel } from '../support/hand-model.ts';
-import { SILENT, startNats } from '../support/nats.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { SILENT, startNats } from '../support/processes/nats.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestApi } from '../support/tailrace.ts';
+import { startTestApi } from '../support/processes/tailrace.ts';
 import { HANGS_MS, until, within } from '../support/until.ts';
-import { watchAnswers } from '../support/watch.ts';
-import { Watch } from '../support/watch-chat.ts';
+import { watchAnswers } from '../support/chats/watch.ts';
+import { Watch } from '../support/chats/watch-chat.ts';
 
 const MARKER = 'the heron stands in the shallow water';
 

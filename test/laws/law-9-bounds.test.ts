@@ -33,16 +33,16 @@ import {
   startChat,
   untilOver,
   untilText,
-} from '../support/chat-fixtures.ts';
-import { claimedWriter, firstTurn, testAppend, testMark } from '../support/claims.ts';
-import { handModel, promptModel } from '../support/hand-model.ts';
-import { TEST_MODEL_INFO } from '../support/test-model.ts';
-import { memoryLog } from '../support/memory-log.ts';
-import { startNats } from '../support/nats.ts';
-import { startProxy } from '../support/proxy.ts';
-import { sayUntilPressure } from '../support/say.ts';
+} from '../support/chats/chat-fixtures.ts';
+import { claimedWriter, firstTurn, testAppend, testMark } from '../support/chats/claims.ts';
+import { handModel, promptModel } from '../support/chats/hand-model.ts';
+import { TEST_MODEL_INFO } from '../support/chats/test-model.ts';
+import { memoryLog } from '../support/chats/memory-log.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startProxy } from '../support/processes/proxy.ts';
+import { sayUntilPressure } from '../support/chats/say.ts';
 import { until } from '../support/until.ts';
-import { watchAnswers, watchedLog } from '../support/watch.ts';
+import { watchAnswers, watchedLog } from '../support/chats/watch.ts';
 
 const COMPLETED = { kind: 'completed', stopReason: 1 } as const;
 const SLOTS = 3;

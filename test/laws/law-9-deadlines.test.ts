@@ -14,7 +14,7 @@ import {
   startCommandOf,
   startedAt,
   untilOver,
-} from '../support/chat-fixtures.ts';
+} from '../support/chats/chat-fixtures.ts';
 import {
   claimedWriter,
   openBlock,
@@ -22,21 +22,21 @@ import {
   testAppend,
   testMark,
   untilStored,
-} from '../support/claims.ts';
+} from '../support/chats/claims.ts';
 import { grpcClient } from '../support/clients.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
 import { refused } from '../support/refusal.ts';
-import { startTestApi } from '../support/tailrace.ts';
-import { Watch } from '../support/watch-chat.ts';
+import { startTestApi } from '../support/processes/tailrace.ts';
+import { Watch } from '../support/chats/watch-chat.ts';
 import {
   runSweep,
   startAwaiting,
   submit,
   submitAndDie,
   waitingChat,
-} from '../support/waiting-chat.ts';
-import { watchAnswers } from '../support/watch.ts';
+} from '../support/chats/waiting-chat.ts';
+import { watchAnswers } from '../support/chats/watch.ts';
 
 const DAY_MS = 24 * 3_600_000;
 /** Long enough to be watched before it is over. */

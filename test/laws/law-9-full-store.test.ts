@@ -20,17 +20,17 @@ import {
   startCommandOf,
   untilOver,
   untilText,
-} from '../support/chat-fixtures.ts';
+} from '../support/chats/chat-fixtures.ts';
 import { grpcClient } from '../support/clients.ts';
-import { handModel } from '../support/hand-model.ts';
-import type { TestNats } from '../support/nats.ts';
-import { embeddedNats, openAdapter, SILENT, startNats } from '../support/nats.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import type { TestNats } from '../support/processes/nats.ts';
+import { embeddedNats, openAdapter, SILENT, startNats } from '../support/processes/nats.ts';
 import { refused } from '../support/refusal.ts';
-import { sayUntilPressure } from '../support/say.ts';
-import { needsSmallDisk, smallDisk } from '../support/small-disk.ts';
-import { startTestApi } from '../support/tailrace.ts';
+import { sayUntilPressure } from '../support/chats/say.ts';
+import { needsSmallDisk, smallDisk } from '../support/processes/small-disk.ts';
+import { startTestApi } from '../support/processes/tailrace.ts';
 import { until } from '../support/until.ts';
-import { recordingLogger } from '../support/watch.ts';
+import { recordingLogger } from '../support/chats/watch.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

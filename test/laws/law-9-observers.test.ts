@@ -3,10 +3,10 @@
 // test/e2e/backpressure.test.ts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startChat } from '../support/chat-fixtures.ts';
+import { startChat } from '../support/chats/chat-fixtures.ts';
 import { grpcClient } from '../support/clients.ts';
-import { startNats } from '../support/nats.ts';
-import { startTestApi } from '../support/tailrace.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startTestApi } from '../support/processes/tailrace.ts';
 import { until } from '../support/until.ts';
 
 const OBSERVERS = 1_000;

@@ -15,13 +15,13 @@ import {
 } from '../../src/chat/limits.ts';
 import { AnswerSink } from '../../src/worker/answer/answer-sink.ts';
 import type { LogWriter } from '../../src/worker/log/log-writer.ts';
-import { assertTrueLog, chatKey, runWorker, untilOver } from '../support/chat-fixtures.ts';
-import { claimedWriter, firstTurn } from '../support/claims.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { callThem, ownTool, startWithTools } from '../support/own-tools.ts';
-import { memoryLog } from '../support/memory-log.ts';
-import { watchedLog } from '../support/watch.ts';
+import { assertTrueLog, chatKey, runWorker, untilOver } from '../support/chats/chat-fixtures.ts';
+import { claimedWriter, firstTurn } from '../support/chats/claims.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { callThem, ownTool, startWithTools } from '../support/chats/own-tools.ts';
+import { memoryLog } from '../support/chats/memory-log.ts';
+import { watchedLog } from '../support/chats/watch.ts';
 
 /** A character of the most bytes that a UTF-16 unit may take. */
 const WIDE = '水';

@@ -14,8 +14,8 @@ import { confirmLeaders } from '../../src/nats/quorum.ts';
 import { untilLeader } from '../../src/nats/until-leader.ts';
 import type { NatsNode } from '../chaos/nats-nodes.ts';
 import { createNatsNodes } from '../chaos/nats-nodes.ts';
-import { startChat } from '../support/chat-fixtures.ts';
-import { patient, SILENT, startNats, temporaryFolder } from '../support/nats.ts';
+import { startChat } from '../support/chats/chat-fixtures.ts';
+import { patient, SILENT, startNats, temporaryFolder } from '../support/processes/nats.ts';
 import { until } from '../support/until.ts';
 
 /** Also where those who are to elect have to start first. */

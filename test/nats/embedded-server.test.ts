@@ -12,8 +12,8 @@ import { connect } from '@nats-io/transport-node';
 import { EMBEDDED_NATS_STOP_MS, EMBEDDED_NATS_SYNC_MS } from '../../src/chat/limits.ts';
 import { lockDataDir } from '../../src/nats/embedded/data-lock.ts';
 import { startEmbeddedNats } from '../../src/nats/embedded/embedded-server.ts';
-import { chatKey, recordsOf, startChat } from '../support/chat-fixtures.ts';
-import { testAppend, testMark } from '../support/claims.ts';
+import { chatKey, recordsOf, startChat } from '../support/chats/chat-fixtures.ts';
+import { testAppend, testMark } from '../support/chats/claims.ts';
 import {
   embeddedNats,
   natsServerProgram,
@@ -21,9 +21,9 @@ import {
   SILENT,
   startNats,
   temporaryFolder,
-} from '../support/nats.ts';
+} from '../support/processes/nats.ts';
 import { HANGS_MS, until, within } from '../support/until.ts';
-import { recordingLogger } from '../support/watch.ts';
+import { recordingLogger } from '../support/chats/watch.ts';
 
 /** Also of a child that nobody has waited for yet: what is dead and still listed is not alive. */
 function isAlive(pid: number): boolean {
@@ -40,7 +40,7 @@ function pidOf(server: { readonly pid: () => number | undefined }): number {
 /** A Tailrace that dies without a word: a process that starts an embedded server and is killed. */
 async function startAndKill(dataDir: string): Promise<number> {
   const script = `
-    import { embeddedNats } from ${JSON.stringify(join(import.meta.dirname, '../support/nats.ts'))};
+    import { embeddedNats } from ${JSON.stringify(join(import.meta.dirname, '../support/processes/nats.ts'))};
     const server = await embeddedNats(process.argv[1]);
     console.log(server.pid());
     setInterval(() => {}, 1e6);`;

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { ChatKey } from '../../src/chat/chat-key.ts';
 import type { EventLog, LogRecord, StatusMark } from '../../src/chat/ports/event-log.ts';
-import { chatKey, recordsOf } from '../support/chat-fixtures.ts';
-import { testAppend, testMark } from '../support/claims.ts';
+import { chatKey, recordsOf } from '../support/chats/chat-fixtures.ts';
+import { testAppend, testMark } from '../support/chats/claims.ts';
 
 export interface OpenLog extends AsyncDisposable {
   readonly log: EventLog;

@@ -13,12 +13,12 @@ import {
   startChat,
   startCommandOf,
   untilOver,
-} from '../support/chat-fixtures.ts';
+} from '../support/chats/chat-fixtures.ts';
 import { ownerSubject } from '../../src/nats/subjects.ts';
 import { continueCommand } from '../../src/chat/decisions/next-command.ts';
-import { promptModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { startProxy } from '../support/proxy.ts';
+import { promptModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { startProxy } from '../support/processes/proxy.ts';
 import { onceWithin } from '../support/quick.ts';
 import { until } from '../support/until.ts';
 

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { TopologyError } from '../../src/nats/topology.ts';
-import { chatKey, recordsOf, startChat } from '../support/chat-fixtures.ts';
-import { testAppend, testMark } from '../support/claims.ts';
-import { startNats } from '../support/nats.ts';
+import { chatKey, recordsOf, startChat } from '../support/chats/chat-fixtures.ts';
+import { testAppend, testMark } from '../support/chats/claims.ts';
+import { startNats } from '../support/processes/nats.ts';
 
 type Config = Readonly<Record<string, unknown>>;
 

@@ -9,8 +9,8 @@ import { delimiter, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { scripted, startModelServer } from '../model-server/model-server.ts';
-import { natsServerProgram, temporaryFolder } from '../support/nats.ts';
-import { startProgram } from '../support/cli.ts';
+import { natsServerProgram, temporaryFolder } from '../support/processes/nats.ts';
+import { startProgram } from '../support/processes/cli.ts';
 import { notInCi } from '../support/needs.ts';
 
 const run = promisify(execFile);

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { isAlive } from '../support/tailrace-process.ts';
+import { isAlive } from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
 
 const SUPPORT = join(import.meta.dirname, '../support');

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readPage } from '../../src/rpc/edge/page.ts';
-import { temporaryFolder } from '../support/nats.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
 import { startEdge } from './edge.ts';
 
 async function edgeWithPage() {

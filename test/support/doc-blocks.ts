@@ -1,6 +1,6 @@
 // The blocks of code in a page of docs/, what they are to print, and a shell that runs them as they stand.
 import { spawn } from 'node:child_process';
-import { endWithUs } from './left-behind.ts';
+import { endWithUs } from './processes/left-behind.ts';
 import { within } from './until.ts';
 
 const BLOCK = /^```(\w+)\n([\s\S]*?)^```$/gm;

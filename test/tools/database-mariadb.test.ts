@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { asked, failure, NEVER, rows, testEngine } from '../support/asked-database.ts';
+import { asked, failure, NEVER, rows, testEngine } from '../support/servers/asked-database.ts';
 import {
   ADMIN_PASSWORD,
   needsMariadb,
   startMariadb,
   type TestMariadb,
-} from '../support/mariadb.ts';
+} from '../support/servers/mariadb.ts';
 import {
   assertCancelEnds,
   assertCut,

@@ -6,13 +6,13 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import { asked, failure, NEVER, rows, testEngine } from '../support/asked-database.ts';
+import { asked, failure, NEVER, rows, testEngine } from '../support/servers/asked-database.ts';
 import {
   ADMIN_PASSWORD,
   needsPostgres,
   startPostgres,
   type TestPostgres,
-} from '../support/postgres.ts';
+} from '../support/servers/postgres.ts';
 import { until } from '../support/until.ts';
 import { CERTIFICATE } from './certificate.ts';
 import {
@@ -316,7 +316,7 @@ test('a chat that is cancelled ends its query at the database', { skip }, async 
 });
 
 test('a query of a worker that is killed is ended at the database', { skip }, async () => {
-  const support = join(import.meta.dirname, '../support/asked-database.ts');
+  const support = join(import.meta.dirname, '../support/servers/asked-database.ts');
   const sql = 'SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 1000000) b';
   const worker = spawn(
     process.execPath,

@@ -1,7 +1,7 @@
 // What database_query promises of every database, each in its own SQL: the tests name it, and it is asserted here.
 import assert from 'node:assert/strict';
 import type { Asked, DatabaseEngine } from '../../src/tools/databases/database-engine.ts';
-import { asked, failure, NEVER, rows } from '../support/asked-database.ts';
+import { asked, failure, NEVER, rows } from '../support/servers/asked-database.ts';
 import { until } from '../support/until.ts';
 
 /** `said`: what the model is told. */

@@ -11,9 +11,9 @@ import { MAX_TOOL_LIST_CHARS } from '../../src/chat/limits.ts';
 import { type TextTool, ToolFailure } from '../../src/chat/ports/tool.ts';
 import { databaseQueryTool } from '../../src/tools/databases/database-query.ts';
 import { TRACEPARENT } from '../model/model-call.ts';
-import { asked, failure, NEVER, testEngine } from '../support/asked-database.ts';
-import { temporaryFolder } from '../support/nats.ts';
-import { toolRunScope } from '../support/tool-run-scope.ts';
+import { asked, failure, NEVER, testEngine } from '../support/servers/asked-database.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
+import { toolRunScope } from '../support/chats/tool-run-scope.ts';
 
 const folder = temporaryFolder();
 const engine = testEngine({ folders: [folder.path] });

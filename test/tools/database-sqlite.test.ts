@@ -6,8 +6,8 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
-import { asked, failure, NEVER, rows, testEngine } from '../support/asked-database.ts';
-import { temporaryFolder } from '../support/nats.ts';
+import { asked, failure, NEVER, rows, testEngine } from '../support/servers/asked-database.ts';
+import { temporaryFolder } from '../support/processes/nats.ts';
 import { assertHeldOff, assertOnlyThese, type Hostile } from './database-promises.ts';
 
 const root = temporaryFolder();

@@ -9,7 +9,14 @@ import { test } from 'node:test';
 import { brotliCompressSync, createGzip, deflateSync, gzipSync } from 'node:zlib';
 import type { HostLookup } from '../../src/tools/fetch/address-guard.ts';
 import { createGuardedFetch } from '../../src/tools/fetch/guarded-fetch.ts';
-import { allowed, fetched, HOME, NEVER, startFetchSite, words } from '../support/fetch-site.ts';
+import {
+  allowed,
+  fetched,
+  HOME,
+  NEVER,
+  startFetchSite,
+  words,
+} from '../support/servers/fetch-site.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
 import { CERTIFICATE } from './certificate.ts';
 

@@ -7,7 +7,14 @@ import { test } from 'node:test';
 import type { RequestListener } from 'node:http';
 import type { HostLookup } from '../../src/tools/fetch/address-guard.ts';
 import { createGuardedFetch } from '../../src/tools/fetch/guarded-fetch.ts';
-import { allowed, fetched, HOME, NEVER, startFetchSite, words } from '../support/fetch-site.ts';
+import {
+  allowed,
+  fetched,
+  HOME,
+  NEVER,
+  startFetchSite,
+  words,
+} from '../support/servers/fetch-site.ts';
 import { forAllTests } from '../support/for-all-tests.ts';
 
 const FORBIDDEN = /may not be fetched: its host is not known, or is not at a public address/;

@@ -8,7 +8,7 @@ import {
   NoRoom,
 } from '../../src/tools/search/kept-vectors.ts';
 import { NEVER, TRACEPARENT } from '../model/model-call.ts';
-import { embedderOf, type TestEmbedder } from '../support/test-embedder.ts';
+import { embedderOf, type TestEmbedder } from '../support/chats/test-embedder.ts';
 
 const DIMENSIONS = 8;
 const TEXT_BYTES = 4 * DIMENSIONS;

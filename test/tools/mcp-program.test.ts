@@ -10,7 +10,7 @@ import type { McpProgram } from '../../src/tools/mcp/own-servers.ts';
 const PROGRAM: McpProgram = {
   kind: 'program',
   command: process.execPath,
-  args: [join(import.meta.dirname, '../support/stdio-mcp-server.ts')],
+  args: [join(import.meta.dirname, '../support/servers/stdio-mcp-server.ts')],
   env: {},
   secrets: [],
   cwd: undefined,

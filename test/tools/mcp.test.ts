@@ -18,8 +18,8 @@ import { wordsOf } from '../../src/tools/mcp/mcp-failure.ts';
 import { mcpToolName } from '../../src/tools/mcp/mcp-names.ts';
 import { resultParts, textOf } from '../../src/tools/mcp/mcp-result.ts';
 import { openMcpTools } from '../../src/tools/mcp/mcp-tools.ts';
-import { mcpParts, toolRunScope } from '../support/tool-run-scope.ts';
-import { anyTool, startMcpServer } from '../support/mcp-server.ts';
+import { mcpParts, toolRunScope } from '../support/chats/tool-run-scope.ts';
+import { anyTool, startMcpServer } from '../support/servers/mcp-server.ts';
 
 test('a tool of an MCP server is called <server>__<tool> where that is a name that model servers take', () => {
   assert.equal(mcpToolName('docs', 'search-all', new Set()), 'docs__search-all');

@@ -15,8 +15,8 @@ import { documentSearchTool } from '../../src/tools/search/document-search.ts';
 import { embedPassages, TooManyPassages } from '../../src/tools/search/passage-vectors.ts';
 import { fused } from '../../src/tools/search/rank-fusion.ts';
 import { NEVER, TRACEPARENT } from '../model/model-call.ts';
-import { toolRunScope } from '../support/tool-run-scope.ts';
-import { embedderOf } from '../support/test-embedder.ts';
+import { toolRunScope } from '../support/chats/tool-run-scope.ts';
+import { embedderOf } from '../support/chats/test-embedder.ts';
 
 function toolOf(
   texts: readonly string[],

@@ -19,7 +19,7 @@ import { openTables } from '../../src/tools/tables/table-database.ts';
 import { createTableEngine } from '../../src/tools/tables/table-engine.ts';
 import { tableQueryTool } from '../../src/tools/tables/table-query.ts';
 import { TRACEPARENT } from '../model/model-call.ts';
-import { chatKey } from '../support/chat-fixtures.ts';
+import { chatKey } from '../support/chats/chat-fixtures.ts';
 
 interface Result {
   readonly columns: readonly string[];

@@ -13,8 +13,8 @@ import { createDocumentReader } from '../../src/documents/document-reader.ts';
 import { createGuardedFetch } from '../../src/tools/fetch/guarded-fetch.ts';
 import { checkInputSchema } from '../../src/tools/schemas/json-schema.ts';
 import { webFetchTool } from '../../src/tools/fetch/web-fetch.ts';
-import { chatKey } from '../support/chat-fixtures.ts';
-import { SILENT } from '../support/nats.ts';
+import { chatKey } from '../support/chats/chat-fixtures.ts';
+import { SILENT } from '../support/processes/nats.ts';
 import { TRACEPARENT } from '../model/model-call.ts';
 
 const NEVER = new AbortController().signal;

@@ -5,10 +5,10 @@ import { test } from 'node:test';
 import { StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ModelClient } from '../../src/chat/ports/model.ts';
 import type { NatsAdapter } from '../../src/nats/adapter.ts';
-import { chatKey, runWorker, startChat, untilOver } from '../support/chat-fixtures.ts';
-import { handModel } from '../support/hand-model.ts';
-import { startNats } from '../support/nats.ts';
-import { TEST_MODEL_INFO } from '../support/test-model.ts';
+import { chatKey, runWorker, startChat, untilOver } from '../support/chats/chat-fixtures.ts';
+import { handModel } from '../support/chats/hand-model.ts';
+import { startNats } from '../support/processes/nats.ts';
+import { TEST_MODEL_INFO } from '../support/chats/test-model.ts';
 import { until } from '../support/until.ts';
 
 async function queue(nats: NatsAdapter, priorities: readonly number[]): Promise<string[]> {

@@ -1,5 +1,5 @@
 // The port to the log of one chat: records appended under a fence by one writer, read by everyone.
-// src/nats implements it; test/support/memory-log.ts is the reference model.
+// src/nats implements it; test/support/chats/memory-log.ts is the reference model.
 import type { ChatStreamStatus } from '../../../gen/tailrace/v1/chat_stream_pb.ts';
 import type { ChatKey } from '../chat-key.ts';
 

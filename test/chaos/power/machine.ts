@@ -10,8 +10,8 @@ import { once } from 'node:events';
 import { chmodSync, cpSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { basename, join } from 'node:path';
-import { endWithUs } from '../../support/left-behind.ts';
-import { natsServerProgram } from '../../support/nats.ts';
+import { endWithUs } from '../../support/processes/left-behind.ts';
+import { natsServerProgram } from '../../support/processes/nats.ts';
 import { until } from '../../support/until.ts';
 
 export interface PowerMachine extends AsyncDisposable {
