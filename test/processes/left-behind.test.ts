@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { isAlive } from '../support/processes/tailrace-process.ts';
 import { until } from '../support/until.ts';
 
-const SUPPORT = join(import.meta.dirname, '../support');
+const SUPPORT = join(import.meta.dirname, '../support/processes');
 
 /** A test as it may be in the middle: a Tailrace killed, its nats-server left; another that runs; a shell with jobs. */
 const PROGRAM = `
