@@ -12,8 +12,8 @@ import type { Tally } from './tally.ts';
 const TEST_TIMEOUT_MS = 180_000;
 /** Two cores: more would only measure each other. */
 const PARALLEL_FILES = 2;
-/** Most of it waits for leases to lapse. */
-const PARALLEL_IN: Readonly<Record<string, number>> = { faults: 3 };
+/** Most of these wait for leases and elections. */
+const PARALLEL_IN: Readonly<Record<string, number>> = { laws: 3, faults: 3, nats: 3 };
 /** From quick to slow; folders that are not named here come last. */
 const ORDER = [
   'house',
