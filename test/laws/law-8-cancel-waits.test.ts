@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { ChatStreamStatus, StopReason } from '../../gen/tailrace/v1/chat_stream_pb.ts';
 import { ChatError } from '../../src/chat/errors.ts';
+import { PUBLISH_TRIES } from '../../src/chat/limits.ts';
+import type { EventLog } from '../../src/chat/ports/event-log.ts';
 import type { ModelClient } from '../../src/chat/ports/model.ts';
 import { deleteChatStream } from '../../src/rpc/calls/delete-chat-stream.ts';
 import { RunStop } from '../../src/worker/run-stop.ts';
@@ -63,6 +65,27 @@ test('law 8: a chat that waits for client tools is cancelled by the call itself,
   assert.ok(end?.case === 'cancelled');
   assert.equal(end.value.usage?.outputTokens, 4);
   assert.equal(end.value.usage.modelCalls, 1);
+});
+
+test('law 8: a cancel that comes second to one result after the other cancels the chat all the same', async () => {
+  await using nats = await startNats();
+  await using adapter = await nats.open();
+  // More than a publish that is refused is tried.
+  const early = Array.from({ length: PUBLISH_TRIES + 4 }, (_, i) => `call_${i}`);
+  const chat = await waitingChat(adapter, { ids: [...early, 'never_answered'] });
+  const left = [...early];
+  const outrun: EventLog = {
+    ...adapter.log,
+    append: async (...args) => {
+      const id = left.shift();
+      if (id !== undefined) await submit(adapter, chat, { [id]: 'quicker' });
+      return adapter.log.append(...args);
+    },
+  };
+  const { status } = await cancel({ ...adapter, log: outrun }, chat);
+  assert.equal(status, ChatStreamStatus.CANCELLED);
+  assert.deepEqual(left, [], 'each came before it');
+  await assertTrueLog(adapter.log, chat);
 });
 
 test('law 8: a cancel during a tool turn stops the model in the middle of its call, and the chat does not wait', async () => {

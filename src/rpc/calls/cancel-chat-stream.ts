@@ -43,7 +43,7 @@ export async function cancelChatStream(
       }
       if (settled.type === 'stored') {
         deps.logger.info(fieldsOf(at.start), 'a chat that no worker held was cancelled');
-      } else if (Date.now() < deadlineMs) {
+      } else if (performance.now() < deadlineMs) {
         // A waiting chat's results may come in one by one, each quicker than this: no fault of the log.
         tries--;
       }
